@@ -1,0 +1,1 @@
+"""Walk-forward evaluation of the decisions, ours and the peers', on demand that really was."""

@@ -1,0 +1,124 @@
+"""Offerings that can be bought, commitments that are owned. Shapes follow docs/tables.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from service.domain.ids import AccountId, CommitmentId, OfferingId
+
+
+class Kind(StrEnum):
+    """What is bought: dollars an hour (spend) or units of capacity."""
+
+    AWS_COMPUTE_SP = "aws_compute_sp"
+    AWS_EC2_INSTANCE_SP = "aws_ec2_instance_sp"
+    AWS_DATABASE_SP = "aws_database_sp"
+    AWS_SAGEMAKER_SP = "aws_sagemaker_sp"
+    AWS_RI_REGIONAL = "aws_ri_regional"
+    AWS_RI_ZONAL = "aws_ri_zonal"
+    AWS_RDS_RI = "aws_rds_ri"
+    AWS_ELASTICACHE_RI = "aws_elasticache_ri"
+    AWS_OPENSEARCH_RI = "aws_opensearch_ri"
+    AWS_REDSHIFT_RI = "aws_redshift_ri"
+    AWS_MEMORYDB_RI = "aws_memorydb_ri"
+    AZURE_RESERVATION = "azure_reservation"
+    AZURE_SAVINGS_PLAN = "azure_savings_plan"
+    GCP_RESOURCE_CUD = "gcp_resource_cud"
+    GCP_FLEXIBLE_CUD = "gcp_flexible_cud"
+
+    @property
+    def is_spend(self) -> bool:
+        """True when quantities are dollars of commitment per hour, false for capacity."""
+        return self in SPEND_KINDS
+
+
+SPEND_KINDS = frozenset(
+    {
+        Kind.AWS_COMPUTE_SP,
+        Kind.AWS_EC2_INSTANCE_SP,
+        Kind.AWS_DATABASE_SP,
+        Kind.AWS_SAGEMAKER_SP,
+        Kind.AZURE_SAVINGS_PLAN,
+        Kind.GCP_FLEXIBLE_CUD,
+    }
+)
+
+
+class Payment(StrEnum):
+    """When the term is paid for."""
+
+    NO_UPFRONT = "no_upfront"
+    PARTIAL_UPFRONT = "partial_upfront"
+    ALL_UPFRONT = "all_upfront"
+
+
+class CommitmentState(StrEnum):
+    """Where a commitment stands with its provider."""
+
+    QUEUED = "queued"
+    PAYMENT_PENDING = "payment-pending"
+    ACTIVE = "active"
+    RETURNED = "returned"
+    RETIRED = "retired"
+    FAILED = "failed"
+
+    @property
+    def is_owned(self) -> bool:
+        """Counts when sizing: what is paid for, or will be without a further decision."""
+        return self in OWNED_STATES
+
+
+OWNED_STATES = frozenset(
+    {CommitmentState.QUEUED, CommitmentState.PAYMENT_PENDING, CommitmentState.ACTIVE}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """One product × term × payment × scope that can be, or has been, bought.
+
+    ``rates_usd`` — spend kinds: for each covered SKU the dollars of hourly commitment that one
+    unit uses up. Capacity kinds: exactly one entry, the SKU that a unit of capacity is defined
+    in, with its amortised dollars per hour. ``upfront_usd`` is due at purchase per $1/h
+    committed or per unit. ``None`` in a scope field means any. Terms are months, quantities in
+    $/h (spend) or units of capacity.
+    """
+
+    offering: OfferingId
+    provider: str
+    kind: Kind
+    term_months: int
+    payment: Payment
+    region: str | None
+    family: str | None
+    platform: str | None
+    tenancy: str | None
+    zone: str | None
+    size_flexible: bool
+    rates_usd: Mapping[str, Decimal]
+    upfront_usd: Decimal
+    min_quantity: Decimal
+    step: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """One commitment owned or on its way; a row of ``holdings``.
+
+    ``scope`` is ``None`` when shared with the whole organisation, else the accounts that it is
+    limited to. ``quantity`` is $/h (spend) or units of capacity. ``[start, end)`` is the term.
+    """
+
+    commitment: CommitmentId
+    offering: OfferingId
+    account: AccountId
+    scope: frozenset[AccountId] | None
+    zone: str | None
+    quantity: Decimal
+    start: datetime
+    end: datetime
+    state: CommitmentState

@@ -1,0 +1,154 @@
+"""Buying: the order, the quote, the outcome; an intent's and a proposal's life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from service.domain.commitments import Commitment, Kind, Payment
+from service.domain.ids import (
+    AccountId,
+    ClientToken,
+    CommitmentId,
+    IntentId,
+    OfferingId,
+    PlanId,
+    ProposalId,
+)
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import PlanLine, Verdict
+
+
+class Idempotency(StrEnum):
+    """How a provider call may be repeated: by its own key, or only after looking."""
+
+    NATIVE = "native"
+    LOOKUP = "lookup"
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a line would cost now. Rates in dollars, see ``PlanLine`` for units."""
+
+    offering: OfferingId
+    quantity: Decimal
+    commit_usd_per_hour: CommitUsdPerHour
+    upfront_usd: Decimal
+    quoted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseOrder:
+    """All that a provider needs for one purchase. ``token`` never changes between attempts."""
+
+    intent: IntentId
+    token: ClientToken
+    account: AccountId
+    offering: OfferingId
+    kind: Kind
+    term_months: int
+    payment: Payment
+    quantity: Decimal
+    upfront_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """The provider says it is sold."""
+
+    commitment: CommitmentId
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider says no; nothing was bought."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No answer, or one that proves nothing. Only inventory evidence settles it."""
+
+    detail: str
+
+
+Outcome = Bought | Refused | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryItem:
+    """One commitment as the provider lists it, with what ties it to an intent, if anything.
+
+    ``kind``, ``term_months`` and ``payment`` are the provider's word; ``upfront_usd`` and
+    ``commit_usd_per_hour`` are what it charges. ``returnable_until`` is set while a free way
+    back is open.
+    """
+
+    commitment: Commitment
+    kind: Kind
+    term_months: int
+    payment: Payment
+    region: str | None
+    family: str | None
+    commit_usd_per_hour: CommitUsdPerHour
+    upfront_usd: Decimal
+    intent: IntentId | None
+    returnable_until: datetime | None
+
+
+class IntentState(StrEnum):
+    """``recorded`` → ``calling`` → ``bought`` | ``refused`` | ``unknown``; see lifecycle."""
+
+    RECORDED = "recorded"
+    CALLING = "calling"
+    BOUGHT = "bought"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A purchase written down before it is attempted."""
+
+    order: PurchaseOrder
+    plan: PlanId
+    proposal: ProposalId | None
+    line: PlanLine
+    state: IntentState
+    fence: int
+    recorded_at: datetime
+    updated_at: datetime
+    commitment: CommitmentId | None
+    detail: str
+
+
+class ProposalState(StrEnum):
+    """Copilot's life of one line: waits, is decided, and at most once becomes an intent."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    EXECUTED = "executed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One plan line waiting for a person. ``version`` rises with every change of state."""
+
+    proposal: ProposalId
+    plan: PlanId
+    line: PlanLine
+    verdict: Verdict
+    state: ProposalState
+    created_at: datetime
+    expires_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    comment: str
+    version: int

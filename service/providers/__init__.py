@@ -1,0 +1,1 @@
+"""Clouds behind one port. Adapters translate; they decide nothing."""

@@ -1,0 +1,1 @@
+"""AWS behind the port, through boto3."""

@@ -1,0 +1,1 @@
+"""Stage 5. Proposals, write-ahead intents, and the one place that buys."""

@@ -1,0 +1,1 @@
+"""Stage 7. Realised against promised, savings, coverage, utilisation, and how they are shown."""

@@ -1,0 +1,1 @@
+"""Local clouds on loopback: one seeded, faulty world with a virtual clock."""
