@@ -1,0 +1,53 @@
+# Two commands on a fresh machine do everything: `make demo` and `make test`.
+# Both set up .venv in this checkout from the hash-locked requirement files.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+YEARS ?= 1
+
+.PHONY: demo test lint types fast format lock clean benchmarks
+
+demo: $(VENV)/.installed
+	$(BIN)/tenor demo
+
+test: $(VENV)/.installed-dev
+	.ci/check
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+fast: $(VENV)/.installed-dev
+	$(BIN)/pytest -q -x -m "not postgres"
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmarks: $(VENV)/.installed-dev
+	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+lock: $(VENV)/.installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" .ci/lock
+
+clean:
+	rm -rf $(VENV) build dist var
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Tenor needs Python 3.11 or newer; set PYTHON=... to one") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@ $(VENV)/.installed

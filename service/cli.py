@@ -1,0 +1,67 @@
+"""The ``tenor`` command: finds the sub-command, runs it, turns errors into exit statuses.
+
+Exit statuses (docs/tables.md): 0 done, 2 bad input or usage, 3 refused by a guardrail, 4 the
+outcome of a purchase is unknown, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import signal
+import sys
+from collections.abc import Sequence
+
+from service import __version__
+from service.domain.errors import TenorError
+
+COMMAND_MODULES = (
+    "service.operate.command",
+    "service.usage.command",
+    "service.billing.command",
+    "service.plan.command",
+    "service.backtest.command",
+    "service.report.command",
+    "service.guard.command",
+    "service.operate.proposals_command",
+    "service.api.command",
+    "service.store.command",
+    "service.sandbox.command",
+)
+"""Each registers its own sub-commands; importing one is cheap, heavy imports wait for ``run``."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, every sub-command registered."""
+    parser = argparse.ArgumentParser(
+        prog="tenor",
+        description="Decides, buys and accounts for cloud commitments, under policy, exactly once.",
+    )
+    parser.add_argument("--version", action="version", version=f"tenor {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMAND_MODULES:
+        if importlib.util.find_spec(module) is not None:
+            importlib.import_module(module).register(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; deliberate errors print one line."""
+    if hasattr(signal, "SIGPIPE"):
+        # A reader that closes the pipe early (head, jq) is no error of ours.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    options = build_parser().parse_args(arguments)
+    try:
+        status = options.run(options)
+    except TenorError as error:
+        sys.stderr.write(f"tenor: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("tenor: interrupted\n")
+        return 1
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

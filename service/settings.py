@@ -1,0 +1,116 @@
+"""Settings: read once from the environment, checked strictly, passed on in narrow pieces.
+
+Every variable starts with ``TENOR_``; an unknown one is an error with a suggestion, because a
+misspelt limit that is silently ignored is how money is lost. No secret has a default.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.domain.errors import InputError
+
+PREFIX = "TENOR_"
+READ_ELSEWHERE = frozenset({"TENOR_TEST_POSTGRES_URL"})
+
+
+class Settings(BaseModel):
+    """How one Tenor process is set up. Field ``x_y`` is the variable ``TENOR_X_Y``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: str = Field(
+        default="sqlite:///var/tenor.db", description="SQLite or PostgreSQL (postgresql+psycopg://)"
+    )
+    data_dir: Path = Field(default=Path("var"), description="usage files and caches")
+    policy_file: Path = Field(
+        default=Path("policies/default.yaml"), description="the policy, re-read every cycle"
+    )
+    exports: Path = Field(
+        default=Path("var/exports"), description="file or folder of billing exports to ingest"
+    )
+    aws_region: str = Field(default="us-east-1", description="region for regional AWS calls")
+    aws_endpoint_url: str | None = Field(
+        default=None, description="loopback only: a sandbox cloud instead of AWS"
+    )
+    aws_role_arn: str | None = Field(default=None, description="role to assume in the payer")
+    aws_external_id: str | None = Field(default=None, description="external id of that role")
+    aws_profile: str | None = Field(
+        default=None, description="named credentials that may assume the role"
+    )
+    purchase_account: str | None = Field(
+        default=None, description="account that owns what is bought; others are never bought in"
+    )
+    lag_hours: int = Field(default=48, ge=0, description="younger usage is refused for decisions")
+    history_hours: int = Field(
+        default=9_528, ge=24 * 28, description="how much usage a decision looks back on"
+    )
+    cycle_every_hours: int = Field(default=168, ge=1, description="between decision cycles")
+    ingest_every_hours: int = Field(default=6, ge=1, description="between readings of exports")
+    reconcile_every_hours: int = Field(default=1, ge=1, description="between inventory readings")
+    listing_lag_hours: int = Field(
+        default=1, ge=0, description="how long an inventory may not show a purchase yet"
+    )
+    lease_seconds: int = Field(default=60, ge=5, description="how long an executor is trusted")
+    listen_host: str = Field(default="127.0.0.1", description="address of the status API")
+    listen_port: int = Field(default=8321, ge=0, le=65535, description="its port; 0 picks one")
+    open_reads: bool = Field(
+        default=False, description="let anyone who reaches the API read it (never write)"
+    )
+    seed: int = Field(default=0, description="seed of the forecast's scenarios")
+    log_level: str = Field(default="INFO", description="least level that is logged")
+
+    @property
+    def usage_dir(self) -> Path:
+        """Where the hourly usage files live."""
+        return self.data_dir / "usage"
+
+
+def read_settings(environment: Mapping[str, str], **overrides: object) -> Settings:
+    """Settings from ``environment``; ``overrides`` that are not ``None`` win.
+
+    Raises ``InputError`` naming the variable for an unknown name or an unusable value.
+    """
+    given: dict[str, object] = {}
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in READ_ELSEWHERE:
+            continue
+        field = name.removeprefix(PREFIX).lower()
+        if field not in Settings.model_fields:
+            raise _unknown(name)
+        given[field] = environment[name]
+    given.update({name: value for name, value in overrides.items() if value is not None})
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = PREFIX + str(first["loc"][0]).upper()
+        raise InputError(
+            f"{first['msg']} (given: {first['input']!r})",
+            file="the environment",
+            column=variable,
+            remedy=f"Set {variable} to a usable value or unset it.",
+        ) from error
+
+
+def _unknown(name: str) -> InputError:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
+    return InputError("is not a setting", file="the environment", column=name, remedy=hint)
+
+
+def settings_table() -> list[tuple[str, str, str]]:
+    """Every variable with its default and meaning, in order, for the documentation."""
+    return [
+        (
+            PREFIX + name.upper(),
+            "" if field.default is None else str(field.default),
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
