@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import argparse
+import json
+from decimal import Decimal
+
+import pytest
+
+from service import cli
+from service.domain.errors import (
+    InputError,
+    RefusedError,
+    TenorError,
+    UnknownOutcomeError,
+)
+from service.report.render import print_json, to_json
+
+
+def test_every_command_of_the_contract_is_there() -> None:
+    actions = cli.build_parser()._actions  # noqa: SLF001 - argparse offers no public way to list them
+    commands = next(a for a in actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001
+    assert set(commands.choices or ()) >= {
+        *("bill", "plan", "backtest", "demo", "run", "sandbox", "cycle", "proposals"),
+        *("halt", "resume", "status", "ingest", "doctor", "migrate"),
+    }
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["buy-everything"])
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InputError("is empty", file="usage.csv", remedy="Export it again."), 2),
+        (RefusedError(rule="halt", detail="halted"), 3),
+        (UnknownOutcomeError(intent="int-1", detail="no answer"), 4),
+        (TenorError("anything else"), 1),
+    ],
+)
+def test_each_error_has_the_exit_status_of_the_contract(error: TenorError, status: int) -> None:
+    assert error.exit_code == status
+
+
+def test_bad_input_prints_one_line_and_exits_two(
+    capsys: pytest.CaptureFixture[str], tmp_path: object
+) -> None:
+    assert cli.main(["bill", "--data", str(tmp_path), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("tenor: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_json_keeps_money_exact_and_refuses_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"usd": Decimal("1234567.890000001"), "zero": Decimal("0E-9")})
+    assert json.loads(capsys.readouterr().out) == {"usd": "1234567.890000001", "zero": "0"}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json({"ratio": float("nan")})
