@@ -1,0 +1,162 @@
+"""Decides which schema a database has: upgrades it, downgrades it, and says where it drifted.
+
+The revisions are Alembic's, in ``migrations/`` beside the package, or inside it when installed
+from a wheel. One call is one transaction: a migration that fails leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.autogenerate.api import AutogenContext
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import CheckConstraint, Connection, Engine, inspect, text
+from sqlalchemy.types import TypeDecorator
+
+from service.domain.errors import InvariantError
+from service.store.engine import reading, writing
+from service.store.schema import SCHEMA
+
+_MIGRATION_LOCK = 5_318_008_401
+_LITERAL = re.compile(r"'([^']*)'")
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """Where a database's schema stands. ``drift`` lists differences from the code, in words."""
+
+    current: str | None
+    head: str
+    drift: tuple[str, ...]
+
+    @property
+    def is_current(self) -> bool:
+        """True when nothing is left to migrate and nothing differs."""
+        return self.current == self.head and not self.drift
+
+
+def migrations_folder() -> Path:
+    """The folder with the revisions, in an installed wheel or in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_shipped" / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    msg = f"no migrations beside {package}"
+    raise InvariantError(msg)
+
+
+def head_revision() -> str:
+    """The newest revision that this code knows."""
+    head = ScriptDirectory(str(migrations_folder())).get_current_head()
+    if head is None:
+        msg = "there is no migration at all"
+        raise InvariantError(msg)
+    return head
+
+
+def upgrade(engine: Engine, revision: str = "head") -> str:
+    """Bring the schema to ``revision``; returns the revision it then has.
+
+    Safe to call from several replicas at once: the second waits and finds nothing to do.
+    """
+    with _migrating(engine) as (connection, config):
+        command.upgrade(config, revision)
+        return _require_revision(connection)
+
+
+def downgrade(engine: Engine, revision: str = "base") -> str | None:
+    """Take the schema back to ``revision``. Data in tables that go is lost."""
+    with _migrating(engine) as (connection, config):
+        command.downgrade(config, revision)
+        return _current_revision(connection)
+
+
+def check(engine: Engine) -> SchemaState:
+    """What the database has, what this code wants, and every difference. Changes nothing."""
+    with reading(engine) as connection:
+        current = _current_revision(connection)
+        drift = _drift(connection) if current == head_revision() else ()
+    return SchemaState(current=current, head=head_revision(), drift=drift)
+
+
+def make_revision(engine: Engine, message: str, revision: str) -> Path:
+    """Write a new revision file from the difference between the database and the code."""
+    with _migrating(engine) as (_, config):
+        script = command.revision(config, message, rev_id=revision, autogenerate=True)
+    if script is None or isinstance(script, list):
+        msg = "no single revision was written"
+        raise InvariantError(msg)
+    return Path(script.path)
+
+
+def type_as_stored(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
+    """Write our column types into revisions as what the database sees, which never changes."""
+    if kind == "type" and isinstance(item, TypeDecorator):
+        return f"sa.{item.impl_instance!r}"
+    _ = context
+    return False
+
+
+@contextmanager
+def _migrating(engine: Engine) -> Iterator[tuple[Connection, Config]]:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
+            )
+        config.attributes["connection"] = connection
+        yield connection, config
+
+
+def _current_revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _require_revision(connection: Connection) -> str:
+    revision = _current_revision(connection)
+    if revision is None:
+        msg = "the migration ran and left no revision behind"
+        raise InvariantError(msg)
+    return revision
+
+
+def _drift(connection: Connection) -> tuple[str, ...]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    found = [repr(difference) for difference in compare_metadata(context, SCHEMA)]
+    return (*found, *_check_drift(connection))
+
+
+def _check_drift(connection: Connection) -> Iterator[str]:
+    """CHECKs that differ: by name, and by the words they admit. Alembic does not compare them."""
+    inspector = inspect(connection)
+    for table in SCHEMA.sorted_tables:
+        if not inspector.has_table(table.name):
+            continue
+        stored = {
+            str(check["name"]): frozenset(_LITERAL.findall(check["sqltext"]))
+            for check in inspector.get_check_constraints(table.name)
+        }
+        wanted = {
+            str(check.name): frozenset(_LITERAL.findall(str(check.sqltext)))
+            for check in table.constraints
+            if isinstance(check, CheckConstraint)
+        }
+        for name in sorted(stored.keys() | wanted.keys()):
+            if stored.get(name) != wanted.get(name):
+                was, wants = stored.get(name), wanted.get(name)
+                yield f"{name}: the database admits {_words(was)}, the code {_words(wants)}"
+
+
+def _words(admitted: frozenset[str] | None) -> str:
+    return "(no such check)" if admitted is None else str(sorted(admitted))
