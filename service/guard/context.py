@@ -1,0 +1,220 @@
+"""What the guard must be told besides the lines and the policy. ``None`` means not known.
+
+Not known is never taken for harmless: every rule refuses where its fact is ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+
+from service.domain.commitments import Kind
+from service.domain.hours import TERM_HOURS, require_utc
+from service.domain.ids import CommitmentId, LineId, PlanId
+from service.domain.plans import PlanLine
+from service.domain.purchases import Intent, IntentState, InventoryItem
+
+DAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a purchase is for. ``None`` in ``region`` and ``family``: not tied to one."""
+
+    provider: str
+    account: str
+    region: str | None
+    family: str | None
+    kind: Kind
+    term_months: int
+
+    def overlaps(self, other: Target) -> bool:
+        """True when both could discount the same usage: same account, no two known parts differ.
+
+        A plan that is tied to no region or family overlaps every region or family.
+        """
+        pairs = ((self.region, other.region), (self.family, other.family))
+        return (self.provider, self.account) == (other.provider, other.account) and all(
+            None in pair or pair[0] == pair[1] for pair in pairs
+        )
+
+
+def target_of(line: PlanLine) -> Target:
+    """What ``line`` is for."""
+    return Target(
+        line.provider, line.account, line.region, line.family, line.kind, line.term_months
+    )
+
+
+NOT_A_NUMBER = Decimal("NaN")
+
+
+def term_hours(term_months: int) -> int:
+    """Hours of a term; a term that is not sold counts as the longest that is."""
+    return TERM_HOURS.get(term_months, max(TERM_HOURS.values()))
+
+
+def obligation_usd(commit_usd_per_hour: Decimal, term_months: int, stated_usd: Decimal) -> Decimal:
+    """Dollars owed over a term: what was stated, or hourly commitment × hours if that is more.
+
+    Not a number when either is not one.
+    """
+    if not (commit_usd_per_hour.is_finite() and stated_usd.is_finite()):
+        return NOT_A_NUMBER
+    return max(stated_usd, commit_usd_per_hour * term_hours(term_months))
+
+
+def loss_usd(line: PlanLine) -> Decimal:
+    """Dollars lost against on demand over the term in the bad (10%) case; 0 if it still saves."""
+    low = line.expected_savings_low_usd_per_hour
+    if not low.is_finite():
+        return NOT_A_NUMBER
+    return max(Decimal(0), -low) * term_hours(line.term_months)
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """One purchase that counts against the caps: made, in flight, or of unknown outcome.
+
+    ``loss_usd`` is what it may lose over its term (see ``loss_usd``); ``at`` is when it was
+    asked for (UTC). ``live``: still owed, so it counts in total.
+    ``in_run``: asked for earlier in the run that is being judged.
+    """
+
+    target: Target
+    commit_usd_per_hour: Decimal
+    upfront_usd: Decimal
+    obligation_usd: Decimal
+    loss_usd: Decimal
+    at: datetime
+    live: bool
+    in_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSize:
+    """The pool that a line buys in, and its on-demand-equivalent cost now in USD/h."""
+
+    pool: str
+    on_demand_usd_per_hour: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class GuardContext:
+    """The facts at the moment of judging. Ages are hours; ratios 0–1; ``now`` aware UTC.
+
+    ``halted``: the halt flag of the store. ``holds_lease``: this process is the executor.
+    ``gap_ratio``: the plan's proven gap. Coverage and utilization are those expected after
+    every line asked for is bought. ``spent`` lists all purchases that count (see
+    ``spent_so_far``). ``open_unknown`` lists the targets whose outcome is not known.
+    ``pools`` gives each line's pool. ``signed_off`` names the lines that a person approved.
+    """
+
+    now: datetime
+    halted: bool | None
+    holds_lease: bool | None
+    data_age_hours: Decimal | None
+    prices_age_hours: Decimal | None
+    inventory_age_hours: Decimal | None
+    gap_ratio: Decimal | None
+    coverage_ratio_after: Decimal | None
+    utilization_ratio_after: Decimal | None
+    spent: tuple[Spend, ...] | None
+    open_unknown: tuple[Target, ...] | None
+    pools: Mapping[LineId, PoolSize] = field(default_factory=lambda: MappingProxyType({}))
+    signed_off: frozenset[LineId] = frozenset()
+
+    def __post_init__(self) -> None:
+        require_utc(self.now)
+
+
+COUNTED = frozenset(
+    {IntentState.RECORDED, IntentState.CALLING, IntentState.UNKNOWN, IntentState.BOUGHT}
+)
+OPEN = frozenset({IntentState.CALLING, IntentState.UNKNOWN})
+
+
+def spent_so_far(
+    intents: Sequence[Intent],
+    inventory: Sequence[InventoryItem],
+    *,
+    now: datetime,
+    run: PlanId | None,
+    excluding: frozenset[LineId] = frozenset(),
+) -> tuple[Spend, ...]:
+    """Every purchase that counts against the caps, each once.
+
+    Intents count from the moment they are written down until they are refused; an item of the
+    inventory counts unless one of these intents already stands for it. Purchases made outside
+    Tenor count too: the cap is on what is owed, whoever bought it. ``run`` is the plan being
+    judged; ``excluding`` are lines judged again now, which must not count against themselves.
+    """
+    counted = [
+        intent
+        for intent in intents
+        if intent.state in COUNTED and intent.line.line not in excluding
+    ]
+    items = {item.commitment.commitment: item for item in inventory}
+    spends = [_of_intent(intent, items, now=now, run=run) for intent in counted]
+    known = {intent.commitment for intent in counted if intent.commitment is not None}
+    by_intent = {intent.order.intent for intent in counted}
+    spends += [
+        _of_item(item, now=now)
+        for item in inventory
+        if item.commitment.commitment not in known and item.intent not in by_intent
+    ]
+    return tuple(spends)
+
+
+def unknown_targets(intents: Sequence[Intent]) -> tuple[Target, ...]:
+    """The targets of purchases whose outcome is not known: called and not answered, or unknown."""
+    return tuple(target_of(intent.line) for intent in intents if intent.state in OPEN)
+
+
+def _of_intent(
+    intent: Intent,
+    items: Mapping[CommitmentId, InventoryItem],
+    *,
+    now: datetime,
+    run: PlanId | None,
+) -> Spend:
+    line = intent.line
+    item = items.get(intent.commitment) if intent.commitment is not None else None
+    return Spend(
+        target=target_of(line),
+        commit_usd_per_hour=line.commit_usd_per_hour,
+        upfront_usd=line.upfront_usd,
+        obligation_usd=obligation_usd(line.commit_usd_per_hour, line.term_months, line.total_usd),
+        loss_usd=loss_usd(line),
+        at=intent.recorded_at,
+        live=item is None or _is_live(item, now),
+        in_run=run is not None and intent.plan == run,
+    )
+
+
+def _of_item(item: InventoryItem, *, now: datetime) -> Spend:
+    owned = item.commitment
+    return Spend(
+        target=Target(
+            provider=item.kind.value.split("_", 1)[0],
+            account=owned.account,
+            region=item.region,
+            family=item.family,
+            kind=item.kind,
+            term_months=item.term_months,
+        ),
+        commit_usd_per_hour=item.commit_usd_per_hour,
+        upfront_usd=item.upfront_usd,
+        obligation_usd=obligation_usd(item.commit_usd_per_hour, item.term_months, item.upfront_usd),
+        loss_usd=Decimal(0),
+        at=owned.start,
+        live=_is_live(item, now),
+        in_run=False,
+    )
+
+
+def _is_live(item: InventoryItem, now: datetime) -> bool:
+    return item.commitment.state.is_owned and item.commitment.end > now
