@@ -32,6 +32,8 @@ class InputError(TenorError):
     """
 
     exit_code = 2
+    row_word = "row"
+    column_word = "column"
 
     def __init__(
         self,
@@ -49,14 +51,17 @@ class InputError(TenorError):
         self.remedy = remedy
         where = file
         if row is not None:
-            where += f", row {row}"
+            where += f", {self.row_word} {row}"
         if column is not None:
-            where += f", column {column}"
+            where += f", {self.column_word} {column}"
         super().__init__(f"{where}: {problem}. {remedy}")
 
 
 class PolicyError(InputError):
-    """A policy file that is malformed; ``row`` is the line in the YAML file."""
+    """A policy file that is malformed; ``row`` is the YAML file's line, ``column`` the key."""
+
+    row_word = "line"
+    column_word = "key"
 
 
 class RefusedError(TenorError):
