@@ -1,0 +1,139 @@
+"""The planned-change register: what people know is coming and no history shows.
+
+``changes.yaml`` is a list; each entry names ``what``, a ``scope`` (a pool's name or ``*``), the
+``date`` from which it holds, exactly one of ``ratio`` (demand is multiplied by it) and
+``usd_per_hour`` (is added to demand, on-demand dollars), and a ``probability``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import yaml
+
+from service.domain.errors import InputError, InvariantError
+from service.domain.hours import require_utc
+
+KEYS = {"what", "scope", "date", "ratio", "usd_per_hour", "probability"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """From ``at`` on, with ``probability``, demand becomes demand × ``ratio`` + ``usd_per_hour``.
+
+    ``usd_per_hour`` is in on-demand dollars per hour and may be negative; demand stays ≥ 0.
+    """
+
+    what: str
+    scope: str
+    at: datetime
+    ratio: float
+    usd_per_hour: float
+    probability: float
+
+    def __post_init__(self) -> None:
+        require_utc(self.at)
+        if not 0 <= self.probability <= 1 or self.ratio < 0:
+            msg = f"not a planned change: {self.what}"
+            raise InvariantError(msg)
+
+
+def read_changes(path: Path) -> tuple[PlannedChange, ...]:
+    """The register in ``path``. Raises ``InputError``, naming the entry's number as the row."""
+    if not path.is_file():
+        raise InputError("there is no such file", file=str(path), remedy="Give a changes.yaml.")
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"not readable as YAML ({error})", file=str(path), remedy="Mend its syntax."
+        ) from error
+    if entries is None:
+        return ()
+    if not isinstance(entries, list):
+        raise InputError("not a list", file=str(path), remedy="Write a list of changes.")
+    return tuple(_change(entry, str(path), row) for row, entry in enumerate(entries, start=1))
+
+
+def changes_for(changes: Sequence[PlannedChange], pool: str) -> tuple[PlannedChange, ...]:
+    """Those of ``changes`` whose scope is ``pool`` or everything."""
+    return tuple(change for change in changes if change.scope in {pool, "*"})
+
+
+def _change(entry: object, file: str, row: int) -> PlannedChange:
+    if not isinstance(entry, Mapping):
+        raise InputError("not a mapping", file=file, row=row, remedy="Write key: value pairs.")
+    for key in entry:
+        if key not in KEYS:
+            raise InputError(
+                "an unknown key",
+                file=file,
+                row=row,
+                column=str(key),
+                remedy=f"Use only {', '.join(sorted(KEYS))}.",
+            )
+    if ("ratio" in entry) == ("usd_per_hour" in entry):
+        raise InputError(
+            "needs exactly one of ratio and usd_per_hour",
+            file=file,
+            row=row,
+            remedy="Say what demand becomes, once.",
+        )
+    return PlannedChange(
+        what=_text(entry, "what", file, row),
+        scope=_text(entry, "scope", file, row),
+        at=_instant(entry, file, row),
+        ratio=_number(entry, "ratio", 1.0, bounds=(0.0, 100.0), file=file, row=row),
+        usd_per_hour=_number(entry, "usd_per_hour", 0.0, bounds=(-1e12, 1e12), file=file, row=row),
+        probability=_number(entry, "probability", 1.0, bounds=(0.0, 1.0), file=file, row=row),
+    )
+
+
+def _text(entry: Mapping[object, object], key: str, file: str, row: int) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str) or not value:
+        raise InputError(
+            "missing or not text", file=file, row=row, column=key, remedy="Write some text."
+        )
+    return value
+
+
+def _instant(entry: Mapping[object, object], file: str, row: int) -> datetime:
+    value = entry.get("date")
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    raise InputError(
+        "missing or not a date",
+        file=file,
+        row=row,
+        column="date",
+        remedy="Write a date, such as 2026-03-01.",
+    )
+
+
+def _number(
+    entry: Mapping[object, object],
+    key: str,
+    default: float,
+    *,
+    bounds: tuple[float, float],
+    file: str,
+    row: int,
+) -> float:
+    value = entry.get(key, default)
+    low, high = bounds
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= float(value) <= high:  # type: ignore[arg-type]
+        raise InputError(
+            f"{value!r} is not a number from {low:g} to {high:g}",
+            file=file,
+            row=row,
+            column=key,
+            remedy="Mend the number.",
+        )
+    return float(value)  # type: ignore[arg-type]

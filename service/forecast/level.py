@@ -1,0 +1,72 @@
+"""A pool's weekly level and its drift, estimated so that a burst of some weeks moves neither.
+
+Weeks are counted backwards from the last hour seen, so that the newest one is always whole.
+Levels are in on-demand dollars per hour, drifts in natural logarithm per week.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.hours import WEEK_HOURS
+
+Series = NDArray[np.float64]
+
+_SMALLEST_SHARE = 0.02
+"""A week below this share of the largest counts as this share: a logarithm of nearly nothing
+would make every slope absurd."""
+
+MIN_WEEKS = 4
+"""Fewer weeks than these carry no slope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A pool's drift per week: posterior mean and standard deviation."""
+
+    mean: float
+    deviation: float
+
+
+def whole_weeks(seen: Series, most: int) -> Series:
+    """The last ``most`` whole weeks of ``seen``, or as many as there are, shape (weeks, 168).
+
+    Hours before the pool was first used at all are not history.
+    """
+    first = int(np.argmax(seen > 0)) if seen.size else 0
+    used = seen[first:]
+    weeks = min(used.size // WEEK_HOURS, most)
+    return used[used.size - weeks * WEEK_HOURS :].reshape(weeks, WEEK_HOURS)
+
+
+def log_levels(levels: Series) -> Series:
+    """Logarithms of weekly levels, floored at a small share of the largest; it must be > 0."""
+    return np.asarray(np.log(np.maximum(levels, _SMALLEST_SHARE * levels.max())))
+
+
+def recent_drift(levels: Series, *, prior_deviation: float, inflation: float) -> Drift:
+    """Least-squares slope of weekly ``levels``, shrunk to zero by its own uncertainty.
+
+    Residuals of demand are autocorrelated, so their deviation is multiplied by ``inflation``.
+    """
+    if levels.size < MIN_WEEKS or levels.max(initial=0.0) <= 0:
+        return Drift(0.0, prior_deviation)
+    logs = log_levels(levels)
+    weeks = np.arange(logs.size) - (logs.size - 1) / 2
+    spread = float((weeks * weeks).sum())
+    slope = float((weeks * logs).sum()) / spread
+    residual = logs - logs.mean() - slope * weeks
+    noise = max(float((residual * residual).sum()) / (logs.size - 2), 1e-4) * inflation**2
+    prior, error = prior_deviation**2, noise / spread
+    return Drift(slope * prior / (prior + error), float(np.sqrt(prior * error / (prior + error))))
+
+
+def median_slope(logs: Series) -> float:
+    """Theil–Sen: the median of all pairs' slopes, per week."""
+    first, second = np.triu_indices(logs.size, 1)
+    if not first.size:
+        return 0.0
+    return float(np.median((logs[second] - logs[first]) / (second - first)))

@@ -1,0 +1,133 @@
+"""Demand over the coming weeks as sample paths: a level per week times a shape per hour.
+
+The level walks from where the last weeks put it, with a drift drawn from its posterior; the
+shape is drawn in whole weeks from those seen last. All in on-demand dollars per hour; the same
+seed gives the same paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.hours import HOUR, WEEK_HOURS
+from service.forecast.changes import PlannedChange
+from service.forecast.level import MIN_WEEKS, Series, log_levels, recent_drift, whole_weeks
+
+_SHAPE_WEEKS = 8
+_LEVEL_WEEKS = 4
+_DRIFT_WEEKS = 26
+_LONG_LAG_WEEKS = 13
+_PRIOR_DRIFT = 0.006
+_PRIOR_WALK = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Paths of one pool's demand from the decision on.
+
+    ``levels[path, week]``: mean on-demand $/h of each coming week. ``shapes[week, hour]``: seen
+    weeks as ratios to their mean, first hour aligned with the decision's. ``picks[path, week]``:
+    which shape a path's week takes.
+    """
+
+    levels: Series
+    shapes: Series
+    picks: NDArray[np.int64]
+
+    def quantiles(self, chances: Sequence[float]) -> Series:
+        """Quantiles of the weekly level, shape (chances, weeks)."""
+        return np.asarray(np.quantile(self.levels, list(chances), axis=0))
+
+    def scenarios(self) -> Series:
+        """Hourly demand per path, shape (paths, weeks × 168)."""
+        hourly = self.levels[:, :, None] * self.shapes[self.picks]
+        return np.asarray(hourly.reshape(self.levels.shape[0], -1))
+
+
+def forecast(
+    seen: Series,
+    *,
+    begin: datetime,
+    now: int,
+    weeks: int,
+    paths: int = 100,
+    seed: int = 0,
+    changes: Sequence[PlannedChange] = (),
+) -> Forecast:
+    """Paths of ``weeks`` weeks from hour ``now`` (from ``begin``), given the hours ``seen``.
+
+    A pool with less than a week of use is forecast at zero: nothing is bought on it.
+    """
+    history = whole_weeks(seen, 104)
+    generator = np.random.default_rng(seed)
+    if not history.size or history[-_LEVEL_WEEKS:].max() <= 0:
+        return _nothing(paths, weeks)
+    means = history.mean(axis=1)
+    gap_weeks = (now - seen.size) / WEEK_HOURS
+    levels = _level_paths(means, gap_weeks, weeks, paths, generator)
+    levels = _changed(levels, begin, now, changes, generator)
+    used = history[-_SHAPE_WEEKS:][means[-_SHAPE_WEEKS:] > 0]
+    shapes = used / used.mean(axis=1, keepdims=True)
+    shapes = np.roll(shapes, -((now - seen.size) % WEEK_HOURS), axis=1)
+    picks = generator.integers(0, shapes.shape[0], size=(paths, weeks))
+    return Forecast(levels, shapes, picks)
+
+
+def _level_paths(
+    means: Series, gap_weeks: float, weeks: int, paths: int, generator: np.random.Generator
+) -> Series:
+    drift = recent_drift(means[-_DRIFT_WEEKS:], prior_deviation=_PRIOR_DRIFT, inflation=1.5)
+    walk, noise = _deviations(log_levels(means))
+    recent = means[-_LEVEL_WEEKS:]
+    start = np.log(max(float(np.median(recent)), float(recent.max()) * 0.02))
+    ahead = gap_weeks + np.arange(1, weeks + 1)
+    slopes = drift.mean + drift.deviation * generator.standard_normal((paths, 1))
+    walked = np.cumsum(generator.standard_normal((paths, weeks)) * walk, axis=1)
+    shaken = generator.standard_normal((paths, weeks)) * noise
+    return np.asarray(np.exp(start + slopes * ahead + walked + shaken))
+
+
+def _deviations(logs: Series) -> tuple[float, float]:
+    """Weekly deviation of the level's walk, and of the noise around it, in logarithm.
+
+    From the mean square change over one and over thirteen weeks, drift removed: noise counts
+    twice in both, the walk once and thirteen times.
+    """
+    lag = min(_LONG_LAG_WEEKS, logs.size // 2)
+    if logs.size < MIN_WEEKS or lag <= 1:
+        return _PRIOR_WALK, 0.0
+    short, long = np.diff(logs), logs[lag:] - logs[:-lag]
+    near, far = float(short.var()), float(long.var())
+    walk = max((far - near) / (lag - 1), (_PRIOR_WALK / 3) ** 2)
+    return float(np.sqrt(walk)), float(np.sqrt(max((near - walk) / 2, 0.0)))
+
+
+def _changed(
+    levels: Series,
+    begin: datetime,
+    now: int,
+    changes: Sequence[PlannedChange],
+    generator: np.random.Generator,
+) -> Series:
+    for change in changes:
+        week = ((change.at - begin) / HOUR - now) / WEEK_HOURS
+        happens = generator.random((levels.shape[0], 1)) < change.probability
+        after = np.arange(levels.shape[1]) + 0.5 >= week
+        changed = np.maximum(levels * change.ratio + change.usd_per_hour, 0.0)
+        # what already lies in the history seen must not be applied to it again
+        if week > 0:
+            levels = np.where(happens & after, changed, levels)
+    return levels
+
+
+def _nothing(paths: int, weeks: int) -> Forecast:
+    return Forecast(
+        np.zeros((paths, weeks)),
+        np.ones((1, WEEK_HOURS)),
+        np.zeros((paths, weeks), dtype=np.int64),
+    )
