@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from service.billing.exact import decimal_places
 from service.domain.errors import InputError
 from service.domain.hours import HOUR, HourRange, iso
 from service.domain.ids import AccountId
@@ -199,21 +200,6 @@ def _dense(
     whole = quantity if places is None else np.rint(quantity * scale)
     total = np.bincount(cell, weights=whole, minlength=hours * lines)
     return (total / scale).reshape(hours, lines)
-
-
-def decimal_places(quantity: NDArray[np.float64], most: int = 15) -> int | None:
-    """The fewest decimals that write every quantity exactly; ``None`` when ``most`` are too few.
-
-    A float is taken for the shortest decimal that rounds to it, as its text form is.
-    """
-    largest = float(quantity.max(initial=0.0))
-    for places in range(most + 1):
-        scale = 10.0**places
-        if largest * scale >= 2.0**53:
-            return None
-        if (np.rint(quantity * scale) / scale == quantity).all():
-            return places
-    return None
 
 
 def _check_tags(table: Table) -> None:

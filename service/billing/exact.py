@@ -1,0 +1,214 @@
+"""Arithmetic to 32 digits on whole arrays: unevaluated sums of two float64 (double-double).
+
+Decides how close a bill comes to the exact one. One float64 carries 16 digits: on a year's bill of
+ten million dollars that is a nano-dollar, too coarse to round to one. Two carry 32, and what
+remains after rounding to a nano-dollar is the exact figure.
+
+Source: T. J. Dekker, "A floating-point technique for extending the available precision",
+Numer. Math. 18 (1971), and D. E. Knuth, The Art of Computer Programming 2, 4.2.2 (two-sum).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_SPLITTER = 134_217_729.0  # 2**27 + 1: cuts a 53-bit significand into two halves
+
+
+class Pair(NamedTuple):
+    """Arrays whose sum ``high + low`` is the value; ``low`` is at most half a unit of ``high``."""
+
+    high: Floats
+    low: Floats
+
+    def take(self, index: NDArray[np.intp]) -> Pair:
+        """The elements at ``index``."""
+        return Pair(self.high[index], self.low[index])
+
+    def put(self, index: NDArray[np.intp], values: Pair) -> None:
+        """Overwrite the elements at ``index``, in place."""
+        self.high[index] = values.high
+        self.low[index] = values.low
+
+
+class Number(NamedTuple):
+    """One constant factor as ``high + low``, with ``high`` already split for products."""
+
+    high: float
+    low: float
+    upper: float
+    lower: float
+
+
+def number(value: Decimal | Fraction) -> Number:
+    """The double-double nearest to an exact number."""
+    exact = Fraction(value)
+    high = float(exact)
+    low = float(exact - Fraction(high))
+    scaled = _SPLITTER * high
+    upper = scaled - (scaled - high)
+    return Number(high, low, upper, high - upper)
+
+
+def two_sum(a: Floats, b: Floats) -> Pair:
+    """``a + b`` without any error."""
+    total = a + b
+    shadow = total - a
+    return Pair(total, (a - (total - shadow)) + (b - shadow))
+
+
+def _quick(high: Floats, low: Floats) -> Pair:
+    total = high + low
+    return Pair(total, low - (total - high))
+
+
+def add(a: Pair, b: Pair) -> Pair:
+    """``a + b``."""
+    high, error = two_sum(a.high, b.high)
+    low, rest = two_sum(a.low, b.low)
+    high, error = _quick(high, error + low)
+    return _quick(high, error + rest)
+
+
+def subtract(a: Pair, b: Pair) -> Pair:
+    """``a - b``; exactly 0 where the two are the same."""
+    return add(a, Pair(-b.high, -b.low))
+
+
+def _split(a: Floats) -> tuple[Floats, Floats]:
+    scaled = _SPLITTER * a
+    upper = scaled - (scaled - a)
+    return upper, a - upper
+
+
+def scale(a: Pair, factor: Number) -> Pair:
+    """``a × factor``."""
+    high = a.high * factor.high
+    upper, lower = _split(a.high)
+    error = (
+        (upper * factor.upper - high) + upper * factor.lower + lower * factor.upper
+    ) + lower * factor.lower
+    return _quick(high, error + (a.high * factor.low + a.low * factor.high))
+
+
+def multiply(a: Pair, b: Pair) -> Pair:
+    """``a × b``."""
+    high = a.high * b.high
+    a_upper, a_lower = _split(a.high)
+    b_upper, b_lower = _split(b.high)
+    error = ((a_upper * b_upper - high) + a_upper * b_lower + a_lower * b_upper) + a_lower * b_lower
+    return _quick(high, error + (a.high * b.low + a.low * b.high))
+
+
+def divide(a: Pair, b: Pair) -> Pair:
+    """``a ÷ b``, by long division with three quotient digits."""
+    first = a.high / b.high
+    rest = subtract(a, multiply(b, Pair(first, np.zeros_like(first))))
+    second = rest.high / b.high
+    rest = subtract(rest, multiply(b, Pair(second, np.zeros_like(second))))
+    third = rest.high / b.high
+    high, low = _quick(first, second)
+    return add(Pair(high, low), Pair(third, np.zeros_like(third)))
+
+
+def at_most(a: Pair, b: Pair) -> NDArray[np.bool_]:
+    """Where ``a ≤ b``."""
+    below: NDArray[np.bool_] = (a.high < b.high) | ((a.high == b.high) & (a.low <= b.low))
+    return below
+
+
+def zeros(shape: tuple[int, ...]) -> Pair:
+    """An array of zeros."""
+    return Pair(np.zeros(shape), np.zeros(shape))
+
+
+def totals(values: Pair) -> Pair:
+    """Sums over the last axis, by halving."""
+    high, low = values
+    while high.shape[-1] > 1:
+        half = high.shape[-1] // 2
+        odd = Pair(high[..., 2 * half :], low[..., 2 * half :])
+        pair = add(
+            Pair(high[..., :half], low[..., :half]),
+            Pair(high[..., half : 2 * half], low[..., half : 2 * half]),
+        )
+        high = np.concatenate((pair.high, odd.high), axis=-1)
+        low = np.concatenate((pair.low, odd.low), axis=-1)
+    if high.shape[-1] == 0:
+        return zeros(high.shape[:-1])
+    return Pair(high[..., 0], low[..., 0])
+
+
+def fractions(values: Pair) -> list[Fraction]:
+    """A one-dimensional array's values as exact fractions."""
+    return [
+        Fraction(high) + Fraction(low)
+        for high, low in zip(values.high.tolist(), values.low.tolist(), strict=True)
+    ]
+
+
+def decimal_places(values: Floats, most: int = 15) -> int | None:
+    """The fewest decimals that write every value exactly; ``None`` when ``most`` are too few.
+
+    A float64 is taken for the shortest decimal that rounds to it, as its text form is. Values
+    are ≥ 0 and finite.
+    """
+    largest = float(values.max(initial=0.0))
+    for places in range(most + 1):
+        factor = 10.0**places
+        if largest * factor >= 2.0**53:
+            return None
+        if (np.rint(values * factor) / factor == values).all():
+            return places
+    return None
+
+
+def written(values: Floats) -> Pair:
+    """The decimals that float64 values are written as: 0.1 is a tenth, not its nearest float.
+
+    Values with more digits than a float64 can tell apart are taken as they are.
+    """
+    places = decimal_places(values)
+    if not places:
+        return Pair(values, np.zeros_like(values))
+    ten = number(Decimal(10) ** places)
+    whole = np.rint(values * ten.high)
+    product = scale(Pair(values, np.zeros_like(values)), ten)
+    return Pair(values, ((whole - product.high) - product.low) / ten.high)
+
+
+def rounded(value: Fraction, places: int) -> Decimal:
+    """The nearest decimal with so many places; a tie goes to the even one.
+
+    Rounded to twice the places first, so that the 33rd digit of a double-double decides no tie.
+    """
+    fine = round(value * 10 ** (2 * places))
+    coarse, rest = divmod(fine, 10**places)
+    half = 10**places - 2 * rest
+    if half < 0 or (half == 0 and coarse % 2):
+        coarse += 1
+    return Decimal(coarse).scaleb(-places)
+
+
+def apportioned(values: Sequence[Fraction], total: Decimal, places: int) -> list[Decimal]:
+    """Every value as a decimal within one unit of its last place, adding up to ``total``.
+
+    Rounded down, then the units that miss go to the largest remainders, the first at a tie.
+    """
+    unit = 10**places
+    exact = [Fraction(round(value * unit**2), unit) for value in values]
+    floors = [one.numerator // one.denominator for one in exact]
+    missing = int(total.scaleb(places)) - sum(floors)
+    by_remainder = sorted(range(len(exact)), key=lambda i: (floors[i] - exact[i], i))
+    whole, rest = divmod(missing, len(exact)) if exact else (0, 0)
+    for rank, index in enumerate(by_remainder):
+        floors[index] += whole + (1 if rank < rest else 0)
+    return [Decimal(one).scaleb(-places) for one in floors]

@@ -1,0 +1,122 @@
+"""The words that every provider's rules are written in: rooms, and moves in order.
+
+A commitment has a room in every hour: dollars (spend) or normalised units (capacity). A move lets
+one room take usage of some lines, each unit of a line using up so much of the room. A provider's
+rules are nothing but the order of the moves, see ``aws``, ``azure`` and ``gcp``; ``kernel`` makes
+them. The order does not depend on the hour, so one move is made for all hours at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from service.domain.commitments import Commitment, Offering
+from service.domain.ids import OfferingId
+from service.domain.usage import Sku, SkuKey, UsageLine
+
+ONE = Decimal(1)
+
+Order = tuple[Fraction | int | str | Decimal, ...]
+"""A sort key; orders that are compared have the same shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A commitment as the kernel sees it, in the hours ``[first, last)`` of the usage.
+
+    ``per_hour`` is its room in one hour for its whole quantity, ``per_quantity`` that of one unit
+    of quantity, ``usd_per_room`` what one unit of room costs, used or not. ``reason`` is empty,
+    or says why it takes nothing.
+    """
+
+    commitment: Commitment
+    offering: Offering
+    per_quantity: Decimal
+    usd_per_room: Fraction
+    first: int
+    last: int
+    reason: str = ""
+
+    @property
+    def per_hour(self) -> Decimal:
+        """Dollars (spend) or normalised units (capacity) in one hour."""
+        return self.commitment.quantity * self.per_quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Room ``room`` takes what is left of ``lines``; one unit of line ``i`` uses ``rates[i]``.
+
+    When the room is too small for all of the lines, each is covered by the same share. ``step``
+    names the rule that put the move in its place, for the explanation.
+    """
+
+    room: int
+    lines: tuple[int, ...]
+    rates: tuple[Decimal, ...]
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One line that one room may take, and when: ``order`` sorts, equal orders share."""
+
+    room: int
+    line: int
+    rate: Decimal
+    order: Order
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the rules look at: the lines used, the price list, the offerings."""
+
+    lines: tuple[UsageLine, ...]
+    skus: Mapping[SkuKey, Sku]
+    offerings: Mapping[OfferingId, Offering]
+
+    def sku(self, line: int) -> Sku:
+        """The price list's entry of a line."""
+        return self.skus[self.lines[line].key]
+
+
+def in_order(matches: Iterable[Match]) -> list[Move]:
+    """The matches sorted, those of one room with equal orders joined into one move."""
+    grouped: dict[Order, list[Match]] = {}
+    for match in matches:
+        grouped.setdefault((*match.order, match.room), []).append(match)
+    return [
+        Move(
+            room=group[0].room,
+            lines=tuple(match.line for match in group),
+            rates=tuple(match.rate for match in group),
+            step=group[0].step,
+        )
+        for _, group in sorted(grouped.items(), key=lambda entry: entry[0])
+    ]
+
+
+def cost_ratio(rate: Decimal, on_demand_usd: Decimal) -> Fraction:
+    """What a plan charges for what costs $1 on demand: the lower, the higher the saving.
+
+    Judged on the customer's own on-demand price. Usage that is free on demand comes last.
+    """
+    if on_demand_usd == 0:
+        return Fraction(10**12) if rate else Fraction(1)
+    return Fraction(rate) / Fraction(on_demand_usd)
+
+
+def in_scope(offering: Offering, line: UsageLine, sku: Sku) -> bool:
+    """True when the line lies in the offering's scope; an empty field of it means any."""
+    return (
+        offering.provider == line.provider
+        and offering.region in {None, line.region}
+        and offering.zone in {None, line.zone}
+        and offering.family in {None, sku.family}
+        and offering.platform in {None, sku.platform}
+        and offering.tenancy in {None, sku.tenancy}
+    )

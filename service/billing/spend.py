@@ -1,0 +1,37 @@
+"""What a spend commitment may cover: the SKUs that its offering has a rate for, in its scope."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from service.billing.moves import Room, Scene, cost_ratio, in_scope
+from service.domain.ids import OfferingId
+
+
+class Rated:
+    """The lines that an offering covers, each with its rate and what it costs per $1 on demand.
+
+    Worked out once for an offering, however many commitments share it.
+    """
+
+    def __init__(self, scene: Scene, lines: Sequence[int]) -> None:
+        self._scene = scene
+        self._lines = lines
+        self._known: dict[OfferingId, list[tuple[int, Decimal, Fraction]]] = {}
+
+    def lines(self, room: Room) -> Iterator[tuple[int, Decimal, Fraction]]:
+        """Line, rate and cost ratio for all lines within the offering's and commitment's scope."""
+        offering = room.offering
+        if offering.offering not in self._known:
+            self._known[offering.offering] = [
+                (line, rate, cost_ratio(rate, sku.on_demand_usd))
+                for line in self._lines
+                if (rate := offering.rates_usd.get(self._scene.lines[line].sku)) is not None
+                and in_scope(offering, self._scene.lines[line], sku := self._scene.sku(line))
+            ]
+        scope = room.commitment.scope
+        for line, rate, ratio in self._known[offering.offering]:
+            if scope is None or self._scene.lines[line].account in scope:
+                yield line, rate, ratio
