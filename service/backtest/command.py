@@ -1,0 +1,195 @@
+"""``tenor backtest``: strategies walked forward over a demand file, against exact hindsight."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.domain.errors import InputError
+from service.report.render import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from service.backtest.compare import Scored, Setup
+    from service.backtest.demand import PoolDemand
+    from service.backtest.score import Figures
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``backtest`` to the command line."""
+    parser = commands.add_parser(
+        "backtest", help="walk strategies forward over past demand, against exact hindsight"
+    )
+    parser.add_argument("--demand", type=Path, help="hour, region, sku, quantity (CSV, Parquet)")
+    parser.add_argument("--strategy", action="append", default=[], help="a name, or all")
+    parser.add_argument("--menu", type=Path, help="CSV of offer, term_months, rate")
+    parser.add_argument("--step-hours", type=int, default=168)
+    parser.add_argument("--lag-hours", type=int, default=24)
+    parser.add_argument("--warmup-hours", type=int, default=2184)
+    parser.add_argument("--stress", action="store_true", help="add the stress families")
+    parser.add_argument(
+        "--calibration", action="store_true", help="how often the forecast's intervals held"
+    )
+    parser.add_argument("--picture", type=Path, help="folder for a picture of every pool")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the comparison asked for and print it."""
+    from service.backtest.compare import chosen, compare  # noqa: PLC0415 - numpy and scipy
+    from service.backtest.demand import read_demand  # noqa: PLC0415
+
+    if arguments.demand is None:
+        raise InputError("not given", file="--demand", remedy="Give a demand file.")
+    strategies = chosen(arguments.strategy)
+    pools = read_demand(arguments.demand)
+    setup = _setup(arguments, pools)
+    series = [(pool.region, pool.usd_per_hour) for pool in pools]
+    with progress("backtest", len(series) * len(strategies)) as advance:
+        scored = compare(series, strategies, setup, advance=advance)
+    answer: dict[str, object] = {
+        "pools": [_pool(one, setup) for one in scored],
+        "total": _totals(scored),
+    }
+    if arguments.stress:
+        answer["families"] = _families(pools, arguments.strategy, setup)
+        answer["stress"] = _stress_summary(answer["families"])
+    if arguments.picture is not None:
+        _pictures(arguments.picture, pools, scored, setup)
+    if arguments.json:
+        print_json(answer)
+    else:
+        _print(answer)
+    return 0
+
+
+def _setup(arguments: argparse.Namespace, pools: Sequence[PoolDemand]) -> Setup:
+    from service.backtest.compare import Setup  # noqa: PLC0415
+    from service.backtest.market import DEFAULT_MENU, Walk, read_menu  # noqa: PLC0415
+
+    for option, least in (("step_hours", 1), ("lag_hours", 0), ("warmup_hours", 0)):
+        if getattr(arguments, option) < least:
+            raise InputError(
+                f"{getattr(arguments, option)} is below {least}",
+                file=f"--{option.replace('_', '-')}",
+                remedy="Give a number of hours.",
+            )
+    hours = pools[0].hours
+    if hours.count <= arguments.warmup_hours:
+        raise InputError(
+            f"{hours.count} hours do not outlast a warm-up of {arguments.warmup_hours}",
+            file=str(arguments.demand),
+            remedy="Give a longer history or a shorter --warmup-hours.",
+        )
+    menu = DEFAULT_MENU if arguments.menu is None else read_menu(arguments.menu)
+    walk = Walk(arguments.step_hours, arguments.lag_hours, arguments.warmup_hours)
+    return Setup(menu, walk, hours.start)
+
+
+def _figures(figures: Figures) -> dict[str, object]:
+    return {
+        "hours": figures.hours,
+        "on_demand_usd": round(figures.on_demand_usd, 6),
+        "cost_usd": round(figures.cost_usd, 6),
+        "hindsight_usd": round(figures.hindsight_usd, 6),
+        "capture_ratio": figures.capture_ratio,
+        "effective_savings_rate": figures.effective_savings_rate,
+        "utilization_ratio": figures.utilization_ratio,
+        "coverage_ratio": figures.coverage_ratio,
+        "worst_12_month_savings_ratio": figures.worst_12_month_savings_ratio,
+    }
+
+
+def _pool(scored: Scored, setup: Setup) -> dict[str, object]:
+    from service.domain.hours import HOUR  # noqa: PLC0415
+
+    return {
+        "region": scored.name,
+        "strategy": scored.strategy,
+        **_figures(scored.figures),
+        "purchases": [
+            {
+                "hour": setup.begin + buy.hour * HOUR,
+                "offer": setup.menu[buy.place].offer,
+                "quantity": buy.quantity,
+                "commit_usd_per_hour": buy.quantity * setup.menu[buy.place].rate_ratio,
+            }
+            for buy in scored.purchases
+        ],
+    }
+
+
+def _totals(scored: Sequence[Scored]) -> dict[str, object]:
+    from service.backtest.compare import totals  # noqa: PLC0415
+
+    return {name: _figures(figures) for name, figures in totals(scored).items()}
+
+
+def _families(
+    pools: Sequence[PoolDemand], names: Sequence[str], setup: Setup
+) -> dict[str, dict[str, dict[str, object]]]:
+    from service.backtest.compare import by_family, chosen  # noqa: PLC0415
+    from service.backtest.families import stress  # noqa: PLC0415
+
+    cases = stress(pools)
+    strategies = chosen(names)
+    with progress("stress families", len(cases) * len(strategies)) as advance:
+        families = by_family(cases, strategies, setup, advance=advance)
+    return {
+        family: {name: _figures(figures) for name, figures in strategies.items()}
+        for family, strategies in families.items()
+    }
+
+
+def _stress_summary(families: object) -> dict[str, object]:
+    from service.backtest.families import GOAL_FAMILIES  # noqa: PLC0415
+
+    if not isinstance(families, Mapping):
+        return {}
+    summary: dict[str, object] = {}
+    for strategy in families[GOAL_FAMILIES[0]]:
+        captured = [float(families[one][strategy]["capture_ratio"]) for one in GOAL_FAMILIES]
+        summary[strategy] = {
+            "families": list(GOAL_FAMILIES),
+            "mean_capture_ratio": sum(captured) / len(captured),
+            "worst_capture_ratio": min(captured),
+        }
+    return summary
+
+
+def _pictures(
+    folder: Path, pools: Sequence[PoolDemand], scored: Sequence[Scored], setup: Setup
+) -> None:
+    from service.backtest.picture import draw  # noqa: PLC0415 - matplotlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    demand = {pool.region: pool.usd_per_hour for pool in pools}
+    for one in scored:
+        draw(folder, one, demand[one.name], setup)
+
+
+def _print(answer: Mapping[str, object]) -> None:
+    shown = ("capture_ratio", "effective_savings_rate", "utilization_ratio", "coverage_ratio")
+    columns = ["", "strategy", *(name.replace("_", " ") for name in shown), "worst 12 months"]
+    rows: list[list[object]] = []
+    pools, families = answer["pools"], answer.get("families", {})
+    if isinstance(pools, list):
+        rows += [_row(str(pool["region"]), str(pool["strategy"]), pool, shown) for pool in pools]
+    print_table("Walk-forward, against exact hindsight", columns, rows)
+    if isinstance(families, Mapping) and families:
+        rows = [
+            _row(family, name, figures, shown)
+            for family, strategies in families.items()
+            for name, figures in strategies.items()
+        ]
+        print_table("Stress families", columns, rows)
+
+
+def _row(
+    name: str, strategy: str, figures: Mapping[str, object], shown: Sequence[str]
+) -> list[object]:
+    cells = [f"{float(str(figures[column])):.3f}" for column in shown]
+    worst = f"{float(str(figures['worst_12_month_savings_ratio'])):+.3f}"
+    return [name, strategy, *cells, worst]

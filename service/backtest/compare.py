@@ -1,0 +1,108 @@
+"""Strategies by name, compared over pools: every run scored against the same hindsight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+
+from service.backtest.families import Case
+from service.backtest.hindsight import Hindsight, hindsight
+from service.backtest.market import Walk
+from service.backtest.ours import NAME, Tenor
+from service.backtest.rivals import RIVALS
+from service.backtest.score import Figures, score, total
+from service.backtest.walk import Purchase, Run, Series, StrategyFactory, walk_forward
+from service.domain.errors import InputError
+from service.plan.ladder_terms import Term
+
+EVERY: Mapping[str, StrategyFactory] = {NAME: Tenor, **RIVALS}
+"""Ours first, then every baseline, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all runs of one comparison share. ``begin`` is the instant of hour 0."""
+
+    menu: tuple[Term, ...]
+    walk: Walk
+    begin: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One strategy on one series."""
+
+    name: str
+    strategy: str
+    figures: Figures
+    run: Run
+    best: Hindsight
+
+    @property
+    def purchases(self) -> tuple[Purchase, ...]:
+        """What was bought, in order."""
+        return self.run.purchases
+
+
+def chosen(names: Sequence[str]) -> Mapping[str, StrategyFactory]:
+    """The strategies called ``names`` (ours when none is; all for ``all``), in their order.
+
+    Raises ``InputError`` for a name that none has, with the nearest one that exists.
+    """
+    if "all" in names:
+        return EVERY
+    for name in names:
+        if name not in EVERY:
+            near = get_close_matches(name, EVERY, n=1) or [NAME]
+            raise InputError(
+                f"no strategy is called {name!r}",
+                file="--strategy",
+                remedy=f"Did you mean {near[0]}? Use all for every one.",
+            )
+    return {name: EVERY[name] for name in names or (NAME,)}
+
+
+def compare(
+    series: Sequence[tuple[str, Series]],
+    strategies: Mapping[str, StrategyFactory],
+    setup: Setup,
+    *,
+    advance: Callable[[], object] = lambda: None,
+) -> tuple[Scored, ...]:
+    """Every strategy over every named series of hourly on-demand dollars."""
+    scored: list[Scored] = []
+    for name, demand in series:
+        best = hindsight(demand, menu=setup.menu, walk=setup.walk)
+        for strategy, make in strategies.items():
+            run = walk_forward(demand, make(), menu=setup.menu, walk=setup.walk, begin=setup.begin)
+            figures = score(demand, run, first=setup.walk.warmup_hours, hindsight_usd=best.cost_usd)
+            scored.append(Scored(name, strategy, figures, run, best))
+            advance()
+    return tuple(scored)
+
+
+def totals(scored: Sequence[Scored]) -> Mapping[str, Figures]:
+    """Each strategy's figures over all series, in order of appearance."""
+    by: dict[str, list[Figures]] = {}
+    for one in scored:
+        by.setdefault(one.strategy, []).append(one.figures)
+    return {strategy: total(figures) for strategy, figures in by.items()}
+
+
+def by_family(
+    cases: Sequence[Case],
+    strategies: Mapping[str, StrategyFactory],
+    setup: Setup,
+    *,
+    advance: Callable[[], object] = lambda: None,
+) -> Mapping[str, Mapping[str, Figures]]:
+    """Family → strategy → figures summed over the family's cases."""
+    families: dict[str, list[tuple[str, Series]]] = {}
+    for case in cases:
+        families.setdefault(case.family, []).append((case.name, case.usd_per_hour))
+    return {
+        family: totals(compare(series, strategies, setup, advance=advance))
+        for family, series in families.items()
+    }
