@@ -201,6 +201,7 @@ def _create_intents() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("commitment_id", sa.Text(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("line", sa.Text(), nullable=False),
         sa.CheckConstraint(
             "state <> 'bought' OR commitment_id IS NOT NULL",
             name=op.f("ck_intents_bought_is_named"),

@@ -33,9 +33,13 @@ from service.store.metadata import (
     one_of,
 )
 from service.store.states import Origin, Role, RunState, VerdictStage
+from service.store.usage_tables import usage_days
 
 SCHEMA = METADATA
 """All tables, complete as soon as this module is imported."""
+
+USAGE_DAYS = usage_days
+"""The manifest of usage; its columns stand beside the code that fills it."""
 
 job_runs = Table(
     "job_runs",
@@ -188,6 +192,8 @@ intents = Table(
     Column("updated_at", UtcInstant, nullable=False),
     Column("commitment_id", Text),
     Column("detail", Text, nullable=False),
+    # The plan's line at the price of the quote it was bought on.
+    Column("line", JsonDocument, nullable=False),
     UniqueConstraint("token"),
     UniqueConstraint("plan_id", "line_id"),
     UniqueConstraint("proposal_id"),

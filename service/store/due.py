@@ -1,0 +1,137 @@
+"""Decides what is due. The scheduler only rings; the database knows what has been done.
+
+A run's id is its schedule and its scheduled instant, unique in the database, so a restart, a
+second replica or a bell that rings twice can neither repeat nor skip one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from service.domain.errors import InvariantError, LeaseLostError
+from service.domain.hours import iso, require_utc
+from service.store.lease import Lease, require
+from service.store.schema import job_runs
+from service.store.states import RunState
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one schedule. ``attempts`` is above 1 when an earlier holder died in it."""
+
+    run: str
+    schedule: str
+    due_at: datetime
+    attempts: int
+
+
+def run_id(schedule: str, due_at: datetime) -> str:
+    """The one id of a scheduled run; a cycle's id is this."""
+    return f"{schedule}@{iso(due_at)}"
+
+
+def due_instants(
+    connection: Connection,
+    *,
+    schedule: str,
+    every: timedelta,
+    now: datetime,
+    lease: Lease,
+    offset: timedelta = timedelta(0),
+) -> tuple[datetime, ...]:
+    """Scheduled instants that still have to run, oldest first.
+
+    Those are the runs that an earlier holder of the lease began and never ended, and every
+    instant of the grid (``every`` from 1970 plus ``offset``) after the last one claimed, up to
+    ``now``. On a fresh database it is the newest instant alone: there is no past to catch up.
+    """
+    if every <= timedelta(0):
+        msg = f"schedule {schedule} repeats every {every}"
+        raise InvariantError(msg)
+    query = select(job_runs.c.due_at).where(
+        job_runs.c.schedule == schedule,
+        job_runs.c.state == RunState.STARTED.value,
+        job_runs.c.fence < lease.fence,
+    )
+    unfinished = list(connection.execute(query.order_by(job_runs.c.due_at)).scalars())
+    newest = _EPOCH + offset + (require_utc(now) - _EPOCH - offset) // every * every
+    last = connection.execute(
+        select(func.max(job_runs.c.due_at)).where(job_runs.c.schedule == schedule)
+    ).scalar_one()
+    if last is None:
+        return (newest,)
+    missed = []
+    instant = _EPOCH + offset + ((last - _EPOCH - offset) // every + 1) * every
+    while instant <= newest:
+        missed.append(instant)
+        instant += every
+    return (*unfinished, *missed)
+
+
+def claim(
+    connection: Connection, *, schedule: str, due_at: datetime, lease: Lease, now: datetime
+) -> Run | None:
+    """The right to run, or ``None`` when the run is done, or is being run by this holder.
+
+    A run that an earlier holder began and did not end is handed over, once. Raises
+    ``LeaseLostError`` when ``lease`` is no longer held.
+    """
+    require(connection, lease)
+    identity = run_id(schedule, due_at)
+    row = (
+        connection.execute(select(job_runs).where(job_runs.c.run_id == identity))
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        connection.execute(
+            insert(job_runs).values(
+                run_id=identity,
+                schedule=schedule,
+                due_at=due_at,
+                state=RunState.STARTED.value,
+                holder=lease.holder,
+                fence=lease.fence,
+                attempts=1,
+                started_at=now,
+                detail="",
+            )
+        )
+        return Run(identity, schedule, due_at, 1)
+    if row["state"] != RunState.STARTED.value or row["fence"] >= lease.fence:
+        return None
+    attempts = row["attempts"] + 1
+    connection.execute(
+        update(job_runs)
+        .where(job_runs.c.run_id == identity)
+        .values(holder=lease.holder, fence=lease.fence, attempts=attempts)
+    )
+    return Run(identity, schedule, due_at, attempts)
+
+
+def finish(
+    connection: Connection,
+    run: Run,
+    *,
+    state: RunState,
+    lease: Lease,
+    now: datetime,
+    detail: str = "",
+) -> None:
+    """Write how a run ended. ``LeaseLostError`` when somebody else has taken it over."""
+    changed = connection.execute(
+        update(job_runs)
+        .where(
+            job_runs.c.run_id == run.run,
+            job_runs.c.state == RunState.STARTED.value,
+            job_runs.c.fence == lease.fence,
+        )
+        .values(state=state.value, finished_at=now, detail=detail)
+    ).rowcount
+    if changed != 1:
+        raise LeaseLostError(holder=lease.holder, fence=lease.fence)

@@ -1,0 +1,116 @@
+"""Decides how proposals are written down: versioned rows, moved only along their table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+
+from service.domain.ids import CycleId, PlanId, ProposalId
+from service.domain.plans import PlanLine, Verdict
+from service.domain.purchases import Proposal, ProposalState
+from service.purchase.lifecycle import Word, require_proposal_move
+from service.store.codec import from_document, to_document
+from service.store.schema import plan_lines, plans, proposals
+
+
+def record(connection: Connection, proposal: Proposal) -> None:
+    """Write a new proposal; the database refuses a second one for its line."""
+    connection.execute(
+        insert(proposals).values(
+            proposal_id=proposal.proposal,
+            plan_id=proposal.plan,
+            line_id=proposal.line.line,
+            state=proposal.state.value,
+            created_at=proposal.created_at,
+            expires_at=proposal.expires_at,
+            decided_by=proposal.decided_by,
+            decided_at=proposal.decided_at,
+            comment=proposal.comment,
+            version=proposal.version,
+            verdict=to_document(proposal.verdict),
+        )
+    )
+
+
+def move(
+    connection: Connection,
+    proposal: Proposal,
+    *,
+    target: ProposalState,
+    word: Word,
+    decided: tuple[str, datetime, str] | None = None,
+) -> bool:
+    """Move one proposal and raise its version; ``False`` when it has changed since it was read.
+
+    ``decided`` is who decided, when, and the comment; kept as they are when ``None``.
+    """
+    require_proposal_move(proposal.state, target, word)
+    values: dict[str, object] = {"state": target.value, "version": proposal.version + 1}
+    if decided is not None:
+        values["decided_by"], values["decided_at"], values["comment"] = decided
+    changed = connection.execute(
+        update(proposals)
+        .where(
+            proposals.c.proposal_id == proposal.proposal,
+            proposals.c.version == proposal.version,
+            proposals.c.state == proposal.state.value,
+        )
+        .values(**values)
+    ).rowcount
+    return changed == 1
+
+
+def find(connection: Connection, proposal: ProposalId) -> Proposal | None:
+    """One proposal, or ``None``."""
+    query = _select().where(proposals.c.proposal_id == proposal)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _proposal(row)
+
+
+def cycle_of(connection: Connection, plan: PlanId) -> CycleId:
+    """The cycle that a plan was decided in."""
+    query = select(plans.c.cycle_id).where(plans.c.plan_id == plan)
+    return CycleId(connection.execute(query).scalar_one())
+
+
+def list_proposals(
+    connection: Connection, *, states: Iterable[ProposalState] | None = None
+) -> tuple[Proposal, ...]:
+    """Proposals in ``states`` (all when ``None``), oldest first."""
+    query = _select().order_by(proposals.c.created_at, proposals.c.proposal_id)
+    if states is not None:
+        query = query.where(proposals.c.state.in_([state.value for state in states]))
+    return tuple(_proposal(row) for row in connection.execute(query).mappings())
+
+
+def expired(connection: Connection, now: datetime) -> tuple[Proposal, ...]:
+    """Undecided or unexecuted proposals whose lifetime has ended."""
+    live = [ProposalState.WAITING.value, ProposalState.APPROVED.value]
+    query = _select().where(proposals.c.state.in_(live), proposals.c.expires_at <= now)
+    return tuple(_proposal(row) for row in connection.execute(query).mappings())
+
+
+def _select() -> Select[tuple[object, ...]]:
+    return select(proposals, plan_lines.c.document.label("line")).join(
+        plan_lines,
+        (plan_lines.c.plan_id == proposals.c.plan_id)
+        & (plan_lines.c.line_id == proposals.c.line_id),
+    )
+
+
+def _proposal(row: RowMapping) -> Proposal:
+    return Proposal(
+        proposal=ProposalId(row["proposal_id"]),
+        plan=PlanId(row["plan_id"]),
+        line=from_document(PlanLine, row["line"]),
+        verdict=from_document(Verdict, row["verdict"]),
+        state=ProposalState(row["state"]),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        decided_by=row["decided_by"],
+        decided_at=row["decided_at"],
+        comment=row["comment"],
+        version=row["version"],
+    )

@@ -1,0 +1,237 @@
+"""Decides how cycles, plans, verdicts, policies and prices are written down and read back.
+
+Small explicit functions on a connection; the transaction is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from service.domain.errors import InvariantError
+from service.domain.ids import CycleId, PlanId
+from service.domain.plans import Plan, Verdict
+from service.store.codec import from_document, to_document
+from service.store.schema import cycles, plan_lines, plans, policies, prices, reports, verdicts
+from service.store.states import RunState, VerdictStage
+
+
+def start_cycle(
+    connection: Connection, cycle: CycleId, *, schedule: str, due_at: datetime, now: datetime
+) -> None:
+    """Write that a decision cycle began. A cycle that is resumed keeps its first start."""
+    known = connection.execute(
+        select(cycles.c.state).where(cycles.c.cycle_id == cycle)
+    ).scalar_one_or_none()
+    if known is not None:
+        if known != RunState.STARTED.value:
+            msg = f"cycle {cycle} is {known} and cannot start again"
+            raise InvariantError(msg)
+        return
+    connection.execute(
+        insert(cycles).values(
+            cycle_id=cycle,
+            schedule=schedule,
+            due_at=due_at,
+            state=RunState.STARTED.value,
+            started_at=now,
+            summary={},
+        )
+    )
+
+
+def finish_cycle(
+    connection: Connection,
+    cycle: CycleId,
+    *,
+    state: RunState,
+    summary: Mapping[str, object],
+    now: datetime,
+) -> None:
+    """Write how a cycle ended. ``summary`` holds no floats; amounts are decimal text."""
+    changed = connection.execute(
+        update(cycles)
+        .where(cycles.c.cycle_id == cycle, cycles.c.state == RunState.STARTED.value)
+        .values(state=state.value, finished_at=now, summary=summary)
+    ).rowcount
+    if changed != 1:
+        msg = f"cycle {cycle} is not running and cannot become {state}"
+        raise InvariantError(msg)
+
+
+def record_plan(connection: Connection, plan: Plan) -> None:
+    """Write a plan and its lines; its cycle must be written already."""
+    connection.execute(
+        insert(plans).values(
+            plan_id=plan.plan,
+            cycle_id=plan.cycle,
+            decided_at=plan.decided_at,
+            status=plan.status.value,
+            before_usd=plan.before_usd,
+            after_usd=plan.after_usd,
+            lower_bound_usd=plan.lower_bound_usd,
+            usage_digest=plan.inputs.usage_digest,
+            prices_digest=plan.inputs.prices_digest,
+            commitments_digest=plan.inputs.commitments_digest,
+            policy_digest=plan.inputs.policy_digest,
+            document=to_document(plan),
+        )
+    )
+    rows = [
+        {
+            "plan_id": plan.plan,
+            "line_id": line.line,
+            "position": position,
+            "provider": line.provider,
+            "account": line.account,
+            "kind": line.kind.value,
+            "offering": line.offering,
+            "quantity": line.quantity,
+            "commit_usd_per_hour": line.commit_usd_per_hour,
+            "upfront_usd": line.upfront_usd,
+            "total_usd": line.total_usd,
+            "document": to_document(line),
+        }
+        for position, line in enumerate(plan.lines)
+    ]
+    if rows:
+        connection.execute(insert(plan_lines), rows)
+
+
+def find_plan(connection: Connection, plan: PlanId) -> Plan | None:
+    """One plan, whole, or ``None``."""
+    document = connection.execute(
+        select(plans.c.document).where(plans.c.plan_id == plan)
+    ).scalar_one_or_none()
+    return None if document is None else from_document(Plan, document)
+
+
+def plan_of_cycle(connection: Connection, cycle: CycleId) -> Plan | None:
+    """The newest plan of a cycle: what a resumed cycle goes on with."""
+    document = connection.execute(
+        select(plans.c.document)
+        .where(plans.c.cycle_id == cycle)
+        .order_by(plans.c.decided_at.desc(), plans.c.plan_id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return None if document is None else from_document(Plan, document)
+
+
+def record_verdict(
+    connection: Connection, plan: PlanId, verdict: Verdict, *, stage: VerdictStage, now: datetime
+) -> None:
+    """Write what the guard said of one line, and when in the line's life it was asked."""
+    connection.execute(
+        insert(verdicts).values(
+            plan_id=plan,
+            line_id=verdict.line,
+            stage=stage.value,
+            decision=verdict.decision.value,
+            judged_at=now,
+            document=to_document(verdict),
+        )
+    )
+
+
+def verdicts_of(
+    connection: Connection, plan: PlanId, *, stage: VerdictStage
+) -> tuple[Verdict, ...]:
+    """The guard's words on a plan's lines at ``stage``, oldest first."""
+    query = (
+        select(verdicts.c.document)
+        .where(verdicts.c.plan_id == plan, verdicts.c.stage == stage.value)
+        .order_by(verdicts.c.verdict_id)
+    )
+    return tuple(from_document(Verdict, row) for row in connection.execute(query).scalars())
+
+
+def see_policy(connection: Connection, *, digest: str, body: str, now: datetime) -> str | None:
+    """Keep a policy's text under its digest; returns the digest in force before, if another."""
+    newest = select(policies.c.digest).order_by(policies.c.last_seen_at.desc()).limit(1)
+    previous = connection.execute(newest).scalar_one_or_none()
+    changed = connection.execute(
+        update(policies).where(policies.c.digest == digest).values(last_seen_at=now)
+    ).rowcount
+    if changed == 0:
+        connection.execute(
+            insert(policies).values(digest=digest, body=body, first_seen_at=now, last_seen_at=now)
+        )
+    return None if previous == digest else previous
+
+
+def keep_prices(
+    connection: Connection,
+    *,
+    digest: str,
+    provider: str,
+    taken_at: datetime,
+    document: Mapping[str, object],
+) -> bool:
+    """Keep a price snapshot under its digest; ``False`` when it is there already."""
+    query = select(prices.c.digest).where(prices.c.digest == digest)
+    if connection.execute(query).scalar_one_or_none() is not None:
+        return False
+    connection.execute(
+        insert(prices).values(
+            digest=digest, provider=provider, taken_at=taken_at, document=document
+        )
+    )
+    return True
+
+
+def find_prices(connection: Connection, digest: str) -> dict[str, Any] | None:
+    """A price snapshot, or ``None``."""
+    query = select(prices.c.document).where(prices.c.digest == digest)
+    return connection.execute(query).scalar_one_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """What a subject (a plan, or ``all``) was promised to save in a period, and what it saved.
+
+    Dollars over ``[period_start, period_end)``, net of waste, against on demand.
+    """
+
+    report: str
+    subject: str
+    period_start: datetime
+    period_end: datetime
+    promised_usd: Decimal
+    promised_low_usd: Decimal
+    promised_high_usd: Decimal
+    realised_usd: Decimal
+    made_at: datetime
+    document: Mapping[str, Any]
+
+
+def record_report(connection: Connection, report: ReportRow) -> None:
+    """Write a report; a later one on the same subject and period takes its place."""
+    values = {field: getattr(report, field) for field in ReportRow.__slots__ if field != "report"}
+    same = (
+        (reports.c.subject == report.subject)
+        & (reports.c.period_start == report.period_start)
+        & (reports.c.period_end == report.period_end)
+    )
+    if connection.execute(update(reports).where(same).values(**values)).rowcount == 0:
+        connection.execute(insert(reports).values(report_id=report.report, **values))
+
+
+def reports_since(connection: Connection, start: datetime) -> tuple[ReportRow, ...]:
+    """Reports on periods that begin at or after ``start``, oldest first."""
+    query = (
+        select(reports)
+        .where(reports.c.period_start >= start)
+        .order_by(reports.c.period_start, reports.c.report_id)
+    )
+    return tuple(
+        ReportRow(
+            report=row["report_id"],
+            **{field: row[field] for field in ReportRow.__slots__ if field != "report"},
+        )
+        for row in connection.execute(query).mappings()
+    )
