@@ -1,0 +1,346 @@
+"""Tightening a policy never permits more: any tightening, any lines, any facts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.domain.commitments import Kind, Payment
+from service.domain.ids import LineId
+from service.domain.plans import Decision, PlanLine, Verdict
+from service.guard.context import GuardContext, PoolSize, Spend, Target
+from service.guard.policy import Policy
+from service.guard.results import STRICTNESS
+from service.guard.rules import judge
+from tests.guard.cases import NOW, PAYER, SOUND, context, line
+
+Raw = dict[str, Any]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+FAMILIES = ("m5", "c6i", None)
+KINDS = (Kind.AWS_COMPUTE_SP, Kind.AWS_EC2_INSTANCE_SP)
+MODES = ("observe", "copilot", "autopilot")
+SPANS = ("per_line", "per_run", "per_day", "in_total")
+AMOUNTS = ("commit_usd_per_hour", "upfront_usd", "obligation_usd")
+BOUNDS = ("coverage_ratio", "utilization_ratio", "line_utilization_ratio")
+
+money = st.decimals(0, 12, places=2)
+tenths = st.decimals(0, 1, places=1)
+
+
+def exact(value: object) -> object:
+    """YAML's floats as decimals and its lists as tuples, as the policy reader gives them."""
+    if isinstance(value, dict):
+        return {key: exact(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(exact(item) for item in value)
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
+def sound() -> Raw:
+    raw: Raw = yaml.safe_load(SOUND)
+    raw["allowed"]["families"] = ["m5", "c6i", "unbound"]
+    raw["scopes"] = [
+        {"name": "m5", "match": {"families": ["m5"]}, "mode": "autopilot"},
+        {
+            "name": "plans",
+            "match": {"kinds": ["aws_compute_sp"]},
+            "mode": "copilot",
+            "caps": copy.deepcopy(raw["caps"]),
+        },
+    ]
+    return raw
+
+
+def parsed(raw: Raw) -> Policy:
+    return Policy.model_validate(exact(raw))
+
+
+@st.composite
+def loose_policies(draw: st.DrawFn) -> Raw:
+    raw = sound()
+    raw["mode"] = draw(st.sampled_from(MODES))
+    for scope in raw["scopes"]:
+        scope["mode"] = draw(st.sampled_from(MODES))
+    for span in SPANS:
+        raw["caps"][span] = {
+            "commit_usd_per_hour": draw(money),
+            "upfront_usd": draw(money) * 1000,
+            "obligation_usd": draw(money) * 10000,
+        }
+    return raw
+
+
+lines_of_a_run = st.lists(
+    st.builds(
+        line,
+        kind=st.sampled_from(KINDS),
+        family=st.sampled_from(FAMILIES),
+        region=st.sampled_from(("us-east-1", None)),
+        term_months=st.sampled_from((12, 36)),
+        payment=st.sampled_from(Payment),
+        commit=st.one_of(money.map(str), st.sampled_from(("NaN", "Infinity"))),
+        upfront=money.map(lambda value: str(value * 1000)),
+        saving=st.decimals(-1, 5, places=2).map(str),
+        low=st.decimals(-1, 1, places=2).map(str),
+        utilization=st.one_of(tenths.map(str), st.just("NaN")),
+        break_even=money.map(str),
+    ),
+    min_size=1,
+    max_size=5,
+).map(lambda lines: [replace(item, line=LineId(f"l{i}")) for i, item in enumerate(lines)])
+
+spends = st.lists(
+    st.builds(
+        Spend,
+        target=st.builds(
+            Target,
+            provider=st.just("aws"),
+            account=st.just(PAYER),
+            region=st.just(None),
+            family=st.sampled_from(FAMILIES),
+            kind=st.sampled_from(KINDS),
+            term_months=st.just(12),
+        ),
+        commit_usd_per_hour=money,
+        upfront_usd=money,
+        obligation_usd=money,
+        loss_usd=money,
+        at=st.integers(0, 50).map(lambda hours: NOW - timedelta(hours=hours)),
+        live=st.booleans(),
+        in_run=st.booleans(),
+    ),
+    max_size=3,
+).map(tuple)
+
+
+@st.composite
+def facts(draw: st.DrawFn, lines: list[PlanLine]) -> GuardContext:
+    found = replace(
+        context(*lines),
+        spent=draw(st.one_of(st.none(), spends)),
+        coverage_ratio_after=draw(st.one_of(st.none(), tenths)),
+        utilization_ratio_after=draw(st.one_of(st.just(Decimal("0.95")), tenths)),
+        data_age_hours=draw(st.one_of(st.just(Decimal(50)), st.just(Decimal("NaN")), money)),
+        signed_off=frozenset(item.line for item in lines if draw(st.booleans())),
+        pools={
+            item.line: PoolSize(draw(st.sampled_from("ab")), Decimal(draw(st.integers(0, 40))))
+            for item in lines
+        },
+    )
+    if draw(st.booleans()):
+        unknown = Target("aws", PAYER, "us-east-1", draw(st.sampled_from(FAMILIES)), KINDS[0], 12)
+        found = replace(found, open_unknown=(unknown,))
+    return found
+
+
+def lower(place: Raw, key: str, share: Decimal) -> None:
+    place[key] = Decimal(str(place[key])) * share
+
+
+def tighten_caps(raw: Raw, draw: Draw) -> None:
+    where = [raw["caps"], *(scope["caps"] for scope in raw["scopes"] if scope.get("caps"))]
+    lower(
+        draw(st.sampled_from(where))[draw(st.sampled_from(SPANS))],
+        draw(st.sampled_from(AMOUNTS)),
+        draw(tenths),
+    )
+
+
+def tighten_sign_off(raw: Raw, draw: Draw) -> None:
+    lower(raw["sign_off"]["above"], draw(st.sampled_from(AMOUNTS)), draw(tenths))
+
+
+def tighten_bounds(raw: Raw, draw: Draw) -> None:
+    bounds = raw["after_purchase"][draw(st.sampled_from(BOUNDS))]
+    low, high = Decimal(str(bounds["min"])), Decimal(str(bounds["max"]))
+    bounds["min"] = low + (high - low) * draw(tenths)
+    bounds["max"] = high - (high - bounds["min"]) * draw(tenths)
+
+
+def tighten_worth(raw: Raw, draw: Draw) -> None:
+    least = Decimal(str(raw["worth"]["min_saving_ratio"]))
+    raw["worth"]["min_saving_ratio"] = least + (1 - least) * draw(tenths)
+    lower(raw["worth"], "max_break_even_months", draw(tenths))
+
+
+def tighten_risk(raw: Raw, draw: Draw) -> None:
+    lower(raw["risk"], draw(st.sampled_from(sorted(raw["risk"]))), draw(tenths))
+
+
+def tighten_freshness(raw: Raw, draw: Draw) -> None:
+    share = draw(st.decimals("0.1", 1, places=1))
+    lower(raw["freshness"], draw(st.sampled_from(sorted(raw["freshness"]))), share)
+
+
+def tighten_choice(raw: Raw, draw: Draw) -> None:
+    allowed = raw["allowed"]
+    key = draw(st.sampled_from([key for key in sorted(allowed) if len(allowed[key]) > 1]))
+    gone = draw(st.sampled_from(allowed[key]))
+    if draw(st.booleans()):
+        allowed[key] = [item for item in allowed[key] if item != gone]
+    else:
+        raw.setdefault("denied", {})[key] = [gone]
+
+
+def tighten_stop(raw: Raw, draw: Draw) -> None:
+    if draw(st.booleans()):
+        raw["halt"] = True
+    else:
+        raw["purchase_accounts"] = {}
+
+
+def tighten_time(raw: Raw, draw: Draw) -> None:
+    window = {"name": "w", "timezone": "UTC", "start": "09:00", "end": "11:00"}
+    raw["blackouts"] = {"weekly": [{**window, "days": [draw(st.sampled_from(("wed", "thu")))]}]}
+
+
+def add_scope_caps(raw: Raw, draw: Draw) -> None:
+    first = raw["scopes"][0]
+    first.setdefault("caps", copy.deepcopy(raw["caps"]))
+    lower(first["caps"]["per_run"], "commit_usd_per_hour", draw(tenths))
+
+
+def to_copilot(raw: Raw, draw: Draw) -> None:
+    place = draw(st.sampled_from([raw, *raw["scopes"]]))
+    place["mode"] = "copilot" if place["mode"] == "autopilot" else place["mode"]
+
+
+def to_observe(raw: Raw, draw: Draw) -> None:
+    draw(st.sampled_from([raw, *raw["scopes"]]))["mode"] = "observe"
+
+
+LIMITS: tuple[Callable[[Raw, Draw], None], ...] = (
+    tighten_caps,
+    tighten_sign_off,
+    tighten_bounds,
+    tighten_worth,
+    tighten_risk,
+    tighten_freshness,
+    tighten_choice,
+    tighten_stop,
+    tighten_time,
+    add_scope_caps,
+    to_copilot,
+)
+
+
+def tightened(raw: Raw, draw: Draw, *, observe: bool) -> Raw:
+    tight = copy.deepcopy(raw)
+    ways = (*LIMITS, to_observe) if observe else LIMITS
+    for way in draw(st.lists(st.sampled_from(ways), min_size=1, max_size=4)):
+        way(tight, draw)
+    return tight
+
+
+def is_looser(one: Verdict, other: Verdict) -> bool:
+    return STRICTNESS[one.decision] < STRICTNESS[other.decision]
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.data())
+def test_a_tighter_limit_never_gives_any_line_a_looser_verdict(data: st.DataObject) -> None:
+    lines = data.draw(lines_of_a_run)
+    context_now = data.draw(facts(lines))
+    raw = data.draw(loose_policies())
+    loose = parsed(raw)
+    tight = parsed(tightened(raw, data.draw, observe=False))
+    before = judge(lines, policy=loose, context=context_now)
+    after = judge(lines, policy=tight, context=context_now)
+    assert not any(is_looser(new, old) for new, old in zip(after, before, strict=True))
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.data())
+def test_what_a_tighter_policy_lets_through_the_looser_one_does_too(data: st.DataObject) -> None:
+    lines = data.draw(lines_of_a_run)
+    context_now = data.draw(facts(lines))
+    raw = data.draw(loose_policies())
+    tight = parsed(tightened(raw, data.draw, observe=True))
+    let_through = {
+        verdict.line: verdict
+        for verdict in judge(lines, policy=tight, context=context_now)
+        if verdict.decision is not Decision.REFUSE
+    }
+    asked = [item for item in lines if item.line in let_through]
+    for verdict in judge(asked, policy=parsed(raw), context=context_now):
+        assert not is_looser(let_through[verdict.line], verdict)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_what_is_let_through_stays_within_every_cap(data: st.DataObject) -> None:
+    lines = data.draw(lines_of_a_run)
+    context_now = data.draw(facts(lines))
+    policy = parsed(data.draw(loose_policies()))
+    verdicts = judge(lines, policy=policy, context=context_now)
+    bought = [
+        item
+        for item, verdict in zip(lines, verdicts, strict=True)
+        if verdict.decision is not Decision.REFUSE
+    ]
+    if not bought:
+        return
+    asked = sum(item.commit_usd_per_hour for item in bought)
+    spent = context_now.spent or ()
+    day = sum(
+        item.commit_usd_per_hour
+        for item in spent
+        if item.in_run or item.at > NOW - timedelta(hours=24)
+    )
+    total = sum(item.commit_usd_per_hour for item in spent if item.live)
+    assert asked + day <= policy.caps.per_day.commit_usd_per_hour
+    assert asked + total <= policy.caps.in_total.commit_usd_per_hour
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_losing_a_fact_never_gives_a_looser_verdict(data: st.DataObject) -> None:
+    lines = data.draw(lines_of_a_run)
+    known = data.draw(facts(lines))
+    lost = data.draw(
+        st.sampled_from(
+            (
+                "halted",
+                "holds_lease",
+                "data_age_hours",
+                "prices_age_hours",
+                "inventory_age_hours",
+                "gap_ratio",
+                "coverage_ratio_after",
+                "utilization_ratio_after",
+                "spent",
+                "open_unknown",
+            )
+        )
+    )
+    blind: GuardContext = replace(known, **{lost: None})  # type: ignore[arg-type]
+    policy = parsed(data.draw(loose_policies()))
+    verdicts = judge(lines, policy=policy, context=blind)
+    assert all(verdict.decision is Decision.REFUSE for verdict in verdicts)
+
+
+def test_the_property_can_tell_a_looser_policy_from_a_tighter_one() -> None:
+    raw = sound()
+    tight = copy.deepcopy(raw)
+    tight["caps"]["per_line"]["commit_usd_per_hour"] = 1
+    lines = [
+        line(
+            family="m5",
+            region="us-east-1",
+            commit="2",
+            saving="0.8",
+            kind=Kind.AWS_EC2_INSTANCE_SP,
+        )
+    ]
+    (loose_verdict,) = judge(lines, policy=parsed(raw), context=context())
+    (tight_verdict,) = judge(lines, policy=parsed(tight), context=context())
+    assert loose_verdict.decision is Decision.ALLOW
+    assert is_looser(loose_verdict, tight_verdict)
