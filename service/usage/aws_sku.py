@@ -40,10 +40,12 @@ class AwsSku:
     """What a SKU id says. ``None`` where its words do not tell.
 
     ``size_units``: normalised units of one instance-hour, ``None`` when not an instance or of
-    unknown weight. ``tenancy``: ``shared``, ``dedicated`` or ``host``.
+    unknown weight. ``tenancy``: ``shared``, ``dedicated`` or ``host``. ``bare_type`` is the usage
+    type without its region code.
     """
 
     usage_type: str
+    bare_type: str
     operation: str
     region: str
     service: str | None
@@ -80,6 +82,7 @@ def describe_sku(sku: str) -> AwsSku:
         instance = candidate if _INSTANCE.match(candidate) else None
     return AwsSku(
         usage_type=usage_type,
+        bare_type=rest,
         operation=operation,
         region=tables.regions[code],
         service=_service(word, tenancy),

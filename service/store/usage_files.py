@@ -1,0 +1,154 @@
+"""Reads stored usage files: decides which lines a decision sees and lays them out dense.
+
+Filtering and joining happen in DuckDB; what reaches Python is line numbers, hour numbers and
+quantities, a month of files at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.hours import HourRange
+from service.domain.ids import AccountId
+from service.domain.usage import Usage, UsageLine
+from service.usage.days import ObservedPrice
+from service.usage.eligibility import is_eligible
+from service.usage.sources import literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+FILES_AT_ONCE = 31
+MEMORY_LIMIT_MB = 2_048
+
+
+def load_usage(files: Sequence[Path], hours: HourRange, *, eligible_only: bool) -> Usage:
+    """Dense usage of ``hours`` from day files, one line per label, sorted by label.
+
+    Raises ``FileNotFoundError`` when a file is gone.
+    """
+    _require_files(files)
+    with _database() as database:
+        lines = _lines(database, files, hours, eligible_only=eligible_only)
+        quantity = np.zeros((hours.count, len(lines)), dtype=np.float64)
+        if lines:
+            for start in range(0, len(files), FILES_AT_ONCE):
+                _fill(database, quantity, files[start : start + FILES_AT_ONCE], hours)
+    return Usage(hours=hours, lines=lines, quantity=quantity)
+
+
+def load_prices(files: Sequence[Path], hours: HourRange) -> tuple[ObservedPrice, ...]:
+    """What the files show each SKU to cost, in its newest hour of ``hours`` that tells."""
+    _require_files(files)
+    with _database() as database:
+        rows = database.execute(
+            "SELECT provider, region, sku, arg_max(unit, hour), "  # noqa: S608
+            "arg_max(list_usd, hour) FILTER (list_usd IS NOT NULL), "
+            "arg_max(contracted_usd, hour) FILTER (contracted_usd IS NOT NULL) FROM "
+            "(SELECT provider, region, sku, hour, max(unit) AS unit, max(list_usd) AS list_usd, "
+            f"max(contracted_usd) AS contracted_usd FROM {_rows(files, hours)} GROUP BY ALL) "
+            "GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+    return tuple(ObservedPrice(*row) for row in rows if row[4] is not None or row[5] is not None)
+
+
+@contextmanager
+def _database() -> Iterator[duckdb.DuckDBPyConnection]:
+    import duckdb  # noqa: PLC0415 - heavy; only what reads usage pays for it
+
+    with duckdb.connect() as database:
+        database.execute(f"SET memory_limit = '{MEMORY_LIMIT_MB}MB'")
+        yield database
+
+
+def _require_files(files: Sequence[Path]) -> None:
+    for path in files:
+        if not path.is_file():
+            raise FileNotFoundError(path)
+
+
+def _rows(files: Sequence[Path], hours: HourRange) -> str:
+    listed = ", ".join(literal(str(path)) for path in files)
+    return (
+        f"(SELECT * FROM read_parquet([{listed}], hive_partitioning=false) "  # noqa: S608
+        f"WHERE hour >= {_instant(hours.start)} AND hour < {_instant(hours.end)})"
+    )
+
+
+def _instant(instant: datetime) -> str:
+    return f"TIMESTAMP {literal(instant.strftime('%Y-%m-%d %H:%M:%S'))}"
+
+
+def _lines(
+    database: duckdb.DuckDBPyConnection,
+    files: Sequence[Path],
+    hours: HourRange,
+    *,
+    eligible_only: bool,
+) -> tuple[UsageLine, ...]:
+    found = database.execute(
+        "SELECT DISTINCT provider, account, region, zone, sku "  # noqa: S608
+        f"FROM {_rows(files, hours)}"
+    ).fetchall()
+    if eligible_only:
+        on = (hours.end - timedelta(hours=1)).date()
+        skus = {(row[0], row[4]) for row in found}
+        kept = {key for key in skus if is_eligible(*key, on)}
+        found = [row for row in found if (row[0], row[4]) in kept]
+    lines = tuple(
+        sorted(
+            UsageLine(provider, AccountId(account), region, zone, sku)
+            for provider, account, region, zone, sku in found
+        )
+    )
+    database.execute(
+        "CREATE TABLE lines (line INTEGER, provider VARCHAR, account VARCHAR, region VARCHAR, "
+        "zone VARCHAR, sku VARCHAR)"
+    )
+    _insert_lines(database, lines)
+    return lines
+
+
+def _insert_lines(database: duckdb.DuckDBPyConnection, lines: Sequence[UsageLine]) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - executemany takes a millisecond a row
+
+    if not lines:
+        return
+    columns = list(zip(*lines, strict=True))
+    names = ("provider", "account", "region", "zone", "sku")
+    table = pa.table(
+        {
+            "line": pa.array(range(len(lines)), pa.int32()),
+            **{
+                name: pa.array(column, pa.string())
+                for name, column in zip(names, columns, strict=True)
+            },
+        }
+    )
+    database.register("given", table)
+    database.execute("INSERT INTO lines SELECT * FROM given")
+    database.unregister("given")
+
+
+def _fill(
+    database: duckdb.DuckDBPyConnection,
+    quantity: NDArray[np.float64],
+    files: Sequence[Path],
+    hours: HourRange,
+) -> None:
+    """Put the files' quantities where they belong."""
+    columns = database.execute(
+        "SELECT line, date_diff('hour', "  # noqa: S608
+        f"{_instant(hours.start)}, hour) AS hour_index, quantity FROM {_rows(files, hours)} "
+        "JOIN lines USING (provider, account, region, zone, sku)"
+    ).fetchnumpy()
+    at_hour = np.asarray(columns["hour_index"], dtype=np.int64)
+    at_line = np.asarray(columns["line"], dtype=np.int64)
+    quantity[at_hour, at_line] = columns["quantity"]

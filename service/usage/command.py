@@ -1,0 +1,136 @@
+"""``tenor ingest``: read an export into the store and say what changed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+PROVIDERS = ("aws", "azure", "gcp")
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``ingest`` to the command line."""
+    parser = commands.add_parser(
+        "ingest",
+        help="read a billing export (FOCUS, CUR 2.0) or a dataset into the usage store",
+        description="Reads hourly usage from FOCUS 1.0-1.2 or CUR 2.0 exports (Parquet, CSV, "
+        "CSV.gz; one file or a folder) or a dataset folder. A day that is there already is "
+        "replaced. Nothing is stored unless every row can be read.",
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="file or folder to read")
+    parser.add_argument(
+        "--store-url", help="database (default: TENOR_DATABASE_URL or sqlite:///var/tenor.db)"
+    )
+    parser.add_argument(
+        "--usage-dir", type=Path, help="usage files (default: usage below TENOR_DATA_DIR or var)"
+    )
+    parser.add_argument(
+        "--provider",
+        action="append",
+        choices=PROVIDERS,
+        help="read this provider's rows only, set others aside; may be repeated",
+    )
+    parser.add_argument(
+        "--allow-smaller",
+        action="store_true",
+        help="let a day be replaced by one with fewer hours or half its rows",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ingest ``options.source`` and print the summary; exit status 0."""
+    from service.report.render import print_json  # noqa: PLC0415 - imports wait for the run
+
+    result = ingest(
+        options.source,
+        store_url=options.store_url,
+        usage_dir=options.usage_dir,
+        providers=options.provider,
+        allow_smaller=options.allow_smaller,
+    )
+    if options.json:
+        print_json(result)
+        return 0
+    _print_summary(result)
+    return 0
+
+
+def ingest(
+    source: Path,
+    *,
+    store_url: str | None = None,
+    usage_dir: Path | None = None,
+    providers: list[str] | None = None,
+    allow_smaller: bool = False,
+) -> dict[str, object]:
+    """Read ``source`` into the store; locations default to the environment's settings.
+
+    Raises ``InputError`` and ``RefusedError``, having stored nothing.
+    """
+    from service.report.render import progress  # noqa: PLC0415
+    from service.settings import read_settings  # noqa: PLC0415
+    from service.store.engine import open_engine  # noqa: PLC0415
+    from service.store.migrate import upgrade  # noqa: PLC0415
+    from service.store.usage_days import UsageDays  # noqa: PLC0415
+    from service.usage.ingest import count_parts, read_export  # noqa: PLC0415
+
+    settings = read_settings(os.environ, database_url=store_url)
+    folder = usage_dir or settings.usage_dir
+    with progress("Reading", count_parts(source)) as advance:
+        with read_export(
+            source,
+            providers=providers,
+            work_dir=folder / ".work",
+            watch=lambda _done, _total: advance(),
+        ) as export:
+            engine = open_engine(settings.database_url)
+            try:
+                upgrade(engine)
+                summary = UsageDays(engine, folder).replace(
+                    export.days, now=datetime.now(UTC), allow_smaller=allow_smaller
+                )
+            finally:
+                engine.dispose()
+    eligible_ratio = summary.eligible_usd / summary.total_usd if summary.total_usd else None
+    return {
+        "formats": list(export.formats),
+        "parts": export.parts,
+        "source_rows": export.source_rows,
+        "set_aside": dict(export.set_aside),
+        "days_added": summary.added,
+        "days_replaced": summary.replaced,
+        "days_unchanged": summary.unchanged,
+        "rows": summary.rows,
+        "on_demand_equivalent_usd": summary.total_usd,
+        "eligible_usd": summary.eligible_usd,
+        "eligible_ratio": None if eligible_ratio is None else round(eligible_ratio, 6),
+        "newest_hour": summary.newest_hour,
+        "prices_observed": len(export.prices),
+        "usage_dir": str(folder),
+    }
+
+
+def _print_summary(result: dict[str, object]) -> None:
+    from service.report.render import print_table  # noqa: PLC0415
+
+    rows = []
+    for name, value in result.items():
+        shown = value
+        if isinstance(value, dict):
+            shown = ", ".join(f"{count} {reason}" for reason, count in value.items()) or "none"
+        elif isinstance(value, list):
+            shown = ", ".join(value)
+        elif value is None:
+            shown = "unknown"
+        rows.append((name.replace("_", " "), shown))
+    print_table("Usage ingested", ("what", "value"), rows)
+    if result["eligible_ratio"] == 0:
+        sys.stderr.write(
+            "tenor: no usage is recognised as coverable. AWS FOCUS exports need the columns "
+            "x_UsageType and x_Operation.\n"
+        )

@@ -1,0 +1,164 @@
+"""FOCUS 1.0, 1.1 and 1.2 rows: which are hourly usage, of what, how much, at what price.
+
+Only charges of category ``Usage`` and no class are usage: corrections restate what was used
+in an invoiced period and are set aside, as are purchases, taxes, credits and the unused part of a
+commitment (``CommitmentDiscountStatus`` = ``Unused``). Usage that a commitment covers is one row
+with status ``Used`` and counts once, in the pricing unit, as uncovered usage does. Source: FOCUS
+1.0 to 1.2, columns ChargeCategory, ChargeClass, CommitmentDiscountStatus, PricingQuantity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from service.domain.errors import InputError
+from service.usage.rows import (
+    PRICE_TYPE,
+    QUANTITY_TYPE,
+    Check,
+    RowForm,
+    currency_check,
+    decimal_cell,
+    double_cell,
+    instant_cell,
+    quantity_checks,
+    required,
+    span_checks,
+    text_cell,
+)
+from service.usage.sources import Part
+
+REQUIRED = (
+    *("ProviderName", "SubAccountId", "RegionId", "BillingCurrency"),
+    *("ChargeCategory", "ChargeClass", "ChargePeriodStart", "ChargePeriodEnd"),
+    *("CommitmentDiscountId", "CommitmentDiscountStatus"),
+    *("PricingQuantity", "PricingUnit", "SkuPriceId"),
+)
+
+SINCE_1_1 = (
+    *("CommitmentDiscountQuantity", "CommitmentDiscountUnit", "CapacityReservationId"),
+    *("CapacityReservationStatus", "ServiceSubcategory", "SkuMeter", "SkuPriceDetails"),
+)
+SINCE_1_2 = (
+    *("InvoiceId", "BillingAccountType", "SubAccountType", "PricingCurrency"),
+    *("PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost"),
+    "PricingCurrencyListUnitPrice",
+)
+AFTER_1_2 = (
+    *("ServiceProviderName", "HostProviderName", "ContractApplied", "InvoiceDetailId"),
+    *("AllocatedMethodId", "CommitmentProgramEligibilityDetails"),
+)
+BEFORE_1_0 = ("ChargeType", "ChargeSubcategory", "UsageQuantity", "Provider", "AmortizedCost")
+
+PROVIDERS = {
+    "aws": "aws",
+    "amazon web services": "aws",
+    "amazon web services, inc.": "aws",
+    "microsoft": "azure",
+    "microsoft azure": "azure",
+    "azure": "azure",
+    "google cloud": "gcp",
+    "google cloud platform": "gcp",
+    "google": "gcp",
+    "gcp": "gcp",
+}
+"""What providers call themselves in ProviderName, in lower case."""
+
+CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
+
+
+def is_focus(columns: Collection[str]) -> bool:
+    """Whether the columns are those of a FOCUS export of any version."""
+    return "ChargePeriodStart" in columns or "ChargeCategory" in columns
+
+
+def focus_version(part: Part) -> str:
+    """``1.0``, ``1.1`` or ``1.2`` by the columns; ``InputError`` for an earlier or later one."""
+    columns = set(part.columns)
+    for version, words in (("1.3 or later", AFTER_1_2), ("before 1.0", BEFORE_1_0)):
+        found = sorted(columns.intersection(words))
+        if found:
+            raise InputError(
+                f"the export is FOCUS {version}, which is not read",
+                file=part.file,
+                column=found[0],
+                remedy="Export FOCUS 1.0, 1.1 or 1.2",
+            )
+    missing = [column for column in REQUIRED if column not in columns]
+    if missing:
+        raise InputError(
+            "the column is missing",
+            file=part.file,
+            column=missing[0],
+            remedy=f"Export FOCUS with all of {', '.join(REQUIRED)}",
+        )
+    if columns.intersection(SINCE_1_2):
+        return "1.2"
+    return "1.1" if columns.intersection(SINCE_1_1) else "1.0"
+
+
+def focus_form(part: Part, providers: Collection[str] | None) -> RowForm:
+    """How the part's rows are read; rows of providers other than ``providers`` are set aside."""
+    asides = [
+        ("not usage", "category IN ('Purchase', 'Tax', 'Credit', 'Adjustment')"),
+        ("correction", "charge_class IS NOT NULL"),
+        ("unused commitment", "commitment_status = 'Unused'"),
+    ]
+    if providers is not None:
+        chosen = ", ".join(f"'{provider}'" for provider in sorted(providers))
+        asides.insert(0, ("other provider", f"coalesce(provider, '') NOT IN ({chosen})"))
+    return RowForm(cells=_cells(part), asides=tuple(asides), checks=_CHECKS)
+
+
+def _cells(part: Part) -> dict[str, str]:
+    words = " ".join(f"WHEN '{word}' THEN '{provider}'" for word, provider in PROVIDERS.items())
+    discount = text_cell(part, "CommitmentDiscountId")
+    listed = decimal_cell(part, "ListUnitPrice", PRICE_TYPE)
+    contracted = decimal_cell(part, "ContractedUnitPrice", PRICE_TYPE)
+    return {
+        "category": text_cell(part, "ChargeCategory"),
+        "charge_class": text_cell(part, "ChargeClass"),
+        "commitment_status": text_cell(part, "CommitmentDiscountStatus"),
+        "hour": instant_cell(part, "ChargePeriodStart"),
+        "ends_at": instant_cell(part, "ChargePeriodEnd"),
+        "provider": f"CASE lower({text_cell(part, 'ProviderName')}) {words} END",
+        "account": f"coalesce({text_cell(part, 'SubAccountId')}, "
+        f"{text_cell(part, 'BillingAccountId')})",
+        "region": text_cell(part, "RegionId"),
+        "zone": text_cell(part, "AvailabilityZone"),
+        "usage_type": text_cell(part, "x_UsageType"),
+        "operation": text_cell(part, "x_Operation"),
+        "native_sku": f"coalesce({text_cell(part, 'SkuPriceId')}, {text_cell(part, 'SkuId')})",
+        "unit": text_cell(part, "PricingUnit"),
+        "currency": text_cell(part, "BillingCurrency"),
+        "quantity": decimal_cell(part, "PricingQuantity", QUANTITY_TYPE),
+        "quantity_double": double_cell(part, "PricingQuantity"),
+        "list_usd": f"CASE WHEN {listed} >= 0 THEN {listed} END",
+        # Some exports write 0 where they know no contracted price; that is no price. On covered
+        # rows the column has been seen to hold the commitment's rate: only uncovered ones tell.
+        "contracted_usd": f"CASE WHEN {discount} IS NULL AND {contracted} > 0 "
+        f"THEN {contracted} END",
+    }
+
+
+_CHECKS = (
+    Check(
+        "category",
+        f"category IS NULL OR category NOT IN {CATEGORIES}",
+        "ChargeCategory",
+        "{value} is not a charge category",
+        f"Use one of {', '.join(CATEGORIES)}",
+    ),
+    Check(
+        "provider",
+        "provider IS NULL",
+        "ProviderName",
+        "{value} is not a provider that Tenor reads",
+        "Name the providers to read with --provider aws (or azure, gcp); other rows are set aside",
+    ),
+    *span_checks("ChargePeriodStart", "ChargePeriodEnd"),
+    currency_check("BillingCurrency"),
+    *quantity_checks("PricingQuantity"),
+    required("SubAccountId", "account", "account"),
+    required("SkuPriceId", "coalesce(usage_type, native_sku)", "sku"),
+)

@@ -1,0 +1,334 @@
+"""Reads billing exports into hourly usage, one day at a time: decides what was used, and when.
+
+FOCUS 1.0 to 1.2, CUR 2.0 and dataset folders; Parquet, CSV and gzipped CSV; one file or a folder of
+mixed parts. Everything is summed in DuckDB, within a memory limit, into one row per hour,
+provider, account, region, zone and SKU; raw rows never reach Python. Nothing is handed out before
+every row of every part has been judged, so an unusable export leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.domain.errors import InputError
+from service.usage.aws_sku import aws_sku, region_of_usage_type
+from service.usage.cur import cur_form, cur_version, is_cur
+from service.usage.dataset_export import (
+    check_dataset,
+    dataset_form,
+    is_dataset,
+    price_list_sql,
+)
+from service.usage.days import ObservedPrice
+from service.usage.eligibility import is_eligible
+from service.usage.faults import first_fault
+from service.usage.focus import focus_form, focus_version, is_focus
+from service.usage.rows import SPAN_FAULTS, STAGED_COLUMNS, RowForm
+from service.usage.scratch import scratch_folder
+from service.usage.sources import Part, find_files, literal, open_part, unreadable
+
+if TYPE_CHECKING:
+    import duckdb
+
+MEMORY_LIMIT_MB = 1_024
+_HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDay:
+    """One provider's day of an export.
+
+    ``hours_mask`` has bit ``h`` set when hour ``h`` has a row. ``hour_weights[h]`` measures
+    eligible usage in that hour for plausibility only: dollars at observed prices, an unpriced unit
+    counting as one; ``None`` without rows. ``eligible_usd`` and ``total_usd`` count priced
+    usage at what it costs on demand. ``write`` puts the day's rows, sorted, into a Parquet
+    file; the same rows give the same bytes.
+    """
+
+    provider: str
+    day: date
+    rows: int
+    hours_mask: int
+    hour_weights: tuple[Decimal | None, ...]
+    eligible_usd: Decimal
+    total_usd: Decimal
+    write: Callable[[Path], None] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A well-formed export, summed; usable only inside ``read_export``'s ``with`` block.
+
+    ``formats`` names what was read, such as ``FOCUS 1.2``; ``set_aside`` counts rows that are no
+    hourly usage by reason; ``source_rows`` counts all rows read.
+    """
+
+    formats: tuple[str, ...]
+    parts: int
+    source_rows: int
+    set_aside: Mapping[str, int]
+    days: tuple[ExportDay, ...]
+    prices: tuple[ObservedPrice, ...]
+
+
+_HourFigures = tuple[int, int, Decimal, Decimal, Decimal]
+"""Of one hour: its number, rows, weight, eligible dollars, all dollars."""
+
+
+def _unwatched(done: int, total: int) -> None:
+    """Watch nothing."""
+
+
+@contextmanager
+def read_export(
+    source: Path,
+    *,
+    providers: Collection[str] | None = None,
+    work_dir: Path | None = None,
+    memory_limit_mb: int = MEMORY_LIMIT_MB,
+    watch: Callable[[int, int], None] = _unwatched,
+) -> Iterator[Export]:
+    """Read ``source``, a file or folder, completely; ``InputError`` for the first bad row.
+
+    ``providers``: read only these (``aws``, ``azure``, ``gcp``), set other rows aside; by default
+    every row must be of a known provider. Temporary files go below ``work_dir`` (by default
+    the system's) and vanish at the end. ``watch(done, total)`` is told after each part.
+    """
+    import duckdb  # noqa: PLC0415 - heavy; only commands that read usage pay for it
+
+    dataset = is_dataset(source)
+    paths = (check_dataset(source),) if dataset else find_files(source)
+    with (
+        scratch_folder(work_dir) as scratch,
+        duckdb.connect(str(scratch / "ingest.duckdb")) as connection,
+    ):
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET memory_limit = '{int(memory_limit_mb)}MB'")
+        connection.execute(f"SET temp_directory = {literal(str(scratch / 'spill'))}")
+        reading = _Reading(connection, providers, source if dataset else None)
+        for number, path in enumerate(paths):
+            reading.stage(path, number)
+            watch(number + 1, len(paths))
+        yield reading.finish(source)
+
+
+def count_parts(source: Path) -> int:
+    """How many files ``read_export`` will read; ``InputError`` when there are none."""
+    return 1 if is_dataset(source) else len(find_files(source))
+
+
+class _Reading:
+    """The state of one ingest: parts staged so far, in one scratch database."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        providers: Collection[str] | None,
+        dataset: Path | None,
+    ) -> None:
+        self._db = connection
+        self._providers = providers
+        self._dataset = dataset
+        self._parts: list[tuple[Part, RowForm]] = []
+        self._formats: set[str] = set()
+        connection.execute(f"CREATE TABLE staged ({STAGED_COLUMNS})")
+
+    def stage(self, path: Path, number: int) -> None:
+        """Sum one part into the staged rows; raises ``InputError`` for its first bad row."""
+        import duckdb  # noqa: PLC0415
+
+        part = open_part(self._db, path)
+        name, form = self._form(part)
+        self._formats.add(name)
+        self._parts.append((part, form))
+        try:
+            self._db.execute(f"INSERT INTO staged {form.staged(part, number)}")
+            self._refuse_faults(part, form, number)
+        except duckdb.Error as error:
+            raise unreadable(path, error) from error
+
+    def finish(self, source: Path) -> Export:
+        """Everything staged, named, priced and split into days."""
+        self._forgive_spans()
+        self._name_skus()
+        self._sum_rows()
+        days = self._days()
+        counts = self._db.execute(
+            "SELECT aside, sum(row_count) FROM staged GROUP BY aside ORDER BY aside"
+        ).fetchall()
+        if not days:
+            found = ", ".join(f"{count} {aside}" for aside, count in counts) or "no rows"
+            raise InputError(
+                f"the export holds no hourly usage ({found})",
+                file=str(source),
+                remedy="Export hourly usage, and check which providers are read",
+            )
+        return Export(
+            formats=tuple(sorted(self._formats)),
+            parts=len(self._parts),
+            source_rows=sum(int(count) for _, count in counts),
+            set_aside={aside: int(count) for aside, count in counts if aside is not None},
+            days=days,
+            prices=self._prices(),
+        )
+
+    def _form(self, part: Part) -> tuple[str, RowForm]:
+        if self._dataset is not None:
+            return "dataset", dataset_form(part)
+        if is_cur(part.columns):
+            return f"CUR {cur_version(part)}", cur_form(part, self._providers)
+        if is_focus(part.columns):
+            return f"FOCUS {focus_version(part)}", focus_form(part, self._providers)
+        raise InputError(
+            "the columns are those of no export that Tenor reads",
+            file=part.file,
+            column=next(iter(part.columns)),
+            remedy="Export FOCUS 1.0 to 1.2 or CUR 2.0, or give a dataset folder",
+        )
+
+    def _refuse_faults(self, part: Part, form: RowForm, number: int) -> None:
+        faults = self._db.execute(
+            "SELECT DISTINCT fault, provider, usage_type FROM staged "
+            "WHERE part = ? AND fault IS NOT NULL",
+            [number],
+        ).fetchall()
+        forgiven = {
+            usage_type
+            for fault, provider, usage_type in faults
+            if fault in SPAN_FAULTS and provider == "aws" and usage_type is not None
+        }
+        # A month of a hosted zone in one row harms nothing; a day of instances in one does.
+        forgiven = {word for word in forgiven if not _is_coverable_type(word)}
+        if any(
+            fault not in SPAN_FAULTS or usage_type not in forgiven
+            for fault, _, usage_type in faults
+        ):
+            raise first_fault(self._db, part, form, sorted(forgiven))
+
+    def _forgive_spans(self) -> None:
+        self._db.execute(
+            "UPDATE staged SET aside = 'not hourly, and no commitment covers it' "
+            "WHERE fault IS NOT NULL"
+        )
+
+    def _name_skus(self) -> None:
+        words = self._db.execute(
+            "SELECT DISTINCT usage_type, coalesce(operation, '') FROM staged "
+            "WHERE aside IS NULL AND provider = 'aws' AND usage_type IS NOT NULL"
+        ).fetchall()
+        named = [
+            (kind, operation, aws_sku(kind, operation), region_of_usage_type(kind))
+            for kind, operation in words
+        ]
+        self._db.execute(
+            "CREATE TABLE named (usage_type VARCHAR, operation VARCHAR, sku VARCHAR, "
+            "region VARCHAR)"
+        )
+        if named:
+            self._db.executemany("INSERT INTO named VALUES (?, ?, ?, ?)", named)
+
+    def _sum_rows(self) -> None:
+        self._db.execute(
+            "CREATE TABLE summed AS SELECT hour, s.provider, account, "
+            "coalesce(s.region, n.region, '') AS region, coalesce(zone, '') AS zone, "
+            "coalesce(n.sku, native_sku) AS sku, coalesce(max(unit), '') AS unit, "
+            "sum(quantity) AS quantity, max(list_usd) AS list_usd, "
+            "max(contracted_usd) AS contracted_usd FROM staged s LEFT JOIN named n "
+            "ON s.usage_type = n.usage_type AND coalesce(s.operation, '') = n.operation "
+            "WHERE aside IS NULL GROUP BY ALL ORDER BY s.provider, hour"
+        )
+        if self._dataset is not None:
+            self._price_by_list(self._dataset)
+        skus = self._db.execute(
+            "SELECT provider, sku, CAST(max(hour) AS DATE) FROM summed GROUP BY ALL"
+        ).fetchall()
+        self._db.execute(
+            "CREATE TABLE eligible (provider VARCHAR, sku VARCHAR, PRIMARY KEY (provider, sku))"
+        )
+        eligible = [(provider, sku) for provider, sku, on in skus if is_eligible(provider, sku, on)]
+        if eligible:
+            self._db.executemany("INSERT INTO eligible VALUES (?, ?)", eligible)
+
+    def _price_by_list(self, dataset: Path) -> None:
+        from service.usage.columns import find_table  # noqa: PLC0415 - datasets only
+
+        skus = open_part(self._db, find_table(dataset, "skus"))
+        self._db.execute(
+            "CREATE OR REPLACE TABLE summed AS SELECT s.* REPLACE (p.unit AS unit, "  # noqa: S608
+            "p.list_usd AS list_usd, p.contracted_usd AS contracted_usd) "
+            f"FROM summed s JOIN ({price_list_sql(skus)}) p USING (provider, region, sku) "
+            "ORDER BY s.provider, hour"
+        )
+
+    def _days(self) -> tuple[ExportDay, ...]:
+        hours = self._db.execute(
+            # Products of floats differ in no bit from run to run; exact sums keep it so.
+            "SELECT provider, CAST(hour AS DATE) AS day, hour(hour), count(*), "
+            "sum(CAST(CASE WHEN e.sku IS NULL THEN 0 ELSE quantity * coalesce(price, 1) END "
+            "AS DECIMAL(38,9))), "
+            "sum(CAST(CASE WHEN e.sku IS NULL THEN 0 ELSE quantity * coalesce(price, 0) END "
+            "AS DECIMAL(38,9))), "
+            "sum(CAST(quantity * coalesce(price, 0) AS DECIMAL(38,9))) "
+            "FROM (SELECT hour, provider, sku, CAST(quantity AS DOUBLE) AS quantity, "
+            "CAST(coalesce(contracted_usd, list_usd) AS DOUBLE) AS price FROM summed) "
+            "LEFT JOIN eligible e USING (provider, sku) GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        by_day: dict[tuple[str, date], list[_HourFigures]] = {}
+        for provider, day, hour, *figures in hours:
+            by_day.setdefault((provider, day), []).append((hour, *figures))
+        return tuple(
+            self._day(provider, day, figures) for (provider, day), figures in by_day.items()
+        )
+
+    def _day(self, provider: str, day: date, hours: list[_HourFigures]) -> ExportDay:
+        weights: list[Decimal | None] = [None] * _HOURS
+        for hour, _, weight, _, _ in hours:
+            weights[hour] = weight
+
+        def write(path: Path) -> None:
+            self._db.execute(
+                "COPY (SELECT hour, provider, account, region, zone, sku, unit, "  # noqa: S608
+                "CAST(quantity AS DOUBLE) AS quantity, list_usd, contracted_usd FROM summed "
+                f"WHERE provider = {literal(provider)} AND hour >= DATE {literal(str(day))} "
+                f"AND hour < DATE {literal(str(day))} + INTERVAL 1 DAY "
+                "ORDER BY sku, account, region, zone, hour) "
+                f"TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+            )
+
+        return ExportDay(
+            provider=provider,
+            day=day,
+            rows=sum(rows for _, rows, *_ in hours),
+            hours_mask=sum(1 << hour for hour, *_ in hours),
+            hour_weights=tuple(weights),
+            eligible_usd=sum((eligible for *_, eligible, _ in hours), Decimal(0)),
+            total_usd=sum((total for *_, total in hours), Decimal(0)),
+            write=write,
+        )
+
+    def _prices(self) -> tuple[ObservedPrice, ...]:
+        rows = self._db.execute(
+            "SELECT provider, region, sku, max(unit), "
+            "arg_max(list_usd, hour) FILTER (list_usd IS NOT NULL), "
+            "arg_max(contracted_usd, hour) FILTER (contracted_usd IS NOT NULL) "
+            "FROM (SELECT provider, region, sku, hour, max(unit) AS unit, "
+            "max(list_usd) AS list_usd, max(contracted_usd) AS contracted_usd "
+            "FROM summed GROUP BY ALL) GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        return tuple(
+            ObservedPrice(*row) for row in rows if row[4] is not None or row[5] is not None
+        )
+
+
+def _is_coverable_type(usage_type: str) -> bool:
+    """Whether any operation of this usage type could be covered, on any day the rules know."""
+    return any(
+        is_eligible("aws", aws_sku(usage_type, operation), date.max)
+        for operation in ("RunInstances", "")
+    )

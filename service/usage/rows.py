@@ -1,0 +1,210 @@
+"""The common form that every export's rows take, and what makes a row unusable.
+
+A format says, as SQL, how its columns become the cells of the common form (``CELLS``), which rows
+are no hourly usage (``asides``: counted, never used) and which rows nobody may read past
+(``checks``: the first one found ends the ingest). Rows then aggregate in DuckDB; none is ever
+pulled into Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.usage.sources import Part, name
+
+QUANTITY_TYPE = "DECIMAL(38,15)"
+"""Exact sums: the order of rows, files and threads cannot change a total."""
+
+PRICE_TYPE = "DECIMAL(18,12)"
+
+LABELS = (
+    *("hour", "provider", "account", "region", "zone"),
+    *("usage_type", "operation", "native_sku", "unit"),
+)
+NUMBERS = ("quantity", "list_usd", "contracted_usd")
+CELLS = (*LABELS, *NUMBERS, "ends_at", "currency", "quantity_double")
+
+SPAN_FAULTS = ("whole_day", "several_hours", "off_the_hour")
+"""Faults of time that are forgiven where no commitment could cover the usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A fault: SQL ``condition`` over the cells, the export's ``column``, and what to say."""
+
+    code: str
+    condition: str
+    column: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowForm:
+    """How one part's rows become the common form; all values are SQL expressions.
+
+    ``cells`` covers ``CELLS`` and whatever else ``asides`` and ``checks`` need.
+    """
+
+    cells: Mapping[str, str]
+    asides: tuple[tuple[str, str], ...]
+    checks: tuple[Check, ...]
+
+    def judged(self, part: Part, *, numbered: bool = False) -> str:
+        """SQL for all rows with ``aside`` and ``fault``, each NULL where the row is good."""
+        cells = ", ".join(f"{sql} AS {cell}" for cell, sql in self.cells.items())
+        number = ", tenor_row" if numbered else ""
+        asides = _case([(condition, reason) for reason, condition in self.asides])
+        faults = _case([(check.condition, check.code) for check in self.checks])
+        return (
+            f"SELECT *, CASE WHEN aside IS NULL THEN {faults} END AS fault FROM ("  # noqa: S608
+            f"SELECT *, {asides} AS aside FROM ("
+            f"SELECT {cells}{number} FROM {part.relation(numbered=numbered)}))"
+        )
+
+    def staged(self, part: Part, number: int) -> str:
+        """SQL for the part's rows summed by label; rows set aside collapse into one a reason."""
+        labels = ", ".join(f"CASE WHEN aside IS NULL THEN {cell} END AS {cell}" for cell in LABELS)
+        return (
+            f"SELECT {number} AS part, aside, fault, {labels}, "  # noqa: S608
+            "sum(CASE WHEN aside IS NULL THEN quantity END) AS quantity, "
+            "max(CASE WHEN aside IS NULL THEN list_usd END) AS list_usd, "
+            "max(CASE WHEN aside IS NULL THEN contracted_usd END) AS contracted_usd, "
+            f"count(*) AS row_count FROM ({self.judged(part)}) GROUP BY ALL"
+        )
+
+
+STAGED_COLUMNS = (
+    "part INTEGER, aside VARCHAR, fault VARCHAR, hour TIMESTAMP, provider VARCHAR, "
+    "account VARCHAR, region VARCHAR, zone VARCHAR, usage_type VARCHAR, operation VARCHAR, "
+    f"native_sku VARCHAR, unit VARCHAR, quantity {QUANTITY_TYPE}, list_usd {PRICE_TYPE}, "
+    f"contracted_usd {PRICE_TYPE}, row_count BIGINT"
+)
+
+
+def _case(branches: list[tuple[str, str]]) -> str:
+    if not branches:
+        return "CAST(NULL AS VARCHAR)"
+    whens = " ".join(f"WHEN {condition} THEN '{result}'" for condition, result in branches)
+    return f"CASE {whens} END"
+
+
+def text_cell(part: Part, column: str) -> str:
+    """The column as trimmed text; empty and the word NULL are nothing. NULL when not there."""
+    if column not in part.columns:
+        return "CAST(NULL AS VARCHAR)"
+    return f"nullif(nullif(trim(CAST({name(column)} AS VARCHAR)), ''), 'NULL')"
+
+
+def instant_cell(part: Part, column: str) -> str:
+    """The column as a UTC ``TIMESTAMP``; text without a zone is UTC, as FOCUS and CUR say."""
+    kind = part.columns.get(column, "VARCHAR")
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"({name(column)} AT TIME ZONE 'UTC')"
+    if kind.startswith("TIMESTAMP") or kind == "DATE":
+        return f"CAST({name(column)} AS TIMESTAMP)"
+    text = text_cell(part, column)
+    # Azure leaves the seconds out (2024-09-18T22:00Z), which a plain cast does not take.
+    seconds = f"regexp_replace({text}, '(T\\d\\d:\\d\\d)(Z|[+-]\\d\\d)', '\\1:00\\2')"
+    return (
+        f"(coalesce(TRY_CAST({text} AS TIMESTAMPTZ), TRY_CAST({seconds} AS TIMESTAMPTZ)) "
+        "AT TIME ZONE 'UTC')"
+    )
+
+
+def decimal_cell(part: Part, column: str, kind: str) -> str:
+    """The column as an exact decimal; NULL where it is empty, no number, NaN or infinite."""
+    return f"TRY_CAST({_number(part, column)} AS {kind})"
+
+
+def double_cell(part: Part, column: str) -> str:
+    """The column as a float, which tells NaN and infinity from text that is no number."""
+    return f"TRY_CAST({_number(part, column)} AS DOUBLE)"
+
+
+def _number(part: Part, column: str) -> str:
+    if part.columns.get(column, "VARCHAR") == "VARCHAR":
+        return text_cell(part, column)
+    return name(column)
+
+
+def quantity_checks(column: str) -> tuple[Check, ...]:
+    """Faults of a quantity cell."""
+    return (
+        Check(
+            "not_finite",
+            "quantity IS NULL AND quantity_double IS NOT NULL",
+            column,
+            "{value} is not a finite quantity",
+            "Give the amount used, or leave the row out",
+        ),
+        Check(
+            "no_quantity",
+            "quantity IS NULL",
+            column,
+            "{value} is not a quantity",
+            "Give the amount used as a number",
+        ),
+        Check(
+            "negative",
+            "quantity < 0",
+            column,
+            "{value} is negative",
+            "Usage is never negative; mark corrections as such so that they are set aside",
+        ),
+    )
+
+
+def span_checks(start: str, end: str) -> tuple[Check, ...]:
+    """Faults of a row's period: it must be exactly one clock hour."""
+    hourly = "Export with hourly granularity: Tenor decides by the hour"
+    return (
+        Check("no_start", "hour IS NULL", start, "{value} is not an instant", _INSTANT),
+        Check("no_end", "ends_at IS NULL", end, "{value} is not an instant", _INSTANT),
+        Check(
+            "whole_day",
+            "hour + INTERVAL 24 HOUR <= ends_at",
+            end,
+            "the charge spans {hours} hours (daily data or coarser), to {value}",
+            hourly,
+        ),
+        Check(
+            "several_hours",
+            "hour + INTERVAL 1 HOUR <> ends_at",
+            end,
+            "the charge spans {hours} hours instead of one, to {value}",
+            hourly,
+        ),
+        Check(
+            "off_the_hour",
+            "hour <> date_trunc('hour', hour)",
+            start,
+            "{value} is not the start of an hour",
+            hourly,
+        ),
+    )
+
+
+_INSTANT = "Write instants as ISO 8601, such as 2026-01-31T13:00:00Z"
+
+
+def required(column: str, cell: str, code: str) -> Check:
+    """Fault of an empty cell."""
+    return Check(
+        code, f"{cell} IS NULL", column, "the cell is empty", "Every usage row needs a value here"
+    )
+
+
+CURRENCY_REMEDY = "Tenor computes in US dollars: export in USD"
+
+
+def currency_check(column: str) -> Check:
+    """Fault of an amount in another currency than US dollars."""
+    return Check(
+        "currency",
+        "currency IS NULL OR currency <> 'USD'",
+        column,
+        "the currency is {value}, not USD",
+        CURRENCY_REMEDY,
+    )
