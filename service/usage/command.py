@@ -81,21 +81,23 @@ def ingest(
 
     settings = read_settings(os.environ, database_url=store_url)
     folder = usage_dir or settings.usage_dir
-    with progress("Reading", count_parts(source)) as advance:
-        with read_export(
+    with (
+        progress("Reading", count_parts(source)) as advance,
+        read_export(
             source,
             providers=providers,
             work_dir=folder / ".work",
             watch=lambda _done, _total: advance(),
-        ) as export:
-            engine = open_engine(settings.database_url)
-            try:
-                upgrade(engine)
-                summary = UsageDays(engine, folder).replace(
-                    export.days, now=datetime.now(UTC), allow_smaller=allow_smaller
-                )
-            finally:
-                engine.dispose()
+        ) as export,
+    ):
+        engine = open_engine(settings.database_url)
+        try:
+            upgrade(engine)
+            summary = UsageDays(engine, folder).replace(
+                export.days, now=datetime.now(UTC), allow_smaller=allow_smaller
+            )
+        finally:
+            engine.dispose()
     eligible_ratio = summary.eligible_usd / summary.total_usd if summary.total_usd else None
     return {
         "formats": list(export.formats),
