@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine, select
+
+from service.domain.errors import RefusedError
+from service.domain.hours import iso
+from service.scheduler import SUPERSEDED, Bell, Executor, Job
+from service.store import due
+from service.store.engine import reading
+from service.store.lease import Lease
+from service.store.schema import job_runs
+
+MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
+WEEK = timedelta(days=7)
+SIX = timedelta(days=4, hours=6)  # 1970-01-05 was a Monday
+
+
+class SetClock:
+    def __init__(self, now: datetime) -> None:
+        self.at = now
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class Worker:
+    """Counts what was run, and may refuse or be unready."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.reason: str | None = None
+        self.refuses = False
+
+    def work(self, run: due.Run, lease: Lease) -> str:
+        assert lease.fence > 0
+        self.ran.append(run.run)
+        if self.refuses:
+            raise RefusedError(rule="data_age", detail="60 h is older than 48 h")
+        return "did it"
+
+    def waits(self) -> str | None:
+        return self.reason
+
+    @property
+    def job(self) -> Job:
+        return Job("cycle", WEEK, SIX, self.work, self.waits)
+
+
+def executor(engine: Engine, clock: SetClock, worker: Worker, holder: str = "one") -> Executor:
+    return Executor(
+        engine=engine,
+        clock=clock,
+        holder=holder,
+        lifetime=timedelta(seconds=60),
+        jobs=[worker.job],
+        on_acquired=lambda _lease: None,
+    )
+
+
+def states(engine: Engine) -> dict[str, str]:
+    with reading(engine) as connection:
+        rows = connection.execute(select(job_runs.c.run_id, job_runs.c.state)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def test_a_run_is_named_by_its_scheduled_instant_and_done_once(engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY + timedelta(hours=5)), Worker()
+    ours = executor(engine, clock, worker)
+    assert [ours.ring("cycle") for _ in range(3)] == [1, 0, 0]
+    assert worker.ran == [f"cycle@{iso(MONDAY)}"]
+
+
+def test_a_restart_neither_skips_nor_repeats(engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    first = executor(engine, clock, worker)
+    first.ring("cycle")
+    first.release()
+    second = executor(engine, clock, worker, holder="two")
+    assert second.ring("cycle") == 0
+    clock.at = MONDAY + WEEK
+    assert second.ring("cycle") == 1
+    assert worker.ran == [f"cycle@{iso(MONDAY)}", f"cycle@{iso(MONDAY + WEEK)}"]
+
+
+def test_instants_that_passed_while_nobody_ran_are_superseded_by_the_newest(
+    engine: Engine,
+) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    ours = executor(engine, clock, worker)
+    ours.ring("cycle")
+    clock.at = MONDAY + 3 * WEEK
+    assert ours.ring("cycle") == 1
+    assert worker.ran[1:] == [f"cycle@{iso(MONDAY + 3 * WEEK)}"]
+    with reading(engine) as connection:
+        details = connection.execute(
+            select(job_runs.c.detail).order_by(job_runs.c.due_at)
+        ).scalars()
+        assert list(details) == ["did it", SUPERSEDED, SUPERSEDED, "did it"]
+
+
+def test_only_the_holder_of_the_lease_runs_anything(engine: Engine) -> None:
+    clock = SetClock(MONDAY)
+    ours, theirs = Worker(), Worker()
+    first = executor(engine, clock, ours)
+    second = executor(engine, clock, theirs, holder="two")
+    assert (first.ring("cycle"), second.ring("cycle")) == (1, 0)
+    clock.at = MONDAY + WEEK
+    first.release()
+    assert (second.ring("cycle"), first.ring("cycle")) == (1, 0)
+
+
+def test_a_job_that_waits_stays_due(engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    ours = executor(engine, clock, worker)
+    worker.reason = "no usage yet"
+    assert ours.ring("cycle") == 0
+    worker.reason = None
+    assert ours.ring("cycle") == 1
+
+
+def test_a_refused_run_is_recorded_as_failed_and_does_not_end_the_bell(engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    worker.refuses = True
+    ours = executor(engine, clock, worker)
+    ours.ring("cycle")
+    assert states(engine) == {f"cycle@{iso(MONDAY)}": "failed"}
+    worker.refuses = False
+    clock.at = MONDAY + WEEK
+    assert ours.ring("cycle") == 1
+
+
+def test_a_new_holder_settles_before_it_works(engine: Engine) -> None:
+    clock, worker, settled = SetClock(MONDAY), Worker(), []
+    ours = Executor(
+        engine=engine,
+        clock=clock,
+        holder="one",
+        lifetime=timedelta(seconds=60),
+        jobs=[worker.job],
+        on_acquired=lambda lease: settled.append((lease.fence, len(worker.ran))),
+    )
+    ours.ring("cycle")
+    clock.at = MONDAY + WEEK
+    ours.ring("cycle")
+    assert settled == [(1, 0)]
+
+
+def test_the_bell_runs_what_is_due_at_once_and_stops_cleanly(sqlite_engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    bell = Bell(executor(sqlite_engine, clock, worker), every_seconds=0.05, heartbeat_seconds=0.05)
+    bell.start()
+    waiting = 0
+    while not worker.ran and waiting < 200:
+        waiting += 1
+        _pause()
+    bell.stop()
+    assert worker.ran == [f"cycle@{iso(MONDAY)}"]
+    assert set(states(sqlite_engine).values()) == {"done"}
+
+
+def _pause() -> None:
+
+    threading.Event().wait(0.05)
