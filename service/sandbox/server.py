@@ -1,0 +1,262 @@
+"""The sandbox on the wire: an HTTP server that is bound to loopback and to nothing else.
+
+Decides which world's operation a request means, and what a fault does to its answer. The
+address is 127.0.0.1 in the code, not a setting.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+
+from service.domain.errors import InvariantError
+from service.sandbox.faults import ApiError, Fault, FaultKind
+from service.sandbox.identity import ROOT_ACCESS_KEY, ROOT_SECRET_KEY
+from service.sandbox.wire import account_services, cost_explorer, ec2, pricing, savingsplans
+from service.sandbox.wire.call import Call, Handler
+from service.sandbox.wire.protocol import (
+    WIRES,
+    Answer,
+    Wire,
+    read_request,
+    scope_of,
+    write_answer,
+    write_error,
+)
+from service.sandbox.world import World
+
+LOOPBACK = "127.0.0.1"
+_BODY_BYTES_MAX = 1_000_000
+_OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
+    "savingsplans": savingsplans.OPERATIONS,
+    "pricing": pricing.OPERATIONS,
+    "ec2": ec2.OPERATIONS,
+    "ce": cost_explorer.OPERATIONS,
+    "sts": account_services.STS_OPERATIONS,
+    "organizations": account_services.ORGANIZATIONS_OPERATIONS,
+}
+_AFTER = frozenset({FaultKind.TIMEOUT_AFTER, FaultKind.ERROR_AFTER})
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """No answer at all: hold the connection so long, then close it."""
+
+    hold_seconds: float
+
+
+class SandboxServer:
+    """One world answering on loopback. Use as a context manager, or ``start`` and ``close``."""
+
+    def __init__(self, world: World, *, port: int = 0) -> None:
+        self.world = world
+        self.calls: Counter[str] = Counter()
+        self._closing = threading.Event()
+        self._http = _Http((LOOPBACK, port), _RequestHandler)
+        self._http.sandbox = self
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, args=(0.05,), name="sandbox", daemon=True
+        )
+
+    def start(self) -> Self:
+        """Begin to answer; returns at once, connections are accepted from now on."""
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stop answering and free the port; waits for the listener only."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._http.shutdown()
+            self._thread.join()
+        self._http.server_close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def port(self) -> int:
+        """The port that was bound."""
+        return int(self._http.server_address[1])
+
+    @property
+    def endpoint_url(self) -> str:
+        """What to give boto3 as ``endpoint_url``."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables that point an AWS SDK or the AWS CLI here."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ROOT_SECRET_KEY,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def wait_closing(self, seconds: float) -> None:
+        """Sleep, but not beyond the server's end."""
+        self._closing.wait(seconds)
+
+    def answer(self, request: Request) -> Answer | _Silence:
+        """Do what one request asks, with whatever fault strikes it."""
+        wire = WIRES["savingsplans"]
+        request_id = ""
+        try:
+            scope = scope_of(request.authorization)
+            operations = _OPERATIONS.get(scope.service)
+            if operations is None:
+                raise ApiError("UnknownEndpoint", f"No service {scope.service} here.", 404)
+            wire = WIRES[scope.service]
+            with self.world.lock:
+                request_id = str(self.world.new_id())
+                principal = self.world.identity.principal(scope.access_key)
+                name, fields = read_request(wire, request.path, request.target, request.body)
+                handler = operations.get(name)
+                if handler is None:
+                    raise _unknown_operation(wire, name)
+                operation = f"{scope.service}.{name}"
+                self.calls[operation] += 1
+                call = Call(name, principal, scope.region, fields)
+                return self._perform(wire, operation, handler, call, request_id)
+        except ApiError as error:
+            return write_error(wire, error, request_id)
+
+    def _perform(
+        self, wire: Wire, operation: str, handler: Handler, call: Call, request_id: str
+    ) -> Answer | _Silence:
+        world = self.world
+        world.settle()
+        faults = world.faults.strike(operation)
+        for fault in faults:
+            before = _before(wire, fault)
+            if before is not None:
+                return before
+        members = handler(world, call)
+        for fault in faults:
+            _touch(world, call, fault)
+        for fault in faults:
+            if fault.kind is FaultKind.TIMEOUT_AFTER:
+                return _Silence(fault.hold_seconds)
+            if fault.kind is FaultKind.ERROR_AFTER:
+                raise _internal(wire)
+        return write_answer(wire, call.operation, members, request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The parts of an HTTP request that decide its meaning."""
+
+    path: str
+    authorization: str | None
+    target: str | None
+    body: bytes
+
+
+def _unknown_operation(wire: Wire, name: str) -> ApiError:
+    if wire.namespace:
+        return ApiError("InvalidAction", f"The action {name} is not valid here.")
+    return ApiError("UnknownOperationException", f"There is no operation {name}.", 404)
+
+
+def _internal(wire: Wire) -> ApiError:
+    return ApiError(wire.internal_code, "An internal error has occurred.", 500)
+
+
+def _before(wire: Wire, fault: Fault) -> _Silence | None:
+    """What a fault does instead of the call: silence, an error raised, or nothing."""
+    match fault.kind:
+        case FaultKind.REFUSE:
+            raise ApiError(fault.code, "Refused by the fault script.", fault.status)
+        case FaultKind.THROTTLE:
+            raise ApiError(wire.throttle_code, "Rate exceeded.", wire.throttle_status)
+        case FaultKind.ERROR_BEFORE:
+            raise _internal(wire)
+        case FaultKind.TIMEOUT_BEFORE:
+            return _Silence(fault.hold_seconds)
+        case _:
+            return None
+
+
+def _touch(world: World, call: Call, fault: Fault) -> None:
+    """What a fault does to the call's effect."""
+    match fault.kind:
+        case FaultKind.LISTING_LAG:
+            for record in call.bought:
+                record.hidden_until = world.after_hours(fault.lag_hours)
+                record.hidden_reads = fault.lag_reads
+        case FaultKind.PAYMENT_FAILS:
+            for record in call.bought:
+                record.payment_fails = True
+        case FaultKind.PRICE_CHANGE:
+            for offering in call.offerings:
+                world.change_price(offering, fault.price_factor)
+        case _:
+            pass
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 64
+    sandbox: SandboxServer | None = None
+
+
+class _RequestHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "sandbox"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    # An answer is one write: headers and body in one segment, so nothing waits for an ACK.
+    wbufsize = -1
+
+    def do_POST(self) -> None:
+        """Answer one AWS call."""
+        sandbox = self._sandbox()
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdigit() or int(length) > _BODY_BYTES_MAX:
+            self.close_connection = True
+            self._send(Answer(413, {"Content-Type": "application/json"}, b"{}"))
+            return
+        request = Request(
+            path=self.path.partition("?")[0],
+            authorization=self.headers.get("Authorization"),
+            target=self.headers.get("X-Amz-Target"),
+            body=self.rfile.read(int(length)),
+        )
+        answer = sandbox.answer(request)
+        if isinstance(answer, _Silence):
+            sandbox.wait_closing(answer.hold_seconds)
+            self.close_connection = True
+            return
+        self._send(answer)
+
+    def do_GET(self) -> None:
+        """Say where the world stands; no AWS call that Tenor makes is a GET."""
+        self._send(Answer(404, {"Content-Type": "application/json"}, b"{}"))
+
+    def _sandbox(self) -> SandboxServer:
+        server = self.server
+        if not isinstance(server, _Http) or server.sandbox is None:
+            msg = "the sandbox's listener has no sandbox"
+            raise InvariantError(msg)
+        return server.sandbox
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
+        """Say nothing: the caller's own log tells of its calls."""

@@ -1,0 +1,1 @@
+"""The AWS protocols that the sandbox speaks, one module per service."""

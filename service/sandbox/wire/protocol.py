@@ -1,0 +1,230 @@
+"""The wire of each AWS service: how requests are read and how answers and errors are written.
+
+The service is the one that the request was signed for; the signature itself is not checked,
+since the keys open nothing but the sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from urllib.parse import parse_qsl
+from xml.etree import ElementTree as ET  # only written here, never read
+
+from service.domain.hours import iso
+from service.sandbox.faults import ApiError
+from service.sandbox.wire.call import Fields, Form
+
+_CREDENTIAL = re.compile(
+    r"AWS4-HMAC-SHA256 .*Credential=([^/,\s]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request"
+)
+
+
+class Protocol(Enum):
+    """How a service's requests and answers look."""
+
+    REST_JSON = "rest-json"
+    JSON = "json"
+    QUERY = "query"
+    EC2 = "ec2"
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One service's protocol, and the codes of the errors that are not any operation's own."""
+
+    protocol: Protocol
+    invalid_code: str
+    throttle_code: str
+    throttle_status: int
+    internal_code: str
+    target_prefix: str = ""
+    namespace: str = ""
+
+
+WIRES: Mapping[str, Wire] = {
+    "savingsplans": Wire(
+        Protocol.REST_JSON,
+        "ValidationException",
+        "ThrottlingException",
+        429,
+        "InternalServerException",
+    ),
+    "pricing": Wire(
+        Protocol.JSON,
+        "InvalidParameterException",
+        "ThrottlingException",
+        400,
+        "InternalErrorException",
+        "AWSPriceListService",
+    ),
+    "ce": Wire(
+        Protocol.JSON,
+        "ValidationException",
+        "LimitExceededException",
+        400,
+        "InternalServerException",
+        "AWSInsightsIndexService",
+    ),
+    "organizations": Wire(
+        Protocol.JSON,
+        "InvalidInputException",
+        "TooManyRequestsException",
+        400,
+        "ServiceException",
+        "AWSOrganizationsV20161128",
+    ),
+    "sts": Wire(
+        Protocol.QUERY,
+        "ValidationError",
+        "Throttling",
+        400,
+        "InternalFailure",
+        namespace="https://sts.amazonaws.com/doc/2011-06-15/",
+    ),
+    "ec2": Wire(
+        Protocol.EC2,
+        "InvalidParameterValue",
+        "RequestLimitExceeded",
+        503,
+        "InternalError",
+        namespace="http://ec2.amazonaws.com/doc/2016-11-15/",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a request was signed with and for."""
+
+    access_key: str
+    region: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back on the wire."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def scope_of(authorization: str | None) -> Scope:
+    """Access key, region and service of a signed request; unsigned ones are refused."""
+    match = _CREDENTIAL.match(authorization or "")
+    if match is None:
+        raise ApiError("MissingAuthenticationToken", "Request is missing a signature.", 403)
+    return Scope(access_key=match.group(1), region=match.group(2), service=match.group(3))
+
+
+def read_request(wire: Wire, path: str, target: str | None, body: bytes) -> tuple[str, Fields]:
+    """The operation asked for and its fields; a body that cannot be read is the caller's error."""
+    if wire.protocol in {Protocol.QUERY, Protocol.EC2}:
+        return _read_query(wire, body)
+    if wire.protocol is Protocol.REST_JSON:
+        operation = path.strip("/")
+    else:
+        prefix, _, operation = (target or "").partition(".")
+        if prefix != wire.target_prefix:
+            raise ApiError("UnknownOperationException", "The target is not known.")
+    try:
+        members = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise ApiError("SerializationException", "The body is not JSON.") from error
+    if not isinstance(members, dict):
+        raise ApiError("SerializationException", "The body is not a JSON object.")
+    return operation, Fields(members, wire.invalid_code)
+
+
+def _read_query(wire: Wire, body: bytes) -> tuple[str, Fields]:
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000)
+    except ValueError as error:
+        raise ApiError("MalformedQueryString", "The body is not a form.") from error
+    members: dict[str, object] = dict(pairs)
+    operation = str(members.pop("Action", ""))
+    members.pop("Version", None)
+    return operation, Form(members, wire.invalid_code)
+
+
+def write_answer(
+    wire: Wire, operation: str, members: Mapping[str, object], request_id: str
+) -> Answer:
+    """A successful answer."""
+    if wire.protocol in {Protocol.JSON, Protocol.REST_JSON}:
+        body = json.dumps(members, default=_json_plain).encode()
+        return Answer(200, _headers(wire, request_id), body)
+    root = ET.Element(f"{operation}Response", xmlns=wire.namespace)
+    if wire.protocol is Protocol.EC2:
+        ET.SubElement(root, "requestId").text = request_id
+        _write_members(root, members)
+    else:
+        _write_members(ET.SubElement(root, f"{operation}Result"), members)
+        _write_members(ET.SubElement(root, "ResponseMetadata"), {"RequestId": request_id})
+    return Answer(200, _headers(wire, request_id), ET.tostring(root, encoding="utf-8"))
+
+
+def write_error(wire: Wire, error: ApiError, request_id: str) -> Answer:
+    """An error in the service's own shape."""
+    headers = _headers(wire, request_id)
+    if wire.protocol is Protocol.REST_JSON:
+        headers["x-amzn-ErrorType"] = error.code
+        return Answer(error.status, headers, json.dumps({"message": error.message}).encode())
+    if wire.protocol is Protocol.JSON:
+        shown = {"__type": error.code, "message": error.message, "Message": error.message}
+        return Answer(error.status, headers, json.dumps(shown).encode())
+    fault = {"Code": error.code, "Message": error.message}
+    if wire.protocol is Protocol.EC2:
+        root = ET.Element("Response")
+        _write_members(root, {"Errors": {"Error": fault}, "RequestID": request_id})
+    else:
+        root = ET.Element("ErrorResponse", xmlns=wire.namespace)
+        kind = "Sender" if error.status < 500 else "Receiver"  # noqa: PLR2004  # HTTP's own line
+        _write_members(root, {"Error": {"Type": kind, **fault}, "RequestId": request_id})
+    return Answer(error.status, headers, ET.tostring(root, encoding="utf-8"))
+
+
+def _headers(wire: Wire, request_id: str) -> dict[str, str]:
+    kinds = {
+        Protocol.REST_JSON: "application/json",
+        Protocol.JSON: "application/x-amz-json-1.1",
+        Protocol.QUERY: "text/xml",
+        Protocol.EC2: "text/xml;charset=UTF-8",
+    }
+    return {"Content-Type": kinds[wire.protocol], "x-amzn-RequestId": request_id}
+
+
+def _json_plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, Decimal):
+        return float(value)
+    msg = f"{type(value).__name__} does not go on the wire"
+    raise TypeError(msg)
+
+
+def _write_members(parent: ET.Element, members: Mapping[str, object]) -> None:
+    for name, value in members.items():
+        if value is not None:
+            _write(ET.SubElement(parent, name), value)
+
+
+def _write(element: ET.Element, value: object) -> None:
+    if isinstance(value, Mapping):
+        _write_members(element, value)
+    elif isinstance(value, list):
+        for item in value:
+            _write(ET.SubElement(element, "item"), item)
+    elif isinstance(value, bool):
+        element.text = "true" if value else "false"
+    elif isinstance(value, datetime):
+        element.text = iso(value)
+    else:
+        element.text = str(value)
