@@ -155,16 +155,20 @@ def fractions(values: Pair) -> list[Fraction]:
     ]
 
 
-def decimal_places(values: Floats, most: int = 15) -> int | None:
-    """The fewest decimals that write every value exactly; ``None`` when ``most`` are too few.
+_MOST_PLACES = 15
+_WHOLE = 2.0**53  # whole numbers up to here are exact in float64
+
+
+def decimal_places(values: Floats) -> int | None:
+    """The fewest decimals that write every value exactly; ``None`` when 15 are too few.
 
     A float64 is taken for the shortest decimal that rounds to it, as its text form is. Values
     are ≥ 0 and finite.
     """
     largest = float(values.max(initial=0.0))
-    for places in range(most + 1):
+    for places in range(_MOST_PLACES + 1):
         factor = 10.0**places
-        if largest * factor >= 2.0**53:
+        if largest * factor >= _WHOLE:
             return None
         if (np.rint(values * factor) / factor == values).all():
             return places
@@ -176,13 +180,26 @@ def written(values: Floats) -> Pair:
 
     Values with more digits than a float64 can tell apart are taken as they are.
     """
+    low = np.zeros_like(values)
     places = decimal_places(values)
-    if not places:
-        return Pair(values, np.zeros_like(values))
+    if places is not None:
+        return Pair(values, _beyond(values, places) if places else low)
+    todo = np.ones(values.shape, dtype=bool)
+    for places in range(1, _MOST_PLACES + 1):
+        factor = 10.0**places
+        with np.errstate(over="ignore"):
+            fits = todo & (values * factor < _WHOLE) & (np.rint(values * factor) / factor == values)
+        low[fits] = _beyond(values[fits], places)
+        todo &= ~fits
+    return Pair(values, low)
+
+
+def _beyond(values: Floats, places: int) -> Floats:
+    """What the decimals have beyond their nearest float64."""
     ten = number(Decimal(10) ** places)
     whole = np.rint(values * ten.high)
     product = scale(Pair(values, np.zeros_like(values)), ten)
-    return Pair(values, ((whole - product.high) - product.low) / ten.high)
+    return ((whole - product.high) - product.low) / ten.high
 
 
 def rounded(value: Fraction, places: int) -> Decimal:
