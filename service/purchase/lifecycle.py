@@ -59,6 +59,7 @@ PROPOSAL_MOVES: tuple[Move[ProposalState], ...] = (
     Move(ProposalState.WAITING, ProposalState.APPROVED, Word.PERSON, "somebody says yes"),
     Move(ProposalState.WAITING, ProposalState.REJECTED, Word.PERSON, "somebody says no"),
     Move(ProposalState.WAITING, ProposalState.EXPIRED, Word.TIME, "nobody decided in time"),
+    Move(ProposalState.WAITING, ProposalState.EXPIRED, Word.TENOR, "a newer plan replaced it"),
     Move(ProposalState.APPROVED, ProposalState.EXECUTED, Word.TENOR, "its intent is written"),
     Move(ProposalState.APPROVED, ProposalState.REFUSED, Word.TENOR, "guard or price says no"),
     Move(ProposalState.APPROVED, ProposalState.EXPIRED, Word.TIME, "not executed in time"),

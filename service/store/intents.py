@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
 from service.domain.commitments import Kind
 from service.domain.errors import InvariantError
@@ -136,6 +136,16 @@ def find_for_line(connection: Connection, plan: PlanId, line: LineId) -> Intent 
     return _one(connection, (intents.c.plan_id == plan) & (intents.c.line_id == line))
 
 
+def claimant(connection: Connection, provider: str, commitment: CommitmentId) -> IntentId | None:
+    """The intent that a commitment is tied to, if any."""
+    found = connection.execute(
+        select(intents.c.intent_id).where(
+            intents.c.provider == provider, intents.c.commitment_id == commitment
+        )
+    ).scalar_one_or_none()
+    return None if found is None else IntentId(found)
+
+
 def cycle_of(connection: Connection, intent: IntentId) -> CycleId:
     """The cycle whose plan asked for the intent."""
     query = select(intents.c.cycle_id).where(intents.c.intent_id == intent)
@@ -180,8 +190,8 @@ def _update(
     return changed == 1
 
 
-def _one(connection: Connection, condition: object) -> Intent | None:
-    row = connection.execute(select(intents).where(condition)).mappings().one_or_none()  # type: ignore[arg-type]
+def _one(connection: Connection, condition: ColumnElement[bool]) -> Intent | None:
+    row = connection.execute(select(intents).where(condition)).mappings().one_or_none()
     return None if row is None else _intent(row)
 
 

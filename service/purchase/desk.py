@@ -1,0 +1,120 @@
+"""What one execution works with: the provider, the database, the lease, the guard, the clock.
+
+Also the words in which it answers. ``purchase.execute`` decides; this module only names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+from uuid import uuid4
+
+from sqlalchemy import Engine
+
+from service.domain.hours import Clock
+from service.domain.ids import CycleId, IntentId, PlanId, ProposalId
+from service.domain.plans import PlanLine, Verdict
+from service.domain.purchases import Intent, InventoryItem, Outcome, Quote
+from service.providers.port import ProviderBuyer, ProviderReader
+from service.purchase.budget import Spent
+from service.store.lease import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the guard is told at execution, read in the transaction that writes the intent.
+
+    ``intents`` are all whose money counts, without the one being judged; ``holdings`` what the
+    providers listed last. ``signed_off``: a person approved this line. The lease is held, and
+    buying is not halted, or the guard would not be asked.
+    """
+
+    now: datetime
+    plan: PlanId
+    cycle: CycleId
+    quote: Quote
+    signed_off: bool
+    intents: tuple[Intent, ...]
+    holdings: tuple[InventoryItem, ...]
+    spent: Spent
+
+
+class Judge(Protocol):
+    """The guard, on fresh usage, holdings and policy. Called inside a transaction: quick, pure."""
+
+    def __call__(self, line: PlanLine, facts: Facts) -> Verdict:
+        """The verdict on ``line`` at its fresh price."""
+        ...
+
+
+class Step(StrEnum):
+    """The steps of an execution, in order; each names what is true once it has been reached."""
+
+    CHECKED = "checked"
+    INTENT_COMMITTED = "intent_committed"
+    CALLING_COMMITTED = "calling_committed"
+    ABOUT_TO_CALL = "about_to_call"
+    ANSWERED = "answered"
+    OUTCOME_COMMITTED = "outcome_committed"
+
+
+def _pass(_: Step) -> None:
+    """Nobody watches the steps."""
+
+
+def _new_key() -> str:
+    return str(uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One provider's till. ``price_tolerance_ratio`` is how far a quote may lie above the plan.
+
+    ``new_key`` mints intent ids and tokens, unique for ever. ``reached`` is told of each step;
+    logs and tests listen to it.
+    """
+
+    provider: str
+    engine: Engine
+    reader: ProviderReader
+    buyer: ProviderBuyer
+    clock: Clock
+    lease: Lease
+    judge: Judge
+    price_tolerance_ratio: Decimal = Decimal("0.001")
+    new_key: Callable[[], str] = _new_key
+    reached: Callable[[Step], None] = _pass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be bought, and at whose word: ``proposal`` is ``None`` on autopilot."""
+
+    line: PlanLine
+    plan: PlanId
+    cycle: CycleId
+    proposal: ProposalId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """No intent was written. ``rule`` and ``detail`` say why; not ``final``: may be tried again."""
+
+    rule: str
+    detail: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """An intent was written, and this is where it stands. Its money counts unless refused."""
+
+    intent: IntentId
+    outcome: Outcome
+
+
+Execution = Declined | Executed

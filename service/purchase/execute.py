@@ -1,0 +1,156 @@
+"""Decides the order in which a purchase happens. The only caller of ``ProviderBuyer.buy``.
+
+Ask the provider who we are and what it costs; then, in one transaction under the lease, check
+everything and write the intent with its token; in a second one mark the call; look at halt and
+lease once more; call, with no transaction open; write the outcome in a third. A process killed
+anywhere leaves a row that says how far it came: ``purchase.resume`` goes on from there, and what
+may have been bought is settled by reconciliation alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from service.domain.errors import LeaseLostError
+from service.domain.ids import ClientToken, CycleId, IntentId, PlanId, ProposalId
+from service.domain.money import from_nano, nano
+from service.domain.plans import PlanLine
+from service.domain.purchases import (
+    Intent,
+    Outcome,
+    ProposalState,
+    PurchaseOrder,
+    Refused,
+    Unknown,
+)
+from service.purchase.checks import at_price, check_identity, price_now
+from service.purchase.desk import Declined, Desk, Executed, Execution, Request, Step
+from service.purchase.lifecycle import Word
+from service.purchase.written import (
+    decline,
+    mark_calling,
+    record_outcome,
+    write_intent,
+)
+from service.store import lease, proposals
+from service.store.engine import reading, writing
+from service.store.halt import read_halt
+
+
+def execute(
+    desk: Desk,
+    *,
+    line: PlanLine,
+    plan: PlanId,
+    cycle: CycleId,
+    proposal: ProposalId | None = None,
+) -> Execution:
+    """Buy one plan line, once. A line that has an intent already is not bought again.
+
+    ``proposal`` names the approved proposal that asks for it; ``None`` on autopilot. The plan
+    must be stored. Raises ``LeaseLostError`` when this process is not, or no longer, the
+    executor.
+    """
+    request = Request(line=line, plan=plan, cycle=cycle, proposal=proposal)
+    declined = check_identity(desk, line)
+    if declined is not None:
+        return declined
+    order = _mint(desk, line)
+    quote = price_now(desk, line, order)
+    if not isinstance(quote, Declined):
+        desk.reached(Step.CHECKED)
+    with writing(desk.engine) as connection:
+        lease.require(connection, desk.lease)
+        if isinstance(quote, Declined):
+            return decline(connection, desk, request, quote)
+        priced = at_price(line, quote)
+        order = replace(order, upfront_usd=priced.upfront_usd)
+        written = write_intent(
+            connection, desk, replace(request, line=priced), order=order, quote=quote
+        )
+    if not isinstance(written, Intent):
+        return written
+    desk.reached(Step.INTENT_COMMITTED)
+    return complete(desk, written)
+
+
+def execute_proposal(desk: Desk, proposal: ProposalId) -> Execution:
+    """Buy what an approved proposal asks for, priced and guarded again, once.
+
+    A guard or price that says no refuses the proposal; a passing obstacle (halt, an open
+    outcome, no answer to a question) leaves it approved until it expires.
+    """
+    with reading(desk.engine) as connection:
+        found = proposals.find(connection, proposal)
+        if found is None:
+            return Declined("no_proposal", f"there is no proposal {proposal}", final=True)
+        cycle = proposals.cycle_of(connection, found.plan)
+    return execute(desk, line=found.line, plan=found.plan, cycle=cycle, proposal=proposal)
+
+
+def execute_approved(desk: Desk) -> tuple[tuple[ProposalId, Execution], ...]:
+    """Buy what every approved proposal of the desk's provider asks for, oldest first."""
+    with reading(desk.engine) as connection:
+        approved = proposals.list_proposals(connection, states=(ProposalState.APPROVED,))
+    return tuple(
+        (proposal.proposal, execute_proposal(desk, proposal.proposal))
+        for proposal in approved
+        if proposal.line.provider == desk.provider
+    )
+
+
+def complete(desk: Desk, intent: Intent) -> Executed:
+    """Call the provider for an intent that is ``recorded``, and write what came of it.
+
+    For ``execute`` and ``resume``, which have just checked everything.
+    """
+    with writing(desk.engine) as connection:
+        lease.require(connection, desk.lease)
+        stopped = mark_calling(connection, desk, intent)
+        if stopped is not None:
+            return stopped
+    desk.reached(Step.CALLING_COMMITTED)
+    halted = _last_look(desk)
+    if halted is not None:
+        with writing(desk.engine) as connection:
+            return record_outcome(connection, desk, intent, halted, word=Word.TENOR)
+    desk.reached(Step.ABOUT_TO_CALL)
+    outcome: Outcome = Unknown("the call ended without an answer")
+    try:
+        outcome = desk.buyer.buy(intent.order)
+        desk.reached(Step.ANSWERED)
+    finally:
+        # An adapter that raises has broken its contract; what it did is not known all the same.
+        with writing(desk.engine) as connection:
+            recorded = record_outcome(connection, desk, intent, outcome)
+    desk.reached(Step.OUTCOME_COMMITTED)
+    return recorded
+
+
+def _last_look(desk: Desk) -> Refused | None:
+    """Halt and lease as they stand now, after the call was marked and before it is made.
+
+    A lost lease raises and leaves the intent ``calling``: the new holder will make it unknown.
+    """
+    with reading(desk.engine) as connection:
+        halt = read_halt(connection)
+        holder = lease.current(connection, desk.lease.name)
+    if halt.halted:
+        return Refused("halt", f"halted by {halt.changed_by} before the call: {halt.reason}")
+    if holder is None or holder.fence != desk.lease.fence:
+        raise LeaseLostError(holder=desk.lease.holder, fence=desk.lease.fence)
+    return None
+
+
+def _mint(desk: Desk, line: PlanLine) -> PurchaseOrder:
+    return PurchaseOrder(
+        intent=IntentId(desk.new_key()),
+        token=ClientToken(desk.new_key()),
+        account=line.account,
+        offering=line.offering,
+        kind=line.kind,
+        term_months=line.term_months,
+        payment=line.payment,
+        quantity=line.quantity,
+        upfront_usd=from_nano(nano(line.upfront_usd)),
+    )

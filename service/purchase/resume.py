@@ -1,0 +1,86 @@
+"""Decides how a purchase goes on that another process, or another thread, left half done.
+
+What was being called becomes unknown: only the inventory can tell. What was written and never
+called is checked again and then bought with the same token, or refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from service.domain.purchases import Intent, IntentState, Refused
+from service.purchase.checks import (
+    at_price,
+    check_guard,
+    check_identity,
+    check_switches,
+    price_now,
+)
+from service.purchase.desk import Declined, Desk, Executed, Request
+from service.purchase.execute import complete
+from service.purchase.written import abandon_call, refuse_recorded
+from service.store import intents, lease
+from service.store.engine import writing
+
+ABANDONED_AFTER = timedelta(minutes=15)
+"""An intent that has not moved for this long under our own lease has lost its thread. Far above
+the longest call: purchase clients give up after a minute or two."""
+
+
+def resume(desk: Desk, *, abandoned_after: timedelta = ABANDONED_AFTER) -> tuple[Executed, ...]:
+    """Go on where others left off, with the desk's provider; call at start and in every cycle.
+
+    Intents of this very lease are left alone until they have not moved for ``abandoned_after``:
+    another thread may be at work on them. Raises ``LeaseLostError`` when this process is not
+    the executor.
+    """
+    now = desk.clock.now()
+    with writing(desk.engine) as connection:
+        lease.require(connection, desk.lease)
+        calling = intents.list_intents(
+            connection, states=(IntentState.CALLING,), provider=desk.provider
+        )
+        settled = [
+            abandon_call(connection, intent, now=now)
+            for intent in calling
+            if _is_abandoned(desk, intent, now, abandoned_after)
+        ]
+        waiting = intents.list_intents(
+            connection, states=(IntentState.RECORDED,), provider=desk.provider
+        )
+    settled += [
+        _resume_recorded(desk, intent)
+        for intent in waiting
+        if _is_abandoned(desk, intent, now, abandoned_after)
+    ]
+    return tuple(settled)
+
+
+def _resume_recorded(desk: Desk, intent: Intent) -> Executed:
+    """Buy an intent that was never called, with its own token, if every check still says yes."""
+    declined: Declined | None = check_identity(desk, intent.line)
+    quote = declined or price_now(desk, intent.line, intent.order)
+    with writing(desk.engine) as connection:
+        lease.require(connection, desk.lease)
+        if isinstance(quote, Declined):
+            declined = quote
+        else:
+            request = Request(
+                line=at_price(intent.line, quote),
+                plan=intent.plan,
+                cycle=intents.cycle_of(connection, intent.order.intent),
+                proposal=intent.proposal,
+            )
+            besides = intent.order.intent
+            declined = check_switches(connection, intent.line, besides=besides) or check_guard(
+                connection, desk, request, quote=quote, besides=besides
+            )
+        if declined is not None:
+            refused = Refused(declined.rule, declined.detail)
+            return refuse_recorded(connection, intent, refused, now=desk.clock.now())
+    return complete(desk, replace(intent, fence=desk.lease.fence))
+
+
+def _is_abandoned(desk: Desk, intent: Intent, now: datetime, after: timedelta) -> bool:
+    return intent.fence != desk.lease.fence or now - intent.updated_at >= after

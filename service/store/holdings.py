@@ -1,0 +1,173 @@
+"""Decides how the providers' inventories are mirrored: one row per commitment, never deleted.
+
+The mirror holds what a provider listed last, who bought it, and since when it is no longer
+listed. Together with the intents that no listing shows yet it says what is owned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
+
+from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
+from service.domain.hours import TERM_HOURS, floor_hour
+from service.domain.ids import AccountId, CommitmentId, IntentId, OfferingId
+from service.domain.money import CommitUsdPerHour
+from service.domain.purchases import Intent, InventoryItem
+from service.store import intents as intent_rows
+from service.store.schema import commitments, intents
+from service.store.states import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One commitment as mirrored. ``vanished_at`` is set while its provider does not list it."""
+
+    provider: str
+    item: InventoryItem
+    origin: Origin
+    first_seen_at: datetime
+    last_seen_at: datetime
+    vanished_at: datetime | None
+
+
+def keep(connection: Connection, provider: str, item: InventoryItem, *, now: datetime) -> bool:
+    """Mirror one listed commitment; ``True`` when it was not known before.
+
+    ``item.intent`` says whose it is. One that was ours stays ours, whatever a listing leaves out.
+    """
+    owned = item.commitment
+    row = {
+        "offering": owned.offering,
+        "account": owned.account,
+        "scope": {"accounts": None if owned.scope is None else sorted(owned.scope)},
+        "region": item.region,
+        "zone": owned.zone,
+        "family": item.family,
+        "kind": item.kind.value,
+        "term_months": item.term_months,
+        "payment": item.payment.value,
+        "quantity": owned.quantity,
+        "commit_usd_per_hour": item.commit_usd_per_hour,
+        "upfront_usd": item.upfront_usd,
+        "start_at": owned.start,
+        "end_at": owned.end,
+        "state": owned.state.value,
+        "returnable_until": item.returnable_until,
+        "last_seen_at": now,
+        "vanished_at": None,
+    }
+    if item.intent is not None:
+        row |= {"intent_id": item.intent, "origin": Origin.TENOR.value}
+    key = and_(commitments.c.provider == provider, commitments.c.commitment_id == owned.commitment)
+    if connection.execute(update(commitments).where(key).values(**row)).rowcount:
+        return False
+    row = {"origin": Origin.EXTERNAL.value, "intent_id": None, "first_seen_at": now} | row
+    connection.execute(
+        insert(commitments).values(provider=provider, commitment_id=owned.commitment, **row)
+    )
+    return True
+
+
+def mark_vanished(
+    connection: Connection, provider: str, commitment: CommitmentId, *, now: datetime
+) -> None:
+    """Note since when a provider no longer lists a commitment; the first instant stays."""
+    connection.execute(
+        update(commitments)
+        .where(
+            commitments.c.provider == provider,
+            commitments.c.commitment_id == commitment,
+            commitments.c.vanished_at.is_(None),
+        )
+        .values(vanished_at=now)
+    )
+
+
+def list_holdings(connection: Connection, *, provider: str | None = None) -> tuple[Holding, ...]:
+    """Every mirrored commitment, in every state, oldest first."""
+    query = select(commitments).order_by(commitments.c.first_seen_at, commitments.c.commitment_id)
+    if provider is not None:
+        query = query.where(commitments.c.provider == provider)
+    return tuple(_holding(row) for row in connection.execute(query).mappings())
+
+
+def inventory(connection: Connection, *, provider: str | None = None) -> tuple[InventoryItem, ...]:
+    """What the providers listed last, vanished ones left out."""
+    return tuple(
+        holding.item
+        for holding in list_holdings(connection, provider=provider)
+        if holding.vanished_at is None
+    )
+
+
+def in_flight(connection: Connection, *, provider: str | None = None) -> tuple[Commitment, ...]:
+    """Purchases that may exist and that no listing shows yet, as payment-pending commitments.
+
+    Sizing must add these to the inventory, or the next plan buys them again. Their ids are the
+    intents', marked ``intent:``.
+    """
+    # By the provider's id as well: a listing need not carry the tag that ties it to the intent.
+    listed = or_(
+        commitments.c.intent_id == intents.c.intent_id,
+        and_(
+            commitments.c.provider == intents.c.provider,
+            commitments.c.commitment_id == intents.c.commitment_id,
+        ),
+    )
+    query = select(intents.c.intent_id).where(~select(commitments).where(listed).exists())
+    unlisted = frozenset(connection.execute(query).scalars())
+    counted = intent_rows.list_intents(connection, states=intent_rows.COUNTED, provider=provider)
+    return tuple(_expected(intent) for intent in counted if intent.order.intent in unlisted)
+
+
+def _expected(intent: Intent) -> Commitment:
+    order, start = intent.order, floor_hour(intent.recorded_at)
+    return Commitment(
+        commitment=CommitmentId(f"intent:{order.intent}"),
+        offering=order.offering,
+        account=order.account,
+        scope=None,
+        zone=None,
+        quantity=order.quantity,
+        start=start,
+        end=start + timedelta(hours=TERM_HOURS[order.term_months]),
+        state=CommitmentState.PAYMENT_PENDING,
+    )
+
+
+def _holding(row: RowMapping) -> Holding:
+    accounts = row["scope"]["accounts"]
+    owned = Commitment(
+        commitment=CommitmentId(row["commitment_id"]),
+        offering=OfferingId(row["offering"]),
+        account=AccountId(row["account"]),
+        scope=None if accounts is None else frozenset(AccountId(one) for one in accounts),
+        zone=row["zone"],
+        quantity=row["quantity"],
+        start=row["start_at"],
+        end=row["end_at"],
+        state=CommitmentState(row["state"]),
+    )
+    item = InventoryItem(
+        commitment=owned,
+        kind=Kind(row["kind"]),
+        term_months=row["term_months"],
+        payment=Payment(row["payment"]),
+        region=row["region"],
+        family=row["family"],
+        commit_usd_per_hour=CommitUsdPerHour(row["commit_usd_per_hour"]),
+        upfront_usd=row["upfront_usd"],
+        intent=None if row["intent_id"] is None else IntentId(row["intent_id"]),
+        returnable_until=row["returnable_until"],
+    )
+    return Holding(
+        provider=row["provider"],
+        item=item,
+        origin=Origin(row["origin"]),
+        first_seen_at=row["first_seen_at"],
+        last_seen_at=row["last_seen_at"],
+        vanished_at=row["vanished_at"],
+    )
