@@ -73,9 +73,9 @@ def keep(connection: Connection, provider: str, item: InventoryItem, *, now: dat
 
 def mark_vanished(
     connection: Connection, provider: str, commitment: CommitmentId, *, now: datetime
-) -> None:
-    """Note since when a provider no longer lists a commitment; the first instant stays."""
-    connection.execute(
+) -> bool:
+    """Note since when a provider no longer lists a commitment; ``False`` when it was noted."""
+    changed = connection.execute(
         update(commitments)
         .where(
             commitments.c.provider == provider,
@@ -83,7 +83,8 @@ def mark_vanished(
             commitments.c.vanished_at.is_(None),
         )
         .values(vanished_at=now)
-    )
+    ).rowcount
+    return changed == 1
 
 
 def list_holdings(connection: Connection, *, provider: str | None = None) -> tuple[Holding, ...]:

@@ -84,6 +84,22 @@ def latest(connection: Connection, *, limit: int = 100) -> tuple[Recorded, ...]:
     return tuple(_recorded(row) for row in connection.execute(query).mappings())
 
 
+def holds(
+    connection: Connection,
+    kind: str,
+    *,
+    intent: str | None = None,
+    commitment: str | None = None,
+) -> bool:
+    """True when an event of this kind about this subject has been written before."""
+    query = select(events.c.sequence).where(events.c.kind == kind)
+    if intent is not None:
+        query = query.where(events.c.intent_id == intent)
+    if commitment is not None:
+        query = query.where(events.c.commitment_id == commitment)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def verify(connection: Connection) -> int:
     """Check the whole chain; returns how many events it has.
 

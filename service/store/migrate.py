@@ -22,7 +22,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Connection, Engine, inspect, text
 from sqlalchemy.types import TypeDecorator
 
-from service.domain.errors import InvariantError
+from service.domain.errors import InputError, InvariantError
 from service.store.engine import reading, writing
 from service.store.schema import SCHEMA
 
@@ -66,8 +66,11 @@ def head_revision() -> str:
 def upgrade(engine: Engine, revision: str = "head") -> str:
     """Bring the schema to ``revision``; returns the revision it then has.
 
-    Safe to call from several replicas at once: the second waits and finds nothing to do.
+    Safe to call from several replicas at once: the second waits and finds nothing to do. Makes
+    the folder of an SQLite file.
     """
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
     with _migrating(engine) as (connection, config):
         command.upgrade(config, revision)
         return _require_revision(connection)
@@ -86,6 +89,18 @@ def check(engine: Engine) -> SchemaState:
         current = _current_revision(connection)
         drift = _drift(connection) if current == head_revision() else ()
     return SchemaState(current=current, head=head_revision(), drift=drift)
+
+
+def require_current(engine: Engine) -> None:
+    """``InputError`` that says ``tenor migrate`` unless the database has the newest schema."""
+    with reading(engine) as connection:
+        current = _current_revision(connection)
+    if current != head_revision():
+        raise InputError(
+            f"the database is at revision {current}, this version wants {head_revision()}",
+            file=engine.url.render_as_string(hide_password=True),
+            remedy="Run tenor migrate.",
+        )
 
 
 def make_revision(engine: Engine, message: str, revision: str) -> Path:

@@ -1,0 +1,325 @@
+"""Decides what a provider's inventory proves about the ledger. Pure: values in, findings out.
+
+An intent finds its commitment by the intent's tag; else by the commitment's id, or by the token
+where that became the id; else, only where a purchase cannot carry a tag, by what was bought and
+when, and then only if there is one candidate on either side. Absence proves something only when
+a complete reading, begun after the grace period, does not list it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.domain.commitments import CommitmentState, Kind
+from service.domain.ids import CommitmentId, IntentId
+from service.domain.purchases import Idempotency, Intent, IntentState, InventoryItem
+
+CLOCK_SLACK = timedelta(minutes=10)
+"""How far a provider's clock may lie behind ours when a start date is compared with a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the mirror holds of one commitment before this reading. ``vanished``: not listed."""
+
+    item: InventoryItem
+    vanished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SettledBought:
+    """A purchase without a known outcome is listed, or one that was taken for refused is."""
+
+    intent: Intent
+    item: InventoryItem
+    evidence: str
+
+    @property
+    def alarming(self) -> bool:
+        """True when money moved that was taken as not spent."""
+        return self.intent.state is IntentState.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class SettledNotBought:
+    """A purchase without a known outcome did not happen."""
+
+    intent: Intent
+    evidence: str
+    alarming = False
+
+
+@dataclass(frozen=True, slots=True)
+class StillUnknown:
+    """Nothing is proven yet. ``alarming``: time alone will not settle it, a person must."""
+
+    intent: Intent
+    detail: str
+    alarming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A purchase that was answered with a yes is listed for the first time."""
+
+    intent: Intent
+    item: InventoryItem
+    alarming = False
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A commitment is listed in another state than before: active, failed, returned, retired."""
+
+    item: InventoryItem
+    was: CommitmentState
+
+    @property
+    def alarming(self) -> bool:
+        """True when what was owned failed."""
+        return self.item.commitment.state is CommitmentState.FAILED and self.was.is_owned
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """A commitment that no intent of ours bought. Expected when a provider is first read."""
+
+    item: InventoryItem
+    alarming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """Something owned is no longer listed, or a yes was never followed by a listing."""
+
+    commitment: CommitmentId
+    intent: IntentId | None
+    detail: str
+    alarming = True
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """One intent has more than one commitment. ``is_new``: not told of before."""
+
+    intent: Intent
+    items: tuple[InventoryItem, ...]
+    is_new: bool
+    alarming = True
+
+
+Finding = (
+    SettledBought
+    | SettledNotBought
+    | StillUnknown
+    | Confirmed
+    | Changed
+    | External
+    | Vanished
+    | Duplicate
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """``owner`` maps each listed commitment to its intent, where it has one."""
+
+    findings: tuple[Finding, ...]
+    owner: Mapping[CommitmentId, IntentId]
+
+
+def match(
+    *,
+    intents: Sequence[Intent],
+    inventory: Sequence[InventoryItem],
+    known: Sequence[Known],
+    read_at: datetime,
+    grace: timedelta,
+    idempotency: Callable[[Kind], Idempotency],
+) -> Match:
+    """Compare one provider's intents and mirror with a complete reading begun at ``read_at``.
+
+    ``grace`` is the longest that the provider may take to list a purchase, its call included.
+    """
+    items = {item.commitment.commitment: item for item in inventory}
+    before = {one.item.commitment.commitment: one for one in known}
+    claims = _claims(intents, items, before, idempotency)
+    owner = {identity: intent for intent, found in claims.items() for identity in found}
+    findings: list[Finding] = []
+    for intent in intents:
+        listed = tuple(items[one] for one in claims.get(intent.order.intent, ()))
+        findings += _of_intent(intent, listed, before, read_at=read_at, grace=grace)
+    findings += _of_inventory(items, before, owner, first_reading=not known and not intents)
+    findings += _of_mirror(items, before, owner, read_at)
+    return Match(findings=tuple(findings), owner=owner)
+
+
+Claims = dict[IntentId, tuple[CommitmentId, ...]]
+
+
+def _claims(
+    intents: Sequence[Intent],
+    items: Mapping[CommitmentId, InventoryItem],
+    before: Mapping[CommitmentId, Known],
+    idempotency: Callable[[Kind], Idempotency],
+) -> Claims:
+    ours = {intent.order.intent: intent for intent in intents}
+    by_id = {
+        CommitmentId(name): intent.order.intent
+        for intent in intents
+        for name in (intent.order.token, intent.commitment)
+        if name is not None
+    }
+    claims: Claims = {}
+    for identity in sorted(items):
+        tag = _tag(items[identity], before.get(identity))
+        owner = tag if tag in ours else by_id.get(identity)
+        if owner is not None:
+            claims[owner] = (*claims.get(owner, ()), identity)
+    taken = {identity for found in claims.values() for identity in found}
+    free = [items[identity] for identity in sorted(items) if identity not in taken | set(before)]
+    lost = [
+        intent
+        for intent in intents
+        if intent.state is IntentState.UNKNOWN
+        and intent.order.intent not in claims
+        and idempotency(intent.order.kind) is Idempotency.LOOKUP
+    ]
+    for intent in lost:
+        alike = [item for item in free if _is_alike(intent, item)]
+        rivals = [one for one in lost for item in alike if _is_alike(one, item)]
+        if len(alike) == 1 and rivals == [intent]:
+            claims[intent.order.intent] = (alike[0].commitment.commitment,)
+    return claims
+
+
+def _tag(item: InventoryItem, known: Known | None) -> IntentId | None:
+    """Whose the item is by its tag; one that was tied to an intent before stays tied."""
+    if item.intent is not None:
+        return item.intent
+    return None if known is None else known.item.intent
+
+
+def _is_alike(intent: Intent, item: InventoryItem) -> bool:
+    order, owned = intent.order, item.commitment
+    return (
+        item.intent is None
+        and (order.account, order.offering, order.quantity)
+        == (owned.account, owned.offering, owned.quantity)
+        and (order.kind, order.term_months, order.payment)
+        == (item.kind, item.term_months, item.payment)
+        and owned.start >= intent.recorded_at - CLOCK_SLACK
+    )
+
+
+def _of_intent(
+    intent: Intent,
+    listed: tuple[InventoryItem, ...],
+    before: Mapping[CommitmentId, Known],
+    *,
+    read_at: datetime,
+    grace: timedelta,
+) -> list[Finding]:
+    findings: list[Finding] = []
+    sound = tuple(one for one in listed if one.commitment.state is not CommitmentState.FAILED)
+    if len(sound) > 1:
+        is_new = any(one.commitment.commitment not in before for one in sound)
+        findings.append(Duplicate(intent, sound, is_new))
+    waited = read_at - intent.updated_at >= grace
+    match intent.state:
+        case IntentState.UNKNOWN:
+            findings.append(_of_unknown(intent, listed, sound, waited=waited))
+        case IntentState.REFUSED if sound:
+            evidence = f"{_first(intent, sound).commitment.commitment} is listed"
+            findings.append(SettledBought(intent, _first(intent, sound), evidence))
+        case IntentState.BOUGHT:
+            findings += _of_bought(intent, listed, before, waited=waited)
+        case _:
+            pass  # recorded or being called: whoever is at work on it will say
+    return findings
+
+
+def _of_unknown(
+    intent: Intent,
+    listed: tuple[InventoryItem, ...],
+    sound: tuple[InventoryItem, ...],
+    *,
+    waited: bool,
+) -> Finding:
+    if sound:
+        item = _first(intent, sound)
+        return SettledBought(intent, item, f"{item.commitment.commitment} is listed")
+    if listed:
+        failed = listed[0].commitment.commitment
+        return SettledNotBought(intent, f"{failed} is listed as failed")
+    if intent.commitment is not None:
+        detail = f"the provider named {intent.commitment} and does not list it"
+        return StillUnknown(intent, detail, alarming=waited)
+    if not waited:
+        return StillUnknown(intent, "not listed; the grace period is not over", alarming=False)
+    return SettledNotBought(intent, "a complete reading after the grace period does not list it")
+
+
+def _of_bought(
+    intent: Intent,
+    listed: tuple[InventoryItem, ...],
+    before: Mapping[CommitmentId, Known],
+    *,
+    waited: bool,
+) -> list[Finding]:
+    if listed:
+        is_new = all(one.commitment.commitment not in before for one in listed)
+        return [Confirmed(intent, _first(intent, listed))] if is_new else []
+    never_listed = intent.commitment is not None and intent.commitment not in before
+    if waited and never_listed and intent.commitment is not None:
+        detail = "the provider said yes and never listed it"
+        return [Vanished(intent.commitment, intent.order.intent, detail)]
+    return []
+
+
+def _first(intent: Intent, listed: tuple[InventoryItem, ...]) -> InventoryItem:
+    """The one that the provider's answer named, else the oldest."""
+    return min(
+        listed,
+        key=lambda item: (
+            item.commitment.commitment != intent.commitment,
+            item.commitment.start,
+            item.commitment.commitment,
+        ),
+    )
+
+
+def _of_inventory(
+    items: Mapping[CommitmentId, InventoryItem],
+    before: Mapping[CommitmentId, Known],
+    owner: Mapping[CommitmentId, IntentId],
+    *,
+    first_reading: bool,
+) -> list[Finding]:
+    findings: list[Finding] = []
+    for identity in sorted(items):
+        item, known = items[identity], before.get(identity)
+        if known is None and identity not in owner:
+            findings.append(External(item, alarming=not first_reading))
+        if known is not None and known.item.commitment.state is not item.commitment.state:
+            findings.append(Changed(item, known.item.commitment.state))
+    return findings
+
+
+def _of_mirror(
+    items: Mapping[CommitmentId, InventoryItem],
+    before: Mapping[CommitmentId, Known],
+    owner: Mapping[CommitmentId, IntentId],
+    read_at: datetime,
+) -> list[Finding]:
+    findings: list[Finding] = []
+    for identity in sorted(before):
+        known = before[identity]
+        owned = known.item.commitment
+        expected = owned.state.is_owned and owned.end > read_at
+        if identity not in items and expected and not known.vanished:
+            detail = "it was owned, its term is not over, and it is no longer listed"
+            findings.append(Vanished(identity, owner.get(identity) or known.item.intent, detail))
+    return findings

@@ -1,0 +1,202 @@
+"""Reads a provider's inventory and writes down what it proves: the one place where unknown ends.
+
+The reading comes first, outside any transaction; a reading that fails changes nothing. Then one
+transaction under the lease compares, settles, mirrors and tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from sqlalchemy import Connection, Engine
+
+from service.domain.hours import Clock
+from service.domain.ids import CommitmentId, IntentId
+from service.domain.purchases import IntentState, InventoryItem
+from service.observe.events import (
+    ReconcileDrift,
+    ReconcileMatched,
+    ReconcileSettled,
+)
+from service.providers.port import ProviderBuyer, ProviderReader
+from service.purchase.lifecycle import Word
+from service.reconcile.match import (
+    Changed,
+    Confirmed,
+    Duplicate,
+    External,
+    Finding,
+    Known,
+    Match,
+    SettledBought,
+    SettledNotBought,
+    StillUnknown,
+    Vanished,
+    match,
+)
+from service.store import holdings, intents, lease, ledger
+from service.store.engine import writing
+
+GRACE = timedelta(hours=2)
+"""How long an unlisted purchase stays unknown. Listings are eventually consistent and providers
+publish no bound; seconds are usual. Erring long only holds up further purchases in one scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What one reading of one provider proved. ``matched`` commitments are tied to intents."""
+
+    provider: str
+    read_at: datetime
+    inventory: tuple[InventoryItem, ...]
+    matched: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def alarms(self) -> tuple[Finding, ...]:
+        """Findings that a person should hear of, and that autopilot should not survive."""
+        return tuple(finding for finding in self.findings if finding.alarming)
+
+    @property
+    def unknown(self) -> tuple[StillUnknown, ...]:
+        """Purchases whose outcome is still not known."""
+        return tuple(one for one in self.findings if isinstance(one, StillUnknown))
+
+
+def reconcile(
+    *,
+    provider: str,
+    engine: Engine,
+    reader: ProviderReader,
+    buyer: ProviderBuyer,
+    clock: Clock,
+    held: lease.Lease,
+    grace: timedelta = GRACE,
+) -> Reconciliation:
+    """Read the inventory, settle what it proves, mirror it, and say what was found.
+
+    ``ProviderError`` when it cannot be read whole, ``LeaseLostError`` when this process is not
+    the executor; nothing has changed then.
+    """
+    read_at = clock.now()
+    inventory = tuple(reader.inventory())
+    with writing(engine) as connection:
+        lease.require(connection, held)
+        mirrored = holdings.list_holdings(connection, provider=provider)
+        result = match(
+            intents=intents.list_intents(connection, provider=provider),
+            inventory=inventory,
+            known=tuple(Known(one.item, one.vanished_at is not None) for one in mirrored),
+            read_at=read_at,
+            grace=grace,
+            idempotency=buyer.idempotency,
+        )
+        now = clock.now()
+        _mirror(connection, provider, inventory, result, now=now)
+        for finding in result.findings:
+            _settle(connection, provider, finding, now=now)
+        event = ReconcileMatched(
+            provider=provider, matched=len(result.owner), findings=len(result.findings)
+        )
+        ledger.append(connection, event, now=now)
+    return Reconciliation(provider, read_at, inventory, len(result.owner), result.findings)
+
+
+def _mirror(
+    connection: Connection,
+    provider: str,
+    inventory: tuple[InventoryItem, ...],
+    result: Match,
+    *,
+    now: datetime,
+) -> None:
+    for item in inventory:
+        # A tag that names no intent of this ledger is somebody else's, however it looks.
+        owner = result.owner.get(item.commitment.commitment)
+        holdings.keep(connection, provider, replace(item, intent=owner), now=now)
+
+
+def _settle(connection: Connection, provider: str, finding: Finding, *, now: datetime) -> None:
+    match finding:
+        case SettledBought(intent=intent, item=item, evidence=evidence):
+            moved = intents.move(
+                connection,
+                intent.order.intent,
+                source=intent.state,
+                target=IntentState.BOUGHT,
+                word=Word.INVENTORY,
+                now=now,
+                detail=evidence,
+                commitment=item.commitment.commitment,
+            )
+            if moved:
+                _tell_settled(connection, intent.order.intent, "bought", evidence, now=now)
+        case SettledNotBought(intent=intent, evidence=evidence):
+            moved = intents.move(
+                connection,
+                intent.order.intent,
+                source=IntentState.UNKNOWN,
+                target=IntentState.REFUSED,
+                word=Word.INVENTORY,
+                now=now,
+                detail=f"not_bought: {evidence}",
+            )
+            if moved:
+                _tell_settled(connection, intent.order.intent, "not_bought", evidence, now=now)
+        case Confirmed(intent=intent, item=item):
+            evidence = f"{item.commitment.commitment} is listed"
+            _tell_settled(connection, intent.order.intent, "confirmed", evidence, now=now)
+        case _:
+            _tell_drift(connection, provider, finding, now=now)
+
+
+def _tell_settled(
+    connection: Connection, intent: IntentId, outcome: str, evidence: str, *, now: datetime
+) -> None:
+    event = ReconcileSettled(intent=intent, outcome=outcome, evidence=evidence)
+    ledger.append(connection, event, now=now)
+
+
+def _tell_drift(
+    connection: Connection,
+    provider: str,
+    finding: StillUnknown | Changed | External | Vanished | Duplicate,
+    *,
+    now: datetime,
+) -> None:
+    """Write each difference down once, not at every reading that shows it again."""
+    match finding:
+        case Changed(item=item, was=was):
+            state = item.commitment.state.value
+            event = _drift(state, item.commitment.commitment, None, f"it was {was.value}")
+        case External(item=item, alarming=alarming):
+            kind = "external" if alarming else "adopted"
+            event = _drift(kind, item.commitment.commitment, None, "no intent of ours bought it")
+        case Vanished(commitment=commitment, intent=intent, detail=detail):
+            event = _drift("vanished", commitment, intent, detail)
+            if not holdings.mark_vanished(connection, provider, commitment, now=now) and (
+                ledger.holds(connection, ReconcileDrift.name, commitment=commitment)
+            ):
+                return
+        case Duplicate(intent=intent, items=items, is_new=is_new):
+            listed = ", ".join(item.commitment.commitment for item in items)
+            event = _drift("duplicate", None, intent.order.intent, f"bought as {listed}")
+            if not is_new:
+                return
+        case StillUnknown(intent=intent, detail=detail, alarming=alarming):
+            event = _drift("held", None, intent.order.intent, detail)
+            if not alarming or ledger.holds(
+                connection, ReconcileDrift.name, intent=intent.order.intent
+            ):
+                return
+        case _:
+            assert_never(finding)
+    ledger.append(connection, event, now=now)
+
+
+def _drift(
+    finding: str, commitment: CommitmentId | None, intent: IntentId | None, detail: str
+) -> ReconcileDrift:
+    return ReconcileDrift(finding=finding, commitment=commitment, intent=intent, detail=detail)
