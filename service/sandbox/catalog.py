@@ -164,27 +164,25 @@ def _discounts(
 
 def _savings_plans(items: tuple[_Priced, ...], tables: Tables) -> Iterator[Offering]:
     for years, payment, discounts in _discounts(tables["discounts"]["compute"]):
-        yield _plan(Kind.AWS_COMPUTE_SP, years, payment, None, None, items, discounts)
+        yield _plan(Kind.AWS_COMPUTE_SP, (years, payment), (None, None), items, discounts)
     by_scope: dict[tuple[str, str], list[_Priced]] = {}
     for item in items:
         if item.sku.family is not None:
             by_scope.setdefault((item.sku.key.region, item.sku.family), []).append(item)
     for years, payment, discounts in _discounts(tables["discounts"]["ec2_instance"]):
         for (region, family), covered in by_scope.items():
-            yield _plan(
-                Kind.AWS_EC2_INSTANCE_SP, years, payment, region, family, covered, discounts
-            )
+            scope = (region, family)
+            yield _plan(Kind.AWS_EC2_INSTANCE_SP, (years, payment), scope, covered, discounts)
 
 
 def _plan(
     kind: Kind,
-    years: int,
-    payment: Payment,
-    region: str | None,
-    family: str | None,
+    terms: tuple[int, Payment],
+    scope: tuple[str | None, str | None],
     items: Iterable[_Priced],
     discounts: Mapping[str, Decimal],
 ) -> Offering:
+    (years, payment), (region, family) = terms, scope
     term_hours = Decimal(TERM_HOURS[12 * years])
     upfront_share = UPFRONT_SHARE[payment]
     name = f"{kind}/{years}/{payment}/{region}/{family}"

@@ -111,9 +111,7 @@ class SandboxServer:
         request_id = ""
         try:
             scope = scope_of(request.authorization)
-            operations = _OPERATIONS.get(scope.service)
-            if operations is None:
-                raise ApiError("UnknownEndpoint", f"No service {scope.service} here.", 404)
+            operations = _operations(scope.service)
             wire = WIRES[scope.service]
             with self.world.lock:
                 request_id = str(self.world.new_id())
@@ -158,6 +156,13 @@ class Request:
     authorization: str | None
     target: str | None
     body: bytes
+
+
+def _operations(service: str) -> Mapping[str, Handler]:
+    operations = _OPERATIONS.get(service)
+    if operations is None:
+        raise ApiError("UnknownEndpoint", f"No service {service} here.", 404)
+    return operations
 
 
 def _unknown_operation(wire: Wire, name: str) -> ApiError:

@@ -1,0 +1,233 @@
+"""Sessions and clients for AWS: decides whose credentials speak, to which endpoint, how often.
+
+Fails closed. With a role configured, only that role's keys are ever used: when it cannot be
+assumed nothing is called, and whatever else the machine's environment holds is not tried. An
+endpoint other than AWS's own must be on loopback and comes with keys given by hand, so a
+practice run cannot reach a real cloud and real keys cannot reach a practice one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.credentials import Credentials, DeferredRefreshableCredentials
+from botocore.exceptions import BotoCoreError, ClientError
+
+from service.domain.errors import InputError, ProviderError
+
+PROVIDER = "aws"
+SESSION_NAME = "tenor"
+Answer = Mapping[str, Any]
+"""One answer of an SDK call; it does not leave this package."""
+
+_READ = {
+    "retries": {"mode": "standard", "total_max_attempts": 5},
+    "connect_timeout": 10,
+    "read_timeout": 60,
+}
+# One attempt, whatever happens: the SDK's own retries resend a purchase whose answer was lost.
+_PURCHASE = {
+    "retries": {"mode": "standard", "total_max_attempts": 1},
+    "connect_timeout": 10,
+    "read_timeout": 70,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Credentials given by hand; never shown."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsAccess:
+    """Which account to speak for, and how to get there.
+
+    ``role_arn`` is assumed with ``external_id``; the credentials that may do so are ``keys``,
+    else ``profile``, else the machine's own. ``endpoint_url`` is for a cloud on loopback only.
+    """
+
+    region: str
+    role_arn: str | None = None
+    external_id: str | None = None
+    profile: str | None = None
+    keys: Keys | None = field(default=None, repr=False)
+    endpoint_url: str | None = None
+    purchase_read_timeout_seconds: float = float(_PURCHASE["read_timeout"])  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        if self.endpoint_url is None:
+            return
+        if not is_loopback(self.endpoint_url):
+            raise InputError(
+                f"the endpoint {self.endpoint_url} is not on loopback",
+                file="the settings",
+                remedy="Leave it out to use AWS, or give http://127.0.0.1:PORT of a sandbox.",
+            )
+        if self.keys is None:
+            raise InputError(
+                "a loopback endpoint is only spoken to with the sandbox's own keys",
+                file="the settings",
+                remedy="Pass the keys that the sandbox printed.",
+            )
+
+
+def is_loopback(url: str) -> bool:
+    """The URL's host is a loopback address written as a number; names are not trusted."""
+    parts = urlsplit(url)
+    try:
+        address = ipaddress.ip_address(parts.hostname or "")
+    except ValueError:
+        return False
+    return address.is_loopback and parts.scheme in {"http", "https"}
+
+
+class AwsClients:
+    """Makes clients for one ``AwsAccess`` and keeps them; clients are safe to share in threads."""
+
+    def __init__(self, access: AwsAccess) -> None:
+        self.access = access
+        self._source = _source_session(access)
+        self._session = self._source if access.role_arn is None else self._assumed(access.role_arn)
+        self._clients: dict[tuple[str, str, bool], BaseClient] = {}
+
+    def reading(self, service: str, region: str | None = None) -> BaseClient:
+        """A client for reads: retried by the SDK's standard rules."""
+        return self._client(service, region, purchase=False)
+
+    def purchasing(self, service: str, region: str | None = None) -> BaseClient:
+        """A client that sends each request at most once."""
+        return self._client(service, region, purchase=True)
+
+    def _client(self, service: str, region: str | None, *, purchase: bool) -> BaseClient:
+        key = (service, region or self.access.region, purchase)
+        known = self._clients.get(key)
+        if known is None:
+            known = self._make(self._session, service, key[1], purchase=purchase)
+            self._clients[key] = known
+        return known
+
+    def _make(
+        self, session: boto3.Session, service: str, region: str, *, purchase: bool
+    ) -> BaseClient:
+        options: dict[str, Any] = dict(_PURCHASE if purchase else _READ)
+        if purchase:
+            options["read_timeout"] = self.access.purchase_read_timeout_seconds
+        if self.access.endpoint_url is not None:
+            options["proxies"] = {}  # loopback is never asked for through somebody else
+        # Endpoints come from here alone, not from AWS_ENDPOINT_URL or a shared file.
+        options["ignore_configured_endpoint_urls"] = True
+        config = Config(**options)
+        create: Callable[..., BaseClient] = session.client
+        return create(
+            service, region_name=region, endpoint_url=self.access.endpoint_url, config=config
+        )
+
+    def _assumed(self, role_arn: str) -> boto3.Session:
+        """A session that only ever uses the role's keys, renewed as they run out."""
+
+        def renew() -> dict[str, str]:
+            client = self._make(self._source, "sts", self.access.region, purchase=False)
+            arguments = {"RoleArn": role_arn, "RoleSessionName": SESSION_NAME}
+            if self.access.external_id is not None:
+                arguments["ExternalId"] = self.access.external_id
+            keys = invoke(client, "assume_role", arguments)["Credentials"]
+            return {
+                "access_key": keys["AccessKeyId"],
+                "secret_key": keys["SecretAccessKey"],
+                "token": keys["SessionToken"],
+                "expiry_time": keys["Expiration"].isoformat(),
+            }
+
+        return _session_of(
+            DeferredRefreshableCredentials(refresh_using=renew, method="assume-role")
+        )
+
+
+class _OnlySource:
+    """The one place that a session may take credentials from."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> Credentials:
+        return self._credentials
+
+
+def _session_of(credentials: Credentials) -> boto3.Session:
+    core = botocore.session.Session()
+    core.register_component("credential_provider", _OnlySource(credentials))
+    return boto3.Session(botocore_session=core)
+
+
+def _source_session(access: AwsAccess) -> boto3.Session:
+    if access.keys is not None:
+        keys = access.keys
+        return _session_of(Credentials(keys.access_key, keys.secret_key, keys.session_token))
+    try:
+        return boto3.Session(profile_name=access.profile)
+    except BotoCoreError as error:
+        raise InputError(
+            f"the AWS profile {access.profile} cannot be used: {error}",
+            file="the settings",
+            remedy="Name a profile that exists in the AWS configuration.",
+        ) from error
+
+
+def invoke(client: BaseClient, operation: str, arguments: Mapping[str, Any]) -> Answer:
+    """One read; whatever goes wrong is a ``ProviderError`` with the provider's code."""
+    name = f"{client.meta.service_model.service_name}.{operation}"
+    try:
+        answer: Answer = getattr(client, operation)(**arguments)
+    except ClientError as error:
+        fault = error.response.get("Error", {})
+        raise ProviderError(
+            provider=PROVIDER,
+            operation=name,
+            code=str(fault.get("Code", "unknown")),
+            detail=str(fault.get("Message", error)),
+        ) from error
+    except BotoCoreError as error:
+        raise ProviderError(
+            provider=PROVIDER, operation=name, code=type(error).__name__, detail=str(error)
+        ) from error
+    return answer
+
+
+PAGES_MAX = 10_000
+
+
+def invoke_all(
+    client: BaseClient,
+    operation: str,
+    arguments: Mapping[str, Any],
+    *,
+    items: str,
+    token: str = "nextToken",  # noqa: S107  # the name of a field
+) -> list[Answer]:
+    """Every item of every page; a listing that does not end is a ``ProviderError``."""
+    found: list[Answer] = []
+    following: dict[str, Any] = {}
+    for _ in range(PAGES_MAX):
+        page = invoke(client, operation, {**arguments, **following})
+        found.extend(page.get(items, ()))
+        following = {token: page.get(token)}
+        if not following[token]:
+            return found
+    raise ProviderError(
+        provider=PROVIDER,
+        operation=operation,
+        code="endless_listing",
+        detail=f"more than {PAGES_MAX} pages",
+    )

@@ -1,0 +1,58 @@
+"""``ProviderReader`` for one AWS account: each answer complete, in domain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.domain.commitments import Offering
+from service.domain.ids import AccountId
+from service.domain.purchases import InventoryItem
+from service.domain.usage import Sku, SkuKey
+from service.providers.aws import inventory, prices, savings_plans
+from service.providers.aws.clients import PROVIDER, AwsClients, invoke, invoke_all
+from service.providers.port import Identity
+
+
+class AwsReader:
+    """Reads AWS with one set of credentials.
+
+    ``regions``: where reservations are looked for; ``None`` asks AWS for the account's regions.
+    """
+
+    def __init__(self, clients: AwsClients, *, regions: Sequence[str] | None = None) -> None:
+        self._clients = clients
+        self._regions = None if regions is None else list(regions)
+
+    def identity(self) -> Identity:
+        """The account and principal behind the credentials."""
+        answer = invoke(self._clients.reading("sts"), "get_caller_identity", {})
+        return Identity(PROVIDER, AccountId(answer["Account"]), answer["Arn"])
+
+    def accounts(self) -> Sequence[AccountId]:
+        """Every active account of the organisation; the credentials must be its payer's."""
+        listed = invoke_all(
+            self._clients.reading("organizations"),
+            "list_accounts",
+            {},
+            items="Accounts",
+            token="NextToken",  # noqa: S106  # the name of a field
+        )
+        return [AccountId(one["Id"]) for one in listed if one.get("Status") == "ACTIVE"]
+
+    def prices(self, keys: Sequence[SkuKey]) -> Sequence[Sku]:
+        """The public on-demand price of each key; an unknown key raises ``InputError``."""
+        return prices.prices(self._clients, keys)
+
+    def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:
+        """Every Compute and EC2 Instance Savings Plan that covers any of ``keys``."""
+        return savings_plans.offerings(self._clients, keys)
+
+    def inventory(self) -> Sequence[InventoryItem]:
+        """All Savings Plans and EC2 reservations of the account, in every state."""
+        account = self.identity().account
+        if self._regions is None:
+            self._regions = inventory.regions(self._clients)
+        return [
+            *inventory.savings_plans(self._clients, account),
+            *inventory.reservations(self._clients, account, self._regions),
+        ]

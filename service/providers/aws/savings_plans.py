@@ -1,0 +1,225 @@
+"""Savings Plans through boto3: what is on sale, buying one, giving one back.
+
+Quantities are dollars of commitment per hour. AWS takes up to five decimals from 0.001 up; we
+buy in whole thousandths, because its own recommendations are so rounded and a hundredth of a
+cent an hour is not worth an approval that reads differently from the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from service.domain.commitments import Kind, Offering
+from service.domain.errors import ProviderError
+from service.domain.hours import TERM_HOURS
+from service.domain.ids import ClientToken, CommitmentId, OfferingId
+from service.domain.money import floor_to_step, text
+from service.domain.purchases import Bought, Outcome, PurchaseOrder, Refused
+from service.domain.usage import SkuKey
+from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
+from service.providers.aws.outcome import outcome_of
+from service.providers.aws.words import (
+    INTENT_TAG,
+    PAYMENTS,
+    PLAN_KINDS,
+    TERM_MONTHS,
+    UPFRONT_SHARE,
+    upfront_usd,
+    usage_type_spellings,
+)
+from service.usage.aws_sku import aws_sku, describe_sku
+
+SERVICE = "savingsplans"
+STEP = Decimal("0.001")
+CURRENCY = "USD"
+_PAGE = 1000
+_USAGE_TYPES_PER_CALL = 100
+_KIND_WORDS = {kind: word for word, kind in PLAN_KINDS.items()}
+SOLD_KINDS = (Kind.AWS_COMPUTE_SP, Kind.AWS_EC2_INSTANCE_SP)
+"""Kinds that Tenor knows how to plan and buy."""
+
+
+def offerings(clients: AwsClients, keys: Sequence[SkuKey]) -> list[Offering]:
+    """Every plan on sale, in dollars, that covers any of ``keys``, with its rates for them."""
+    client = clients.reading(SERVICE)
+    found: list[Offering] = []
+    for kind in SOLD_KINDS:
+        scope = _scope_filters(kind, keys)
+        if scope is None:
+            continue
+        listed = invoke_all(
+            client,
+            "describe_savings_plans_offerings",
+            {
+                "planTypes": [_KIND_WORDS[kind]],
+                "currencies": [CURRENCY],
+                "durations": list(TERM_MONTHS),
+                "maxResults": _PAGE,
+                **scope,
+            },
+            items="searchResults",
+        )
+        rates = _rates(clients, kind, keys, scope)
+        found.extend(
+            _offering(one, rates[one["offeringId"]])
+            for one in listed
+            if rates.get(one["offeringId"])
+        )
+    return found
+
+
+def _scope_filters(kind: Kind, keys: Sequence[SkuKey]) -> dict[str, Any] | None:
+    """Filters that leave only offers for these keys; ``None`` when there can be none."""
+    if not keys:
+        return None
+    if kind is not Kind.AWS_EC2_INSTANCE_SP:
+        return {}
+    facts = [describe_sku(key.sku) for key in keys]
+    families = sorted({fact.family for fact in facts if fact.family is not None})
+    regions = sorted({fact.region for fact in facts if fact.family is not None})
+    if not families:
+        return None
+    return {
+        "filters": [
+            {"name": "region", "values": regions},
+            {"name": "instanceFamily", "values": families},
+        ]
+    }
+
+
+def _rates(
+    clients: AwsClients, kind: Kind, keys: Sequence[SkuKey], scope: dict[str, Any]
+) -> dict[str, dict[str, Decimal]]:
+    """Offering id → SKU → dollars of commitment that one unit uses up."""
+    wanted = {key.sku for key in keys}
+    spellings = sorted({name for sku in wanted for name in usage_type_spellings(sku)})
+    found: dict[str, dict[str, Decimal]] = {}
+    for first in range(0, len(spellings), _USAGE_TYPES_PER_CALL):
+        rows = invoke_all(
+            clients.reading(SERVICE),
+            "describe_savings_plans_offering_rates",
+            {
+                "savingsPlanTypes": [_KIND_WORDS[kind]],
+                "usageTypes": spellings[first : first + _USAGE_TYPES_PER_CALL],
+                "maxResults": _PAGE,
+                **scope,
+            },
+            items="searchResults",
+        )
+        _collect(rows, wanted, found)
+    return found
+
+
+def _collect(
+    rows: Iterable[Answer], wanted: set[str], found: dict[str, dict[str, Decimal]]
+) -> None:
+    for row in rows:
+        sku = aws_sku(row["usageType"], row.get("operation", ""))
+        offering = row["savingsPlanOffering"]
+        if sku not in wanted or offering["currency"] != CURRENCY:
+            continue
+        rate = Decimal(row["rate"])
+        known = found.setdefault(offering["offeringId"], {}).setdefault(sku, rate)
+        if known != rate:
+            raise ProviderError(
+                provider=PROVIDER,
+                operation="savingsplans.describe_savings_plans_offering_rates",
+                code="ambiguous_rate",
+                detail=f"{offering['offeringId']} has rates {known} and {rate} for {sku}",
+            )
+
+
+def _offering(listed: Answer, rates: dict[str, Decimal]) -> Offering:
+    properties = {one["name"]: one["value"] for one in listed.get("properties", ())}
+    months = TERM_MONTHS[listed["durationSeconds"]]
+    payment = PAYMENTS[listed["paymentOption"]]
+    return Offering(
+        offering=OfferingId(listed["offeringId"]),
+        provider=PROVIDER,
+        kind=PLAN_KINDS[listed["planType"]],
+        term_months=months,
+        payment=payment,
+        region=properties.get("region"),
+        family=properties.get("instanceFamily"),
+        platform=None,
+        tenancy=None,
+        zone=None,
+        size_flexible=False,
+        rates_usd=rates,
+        upfront_usd=TERM_HOURS[months] * UPFRONT_SHARE[payment],
+        min_quantity=STEP,
+        step=STEP,
+    )
+
+
+def on_sale(clients: AwsClients, order: PurchaseOrder) -> Offering:
+    """The order's offering as it is sold now, without rates.
+
+    ``ProviderError`` when it is no longer sold, or is not what the order says it is.
+    """
+    listed = invoke_all(
+        clients.reading(SERVICE),
+        "describe_savings_plans_offerings",
+        {"offeringIds": [order.offering]},
+        items="searchResults",
+    )
+    same = [_offering(one, {}) for one in listed if one["currency"] == CURRENCY]
+    fits = [
+        one
+        for one in same
+        if (one.kind, one.term_months, one.payment)
+        == (order.kind, order.term_months, order.payment)
+    ]
+    if len(fits) != 1:
+        raise ProviderError(
+            provider=PROVIDER,
+            operation="savingsplans.describe_savings_plans_offerings",
+            code="not_on_sale",
+            detail=f"{order.offering} as {order.term_months} months {order.payment} "
+            f"is sold {len(fits)} times",
+        )
+    return fits[0]
+
+
+def buy(clients: AwsClients, order: PurchaseOrder) -> Outcome:
+    """One ``CreateSavingsPlan``, tagged with its intent, repeatable by its token.
+
+    No purchase time is sent: the same token must always come with the same parameters.
+    """
+    if order.quantity != floor_to_step(order.quantity, STEP) or order.quantity < STEP:
+        return Refused(code="quantity", detail=f"{order.quantity} is not a multiple of {STEP}")
+    upfront = upfront_usd(order.quantity, order.term_months, order.payment)
+    if abs(upfront - order.upfront_usd) > 1:
+        return Refused(
+            code="upfront", detail=f"{upfront} is due, the order says {order.upfront_usd}"
+        )
+    arguments: dict[str, Any] = {
+        "savingsPlanOfferingId": order.offering,
+        "commitment": text(order.quantity),
+        "clientToken": order.token,
+        "tags": {INTENT_TAG: order.intent},
+    }
+    if UPFRONT_SHARE[order.payment] not in {Decimal(0), Decimal(1)}:
+        arguments["upfrontPaymentAmount"] = text(upfront)
+    client = clients.purchasing(SERVICE)
+    try:
+        answer: Answer = client.create_savings_plan(**arguments)  # type: ignore[attr-defined]
+    except (BotoCoreError, ClientError, ProviderError) as error:
+        return outcome_of(error)
+    return Bought(CommitmentId(answer["savingsPlanId"]))
+
+
+def give_back(clients: AwsClients, plan: CommitmentId, token: ClientToken) -> Outcome:
+    """One ``ReturnSavingsPlan``; ``Bought`` here means that the return was accepted."""
+    client = clients.purchasing(SERVICE)
+    try:
+        answer: Answer = client.return_savings_plan(  # type: ignore[attr-defined]
+            savingsPlanId=plan, clientToken=token
+        )
+    except (BotoCoreError, ClientError, ProviderError) as error:
+        return outcome_of(error)
+    return Bought(CommitmentId(answer["savingsPlanId"]))

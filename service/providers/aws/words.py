@@ -1,0 +1,65 @@
+"""AWS's words and ours: plan types, payments, states, terms, usage types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, Decimal
+
+from service.domain.commitments import CommitmentState, Kind, Payment
+from service.domain.hours import TERM_HOURS
+from service.usage.aws_sku import aws_tables, split_sku
+
+PLAN_KINDS: Mapping[str, Kind] = {
+    "Compute": Kind.AWS_COMPUTE_SP,
+    "EC2Instance": Kind.AWS_EC2_INSTANCE_SP,
+    "Database": Kind.AWS_DATABASE_SP,
+    "SageMaker": Kind.AWS_SAGEMAKER_SP,
+}
+PAYMENTS: Mapping[str, Payment] = {
+    "No Upfront": Payment.NO_UPFRONT,
+    "Partial Upfront": Payment.PARTIAL_UPFRONT,
+    "All Upfront": Payment.ALL_UPFRONT,
+}
+PAYMENT_WORDS = {payment: word for word, payment in PAYMENTS.items()}
+TERM_MONTHS = {31_536_000: 12, 94_608_000: 36}
+STATES: Mapping[str, CommitmentState] = {
+    "queued": CommitmentState.QUEUED,
+    "queued-deleted": CommitmentState.FAILED,
+    "payment-pending": CommitmentState.PAYMENT_PENDING,
+    "payment-failed": CommitmentState.FAILED,
+    "active": CommitmentState.ACTIVE,
+    # On its way out and no longer discounting: it must not count as owned.
+    "pending-return": CommitmentState.RETURNED,
+    "returned": CommitmentState.RETURNED,
+    "retired": CommitmentState.RETIRED,
+}
+PLATFORMS = {"linux": "Linux/UNIX", "windows": "Windows"}
+UPFRONT_SHARE = {
+    Payment.NO_UPFRONT: Decimal(0),
+    Payment.PARTIAL_UPFRONT: Decimal("0.5"),
+    Payment.ALL_UPFRONT: Decimal(1),
+}
+"""The part of the term's price that is due at purchase. AWS takes 50–99% for Partial Upfront;
+we always ask for the least."""
+INTENT_TAG = "tenor:intent"
+_HOME_CODE = "USE1"
+
+
+def upfront_usd(quantity: Decimal, term_months: int, payment: Payment) -> Decimal:
+    """Cash due at purchase for ``quantity`` dollars an hour.
+
+    Partial Upfront takes whole dollars and at least half, so the half is rounded up.
+    """
+    amount = quantity * TERM_HOURS[term_months] * UPFRONT_SHARE[payment]
+    if payment is Payment.PARTIAL_UPFRONT:
+        return amount.to_integral_value(ROUND_CEILING)
+    return amount
+
+
+def usage_type_spellings(sku: str) -> tuple[str, ...]:
+    """Every way AWS may write the SKU's usage type: with each code of its region, or without."""
+    usage_type, _ = split_sku(sku)
+    code, _, rest = usage_type.partition("-")
+    aliases = [alias for alias, known in aws_tables().region_aliases.items() if known == code]
+    bare = (rest,) if code == _HOME_CODE else ()
+    return (*bare, usage_type, *(f"{alias}-{rest}" for alias in aliases))

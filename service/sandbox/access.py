@@ -1,0 +1,35 @@
+"""How to reach a sandbox: the only place that pairs its keys with its address."""
+
+from __future__ import annotations
+
+from service.providers.aws.clients import AwsAccess, AwsClients, Keys
+from service.sandbox.identity import ROLE_NAME, ROOT_ACCESS_KEY, ROOT_SECRET_KEY
+
+REGION = "us-east-1"
+
+
+def sandbox_access(
+    endpoint_url: str,
+    *,
+    account: str | None = None,
+    external_id: str | None = None,
+    purchase_read_timeout_seconds: float = 70.0,
+) -> AwsAccess:
+    """Access to the sandbox at ``endpoint_url`` with its own keys; never to anything else.
+
+    Speaks for the payer, or through its role for another ``account``. Raises ``InputError``
+    for an address that is not on loopback.
+    """
+    return AwsAccess(
+        region=REGION,
+        role_arn=None if account is None else f"arn:aws:iam::{account}:role/{ROLE_NAME}",
+        external_id=external_id,
+        keys=Keys(ROOT_ACCESS_KEY, ROOT_SECRET_KEY),
+        endpoint_url=endpoint_url,
+        purchase_read_timeout_seconds=purchase_read_timeout_seconds,
+    )
+
+
+def sandbox_clients(endpoint_url: str) -> AwsClients:
+    """Clients that speak for the sandbox's payer."""
+    return AwsClients(sandbox_access(endpoint_url))
