@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 _PERIOD_FOLDER = re.compile(r"billing_period=", re.IGNORECASE)
-_CSV_LINE = re.compile(r"CSV Error on Line: (\d+)\n(?:Original Line:[^\n]*\n)?([^\n]*)")
+_CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
+_CSV_CELLS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _READ_BYTES = 1 << 20
 
 
@@ -115,19 +116,30 @@ def open_part(connection: duckdb.DuckDBPyConnection, path: Path) -> Part:
 def unreadable(path: Path, error: Exception) -> InputError:
     """The ``InputError`` for a file that DuckDB gives up on, with the row where it tells one."""
     message = str(error)
-    found = _CSV_LINE.search(message)
-    if found:
+    line = _CSV_LINE.search(message)
+    if line:
         return InputError(
-            f"the line cannot be read: {found.group(2).strip() or 'malformed CSV'}",
+            _csv_problem(message),
             file=str(path),
-            row=max(int(found.group(1)) - 1, 1),
-            remedy="Export the file again, as comma-separated UTF-8 with a header",
+            row=max(int(line.group(1)) - 1, 1),
+            remedy="Export the file again, as comma-separated UTF-8",
         )
     return InputError(
         f"the file cannot be read: {message.splitlines()[0]}",
         file=str(path),
         remedy="Export or copy the file again",
     )
+
+
+def _csv_problem(message: str) -> str:
+    cells = _CSV_CELLS.search(message)
+    if cells:
+        return f"the row has {cells.group(2)} cells, the header {cells.group(1)}"
+    if "Invalid unicode" in message:
+        return "the row is not UTF-8"
+    if "unterminated quote" in message:
+        return "a quoted cell is never closed"
+    return "the row is no comma-separated text"
 
 
 def _is_data(path: Path) -> bool:
@@ -161,9 +173,10 @@ def _csv_header(path: Path) -> list[str]:
         _check_gzip(path)
     opener = gzip.open if zipped else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
+        # Bytes that are no UTF-8 may follow in the rows; there DuckDB tells which one.
+        with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as lines:
             header = next(csv.reader(lines), [])
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise unreadable(path, error) from error
     columns = [column.strip() for column in header]
     if not any(columns):
