@@ -1,0 +1,125 @@
+"""Puts the application together: routes, problems, pages, the edge around them all.
+
+Nothing happens at import; every part is handed to ``create_app``. Handlers are plain functions,
+which FastAPI runs in its thread pool, because the store is synchronous.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from sqlalchemy import Engine
+from starlette.exceptions import HTTPException
+
+from service import __version__
+from service.api import (
+    routes_halt,
+    routes_health,
+    routes_ledger,
+    routes_meta,
+    routes_proposals,
+    routes_status,
+)
+from service.api.context import AppContext, WallClock, attach
+from service.api.edge import Edge
+from service.api.ports import PolicySource, ScheduledJob
+from service.api.problems import Problem, ProblemError, answer
+from service.domain.errors import PolicyError
+from service.domain.hours import Clock
+from service.web.frame import SignInNeededError
+from service.web.pages import mount_pages, page_for
+
+SESSION_KEY_BYTES = 32
+_DESCRIPTION = (
+    "What Tenor did, is about to do and refused to do; sign-off of proposals; halt and resume. "
+    "Amounts are decimal text in US dollars, ratios run from 0 to 1, instants are UTC."
+)
+
+
+def create_app(
+    *,
+    engine: Engine,
+    clock: Clock,
+    policy_source: PolicySource,
+    jobs: Sequence[ScheduledJob] = (),
+    open_reads: bool = False,
+    session_key: bytes | None = None,
+    auth_clock: Clock | None = None,
+) -> FastAPI:
+    """The API and its pages over ``engine``.
+
+    ``jobs`` are those of the scheduler beside it, whose next runs are shown.
+    ``open_reads`` lets whoever reaches the server read without a token; writing always needs one.
+    ``session_key`` signs browser sessions: replicas that share sign-ins must be given the same
+    one; left out, each process makes its own and a restart signs everybody out. Tokens and
+    sessions expire by ``auth_clock``, the wall clock unless given, however fast ``clock`` runs.
+    """
+    app = FastAPI(
+        title="Tenor",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    attach(
+        app.state,
+        AppContext(
+            engine=engine,
+            clock=clock,
+            auth_clock=auth_clock or WallClock(),
+            policy_source=policy_source,
+            jobs=tuple(jobs),
+            open_reads=open_reads,
+            session_key=session_key or secrets.token_bytes(SESSION_KEY_BYTES),
+        ),
+    )
+    for part in (
+        routes_health,
+        routes_status,
+        routes_ledger,
+        routes_proposals,
+        routes_halt,
+        routes_meta,
+    ):
+        app.include_router(part.router())
+    mount_pages(app)
+    for error in (
+        ProblemError,
+        HTTPException,
+        RequestValidationError,
+        PolicyError,
+        SignInNeededError,
+    ):
+        app.add_exception_handler(error, _answer)
+    app.add_middleware(Edge)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    return page_for(request, error) or answer(request, error)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            openapi_version="3.1.0",
+        )
+        schemas = schema["components"]["schemas"]
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem.pop("$defs", {}))
+        schemas["Problem"] = problem
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        app.openapi_schema = schema
+    return app.openapi_schema

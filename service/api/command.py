@@ -1,0 +1,170 @@
+"""``tenor token``: make, list and revoke the tokens that open the API and the pages."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from service.domain.errors import InputError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from service.api.tokens import TokenRecord
+
+ROLES = ("viewer", "approver", "operator")
+DAYS_MAX = 3650
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``tenor token`` and its sub-commands."""
+    token = commands.add_parser("token", help="make, list and revoke API tokens")
+    actions = token.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    create = actions.add_parser("create", help="make a token; it is shown once")
+    create.add_argument(
+        "--role", required=True, choices=ROLES, help="each includes the ones before"
+    )
+    create.add_argument("--name", required=True, help="the person or program that will hold it")
+    create.add_argument("--days", type=int, help="how long it is good for; for ever when left out")
+    create.set_defaults(run=run_create)
+
+    listing = actions.add_parser("list", help="every token, without the token itself")
+    listing.set_defaults(run=run_list)
+
+    revoke = actions.add_parser("revoke", help="end a token at once")
+    revoke.add_argument("token_id", help="tok_…, as `tenor token list` shows it")
+    revoke.set_defaults(run=run_revoke)
+
+    for action in (create, listing, revoke):
+        action.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        action.add_argument("--database-url", help="instead of TENOR_DATABASE_URL")
+
+
+def run_create(options: argparse.Namespace) -> int:
+    """Make a token and print it, once. Scripts read it from stdout; advice goes to stderr."""
+    from service.api.tokens import mint  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from service.observe.events import TokenCreated  # noqa: PLC0415
+    from service.report.render import print_json  # noqa: PLC0415
+    from service.store import ledger  # noqa: PLC0415
+    from service.store.engine import writing  # noqa: PLC0415
+    from service.store.states import Role  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    engine = _engine(options)
+    with writing(engine) as connection:
+        minted = mint(
+            connection,
+            label=options.name,
+            role=Role(options.role),
+            now=now,
+            expires_at=_expiry(options.days, now),
+        )
+        record = minted.record
+        event = TokenCreated(
+            token_id=record.token_id,
+            label=record.label,
+            role=record.role.value,
+            expires_at=record.expires_at,
+        )
+        ledger.append(connection, event, now=now, actor=_actor())
+    engine.dispose()
+    if options.json:
+        print_json({"token": minted.text, **_shown(record)})
+        return 0
+    sys.stdout.write(f"{minted.text}\n")
+    sys.stderr.write(
+        f"Token {record.token_id} for {record.label}, role {record.role.value}. Keep it now: only "
+        "its hash is stored, and it is not shown again.\n"
+    )
+    return 0
+
+
+def run_list(options: argparse.Namespace) -> int:
+    """Print every token's record."""
+    from service.api.tokens import listed  # noqa: PLC0415
+    from service.report.render import print_json, print_table  # noqa: PLC0415
+    from service.store.engine import reading  # noqa: PLC0415
+
+    engine = _engine(options)
+    with reading(engine) as connection:
+        records = listed(connection)
+    engine.dispose()
+    if options.json:
+        print_json({"tokens": [_shown(record) for record in records]})
+        return 0
+    columns = ("token_id", "name", "role", "created_at", "expires_at", "revoked_at")
+    rows = [[_shown(record)[column] or "" for column in columns] for record in records]
+    print_table("API tokens", columns, rows)
+    return 0
+
+
+def run_revoke(options: argparse.Namespace) -> int:
+    """End a token; sessions that it opened end with it."""
+    from service.api.tokens import by_id, revoke  # noqa: PLC0415
+    from service.observe.events import TokenRevoked  # noqa: PLC0415
+    from service.report.render import print_json  # noqa: PLC0415
+    from service.store import ledger  # noqa: PLC0415
+    from service.store.engine import writing  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    engine = _engine(options)
+    with writing(engine) as connection:
+        before = by_id(connection, options.token_id)
+        record = revoke(connection, options.token_id, now=now)
+        if before is not None and before.revoked_at is None:
+            event = TokenRevoked(token_id=record.token_id, label=record.label)
+            ledger.append(connection, event, now=now, actor=_actor())
+    engine.dispose()
+    if options.json:
+        print_json(_shown(record))
+    else:
+        sys.stdout.write(f"{record.token_id} ({record.label}) is revoked.\n")
+    return 0
+
+
+def _engine(options: argparse.Namespace) -> Engine:
+    from service.settings import read_settings  # noqa: PLC0415
+    from service.store.engine import open_engine  # noqa: PLC0415
+    from service.store.migrate import check  # noqa: PLC0415
+
+    url = read_settings(os.environ, database_url=options.database_url).database_url
+    engine = open_engine(url)
+    if not check(engine).is_current:
+        raise InputError(
+            "the database has not this version's schema",
+            file="TENOR_DATABASE_URL",
+            remedy="Run `tenor migrate`.",
+        )
+    return engine
+
+
+def _expiry(days: int | None, now: datetime) -> datetime | None:
+    if days is None:
+        return None
+    if not 1 <= days <= DAYS_MAX:
+        raise InputError(
+            f"{days} is not a number of days from 1 to {DAYS_MAX}",
+            file="the command line",
+            column="--days",
+            remedy="Give how many days the token shall be good for.",
+        )
+    return now + timedelta(days=days)
+
+
+def _shown(record: TokenRecord) -> dict[str, object]:
+    return {
+        "token_id": record.token_id,
+        "name": record.label,
+        "role": record.role.value,
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+        "revoked_at": record.revoked_at,
+    }
+
+
+def _actor() -> str:
+    return f"command line ({os.environ.get('USER') or 'unknown user'})"

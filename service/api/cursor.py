@@ -1,0 +1,92 @@
+"""Decides how lists are cut into pages: by position in an order, never by counting rows.
+
+A cursor says after which row the page before it ended, so rows that arrive meanwhile neither
+repeat nor hide one. It is opaque to callers and bound to its collection.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from sqlalchemy import ColumnElement, and_, or_
+
+from service.api.problems import Kind, ProblemError
+from service.domain.hours import iso
+
+LIMIT_DEFAULT = 50
+LIMIT_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The place of one row in a collection ordered by an instant and then by its key."""
+
+    instant: datetime
+    key: str
+
+
+def encode(collection: str, *parts: str | int) -> str:
+    """The cursor after the row that ``parts`` identify."""
+    raw = json.dumps([collection, *parts], separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _refused() -> ProblemError:
+    return ProblemError(
+        Kind.INVALID, "The cursor is not one of this collection. Start again without it."
+    )
+
+
+def decode(collection: str, cursor: str, *parts: type[str | int]) -> list[str | int]:
+    """What a cursor that ``encode`` made for ``collection`` holds; else a 422 problem.
+
+    ``parts`` are the types of what it must hold.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        found = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise _refused() from error
+    if (
+        not isinstance(found, list)
+        or found[:1] != [collection]
+        or [type(part) for part in found[1:]] != list(parts)
+    ):
+        raise _refused()
+    return found[1:]
+
+
+def encode_position(collection: str, position: Position) -> str:
+    """The cursor after the row at ``position``."""
+    return encode(collection, iso(position.instant), position.key)
+
+
+def decode_position(collection: str, cursor: str) -> Position:
+    """The position that ``cursor`` names; a 422 problem when it names none."""
+    instant, key = decode(collection, cursor, str, str)
+    try:
+        moment = datetime.fromisoformat(str(instant))
+    except ValueError as error:
+        raise _refused() from error
+    if moment.tzinfo is None:
+        raise _refused()
+    return Position(instant=moment.astimezone(UTC), key=str(key))
+
+
+def older_than(
+    instant: ColumnElement[datetime], key: ColumnElement[str], position: Position
+) -> ColumnElement[bool]:
+    """Rows after ``position`` when the newest come first, ties by descending key."""
+    return or_(instant < position.instant, and_(instant == position.instant, key < position.key))
+
+
+def next_link(path: str, *, limit: int, cursor: str, filters: Mapping[str, str | None]) -> str:
+    """The relative URL of the page after this one, with the same filters."""
+    kept = {name: value for name, value in filters.items() if value is not None}
+    return f"{path}?{urlencode({**kept, 'limit': limit, 'cursor': cursor})}"

@@ -1,0 +1,209 @@
+"""What the API answers with, collection by collection. Units as in the domain's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from service.api.shapes import Answer, DecimalText, Instant
+from service.domain.commitments import CommitmentState, Kind, Payment
+from service.domain.plans import Decision, PlanStatus
+from service.domain.purchases import IntentState, ProposalState
+from service.store.states import Origin, Role, RunState
+
+
+class Cycle(Answer):
+    """One decision cycle. Its id is its schedule and the instant that it was due."""
+
+    id: str = Field(examples=["cycle@2026-03-02T06:00:00Z"])
+    schedule: str
+    due_at: Instant
+    state: RunState
+    started_at: Instant
+    finished_at: Instant | None
+    summary: dict[str, Any]
+
+
+class Line(Answer):
+    """One purchase that a plan wants; see the domain's ``PlanLine`` for each unit."""
+
+    line: str
+    offering: str = Field(examples=["aws_compute_sp/12/no_upfront"])
+    provider: str
+    kind: Kind
+    account: str
+    region: str | None
+    family: str | None
+    term_months: int
+    payment: Payment
+    quantity: DecimalText
+    commit_usd_per_hour: DecimalText
+    upfront_usd: DecimalText
+    total_usd: DecimalText
+    expected_savings_usd_per_hour: DecimalText
+    expected_savings_low_usd_per_hour: DecimalText
+    expected_savings_high_usd_per_hour: DecimalText
+    expected_utilization_ratio: DecimalText
+    break_even_months: DecimalText
+    reason: str
+
+
+class RuleResult(Answer):
+    """One rule of the policy on one line: the limit, what the line has, and what follows."""
+
+    rule: str
+    decision: Decision
+    limit: str
+    actual: str
+    detail: str
+
+
+class Verdict(Answer):
+    """The policy's word on one line: the strictest of its rules."""
+
+    line: str
+    decision: Decision
+    results: list[RuleResult]
+
+
+class Refusal(Answer):
+    """Something that the planner itself declined to plan."""
+
+    rule: str
+    offering: str | None
+    detail: str
+
+
+class PlanSummary(Answer):
+    """A decision in short. Dollars are over its window."""
+
+    id: str
+    cycle: str
+    decided_at: Instant
+    status: PlanStatus
+    before_usd: DecimalText
+    after_usd: DecimalText
+    lower_bound_usd: DecimalText
+    lines: int
+
+
+class PlanInputs(Answer):
+    """Digests of what the plan was computed from."""
+
+    usage_digest: str
+    prices_digest: str
+    commitments_digest: str
+    policy_digest: str
+    usage_through: Instant
+    seed: int
+    code_version: str
+
+
+class PlanDetail(Answer):
+    """A decision, whole: lines with the policy's verdicts, refusals and inputs."""
+
+    id: str
+    cycle: str
+    decided_at: Instant
+    status: PlanStatus
+    window_hours: int
+    before_usd: DecimalText
+    after_usd: DecimalText
+    lower_bound_usd: DecimalText
+    gap_ratio: DecimalText
+    coverage_ratio: DecimalText
+    utilization_ratio: DecimalText
+    lines: list[Line]
+    verdicts: list[Verdict]
+    refusals: list[Refusal]
+    inputs: PlanInputs
+
+
+class Purchase(Answer):
+    """What became of a proposal once it was executed."""
+
+    intent: str
+    state: IntentState
+    commitment: str | None
+    recorded_at: Instant
+    updated_at: Instant
+    detail: str
+
+
+class Proposal(Answer):
+    """One plan line that waits for a person, or waited. ``version`` is also its ETag."""
+
+    id: str
+    plan: str
+    state: ProposalState
+    version: int
+    created_at: Instant
+    expires_at: Instant
+    decided_by: str | None
+    decided_at: Instant | None
+    comment: str
+    line: Line
+    verdict: Verdict
+    purchase: Purchase | None
+
+
+class Commitment(Answer):
+    """One commitment as the provider listed it last."""
+
+    id: str
+    provider: str
+    account: str
+    offering: str
+    kind: Kind
+    region: str | None
+    zone: str | None
+    family: str | None
+    term_months: int
+    payment: Payment
+    quantity: DecimalText
+    commit_usd_per_hour: DecimalText
+    upfront_usd: DecimalText
+    start_at: Instant
+    end_at: Instant
+    state: CommitmentState
+    origin: Origin
+    intent: str | None
+    returnable_until: Instant | None
+    first_seen_at: Instant
+    last_seen_at: Instant
+    vanished_at: Instant | None
+
+
+class AuditEvent(Answer):
+    """One fact of the append-only ledger. ``hash`` covers it and the one before."""
+
+    sequence: int
+    happened_at: Instant
+    kind: str = Field(examples=["purchase.bought"])
+    actor: str
+    cycle: str | None
+    plan: str | None
+    proposal: str | None
+    intent: str | None
+    commitment: str | None
+    payload: dict[str, Any]
+    previous_hash: str
+    hash: str
+
+
+class Halt(Answer):
+    """Whether buying is stopped, and who said so last."""
+
+    halted: bool
+    reason: str
+    changed_by: str | None
+    changed_at: Instant | None
+
+
+class Me(Answer):
+    """Whose token this is."""
+
+    label: str
+    role: Role
+    token_id: str | None

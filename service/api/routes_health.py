@@ -1,0 +1,102 @@
+"""Decides whether this process is alive, and whether it could do its work now.
+
+Neither route needs a token: orchestrators have none. Neither tells more than what is wrong.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fastapi import APIRouter
+from pydantic import Field
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.api.context import AppContext, Context
+from service.api.problems import Kind, ProblemError, documented
+from service.api.shapes import Answer
+from service.domain.errors import TenorError
+from service.store import lease
+from service.store.engine import reading
+from service.store.migrate import head_revision
+
+
+class Healthy(Answer):
+    """The process answers."""
+
+    status: str = Field(examples=["alive"])
+
+
+class Ready(Answer):
+    """Everything that was checked, and found in order."""
+
+    status: str = Field(examples=["ready"])
+    checked: list[str] = Field(examples=[["database", "migrations", "scheduler", "policy"]])
+
+
+CHECKS = ("database", "migrations", "scheduler", "policy")
+
+
+def healthz() -> Healthy:
+    """Alive: the process answers. Says nothing of its surroundings."""
+    return Healthy(status="alive")
+
+
+def readyz(context: Context) -> Ready:
+    """Ready: database reachable, schema current, executor's lease fresh, policy readable."""
+    reasons = {**_database_reasons(context), **_policy_reasons(context)}
+    if reasons:
+        raise ProblemError(
+            Kind.NOT_READY, "Not ready: " + ", ".join(reasons) + ".", reasons=reasons
+        )
+    return Ready(status="ready", checked=list(CHECKS))
+
+
+def _database_reasons(context: AppContext) -> dict[str, str]:
+    try:
+        with reading(context.engine) as connection:
+            connection.execute(text("SELECT 1"))
+            return _schema_reasons(connection) or _scheduler_reasons(connection)
+    except SQLAlchemyError as error:
+        # The message of a driver may hold the address and user; its type says enough.
+        return {"database": f"unreachable ({type(error).__name__})"}
+
+
+def _schema_reasons(connection: Connection) -> dict[str, str]:
+    head = _head()
+    try:
+        current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except SQLAlchemyError:
+        current = None
+    if current == head:
+        return {}
+    return {"migrations": f"schema is at {current}, this version needs {head}: run tenor migrate"}
+
+
+@cache
+def _head() -> str:
+    # What the code needs does not change while it runs, and finding it out reads every revision.
+    return head_revision()
+
+
+def _scheduler_reasons(connection: Connection) -> dict[str, str]:
+    # Every replica's scheduler renews or awaits the one lease; while somebody holds it, cycles run.
+    if lease.current(connection) is not None:
+        return {}
+    return {"scheduler": "nobody holds the executor's lease: no scheduler has beaten lately"}
+
+
+def _policy_reasons(context: AppContext) -> dict[str, str]:
+    try:
+        context.policy_source()
+    except TenorError as error:
+        return {"policy": str(error)}
+    return {}
+
+
+def router() -> APIRouter:
+    """These routes, ready to be included."""
+    routes = APIRouter(tags=["health"])
+    routes.add_api_route("/healthz", healthz, responses=documented(Kind.INTERNAL))
+    routes.add_api_route("/readyz", readyz, responses=documented(Kind.NOT_READY, Kind.INTERNAL))
+    return routes

@@ -1,0 +1,296 @@
+"""Decides what an operator must see at a glance, and reads it in one transaction.
+
+Dollars per hour are amortised commitment; ``remaining_usd`` is what is still to run of it. The
+weighted months left are the commitment lock-in: Σ c·m / Σ c over what is owned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from service.api import models, status_models
+from service.api.context import AppContext
+from service.api.ports import ScheduledJob
+from service.api.reads import commitment_of
+from service.domain.commitments import OWNED_STATES
+from service.domain.errors import InputError
+from service.domain.hours import HOUR, MONTH_HOURS
+from service.domain.ids import CycleId
+from service.domain.purchases import IntentState, ProposalState
+from service.purchase.budget import spent
+from service.store import lease, schema
+from service.store.halt import Halt, read_halt
+from service.store.usage_tables import usage_days
+
+WHOLE_ESTATE = "all"
+PURCHASES_SHOWN = 10
+EXPIRIES_SHOWN = 5
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+OWNED = tuple(sorted(state.value for state in OWNED_STATES))
+
+
+def read_status(connection: Connection, context: AppContext) -> status_models.Status:
+    """Everything on the status page, as of now."""
+    now = context.clock.now()
+    policy = policy_state(context)
+    return status_models.Status(
+        now=now,
+        policy=policy,
+        halt=halt_of(read_halt(connection)),
+        data=_data(connection, now),
+        executor=_executor(connection),
+        jobs=_jobs(connection, context.jobs, now),
+        performance=_performance(connection),
+        caps=_caps(connection, context, now),
+        lock_in=_lock_in(connection, now),
+        unknown_purchases=_purchases(connection, (IntentState.UNKNOWN, IntentState.CALLING), None),
+        pending=_pending(connection),
+        latest_purchases=_purchases(connection, (IntentState.BOUGHT,), PURCHASES_SHOWN),
+        next_expiries=_expiries(connection, now),
+    )
+
+
+def halt_of(halt: Halt) -> models.Halt:
+    """The switch as the API shows it."""
+    return models.Halt(
+        halted=halt.halted,
+        reason=halt.reason,
+        changed_by=halt.changed_by or None,
+        changed_at=halt.changed_at,
+    )
+
+
+def policy_state(context: AppContext) -> status_models.PolicyState:
+    """The policy in force in short, or why there is none."""
+    try:
+        current = context.policy_source()
+    except InputError as error:
+        return status_models.PolicyState(
+            name=None, digest=None, mode=None, scopes={}, halt=False, problem=str(error)
+        )
+    policy = current.policy
+    return status_models.PolicyState(
+        name=policy.name,
+        digest=policy.digest,
+        mode=policy.mode,
+        scopes={scope.name: scope.mode for scope in policy.scopes},
+        halt=policy.halt,
+        problem=None,
+    )
+
+
+def _caps(
+    connection: Connection, context: AppContext, now: datetime
+) -> list[status_models.CapLeft]:
+    try:
+        caps = context.policy_source().policy.caps
+    except InputError:
+        return []
+    spent_so_far = spent(connection, now=now, cycle=CycleId(""))
+    found = []
+    for period, limits, used in (
+        ("per_day", caps.per_day, spent_so_far.day),
+        ("in_total", caps.in_total, spent_so_far.total),
+    ):
+        for measure in ("commit_usd_per_hour", "upfront_usd"):
+            limit, amount = getattr(limits, measure), getattr(used, measure)
+            found.append(
+                status_models.CapLeft(
+                    period=period,
+                    measure=measure,
+                    limit=limit,
+                    spent=amount,
+                    left=max(limit - amount, Decimal(0)),
+                )
+            )
+    return found
+
+
+def _data(connection: Connection, now: datetime) -> list[status_models.DataState]:
+    table = usage_days
+    rows = connection.execute(
+        select(
+            table.c.provider,
+            func.max(table.c.last_hour),
+            func.max(table.c.seen_at),
+            func.count(),
+        )
+        .group_by(table.c.provider)
+        .order_by(table.c.provider)
+    )
+    found = []
+    for provider, last_hour, seen_at, days in rows:
+        through = last_hour + HOUR
+        found.append(
+            status_models.DataState(
+                provider=provider,
+                days=days,
+                through=through,
+                age_hours=_hours(now - through),
+                ingested_at=seen_at,
+            )
+        )
+    return found
+
+
+def _hours(span: timedelta) -> Decimal:
+    return (Decimal(int(span.total_seconds())) / 3600).quantize(Decimal("0.1"))
+
+
+def _executor(connection: Connection) -> status_models.Executor | None:
+    held = lease.current(connection)
+    if held is None:
+        return None
+    return status_models.Executor(holder=held.holder, fence=held.fence, expires_at=held.expires_at)
+
+
+def _jobs(
+    connection: Connection, scheduled: Sequence[ScheduledJob], now: datetime
+) -> list[status_models.JobState]:
+    table = schema.job_runs
+    newest = (
+        select(table.c.schedule, func.max(table.c.due_at).label("due_at"))
+        .group_by(table.c.schedule)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(table).join(
+            newest,
+            (table.c.schedule == newest.c.schedule) & (table.c.due_at == newest.c.due_at),
+        )
+    )
+    last = {row.schedule: row for row in rows}
+    kept = {job.name: job for job in scheduled}
+    return [_job(name, last.get(name), kept.get(name), now) for name in sorted({*last, *kept})]
+
+
+def _job(
+    name: str, last: Row[Any] | None, job: ScheduledJob | None, now: datetime
+) -> status_models.JobState:
+    return status_models.JobState(
+        name=name,
+        next_due_at=next_due(job, last.due_at if last else None, now) if job else None,
+        last_due_at=last.due_at if last else None,
+        last_state=last.state if last else None,
+        last_finished_at=last.finished_at if last else None,
+        last_detail=last.detail if last else "",
+    )
+
+
+def next_due(job: ScheduledJob, last_due_at: datetime | None, now: datetime) -> datetime:
+    """The instant that ``job`` is due at next; a job that never ran is due at the newest one.
+
+    The same grid as ``store.due``: every ``every`` from 1970 plus ``offset``.
+    """
+    if last_due_at is None:
+        return _EPOCH + job.offset + (now - _EPOCH - job.offset) // job.every * job.every
+    steps = (last_due_at - _EPOCH - job.offset) // job.every + 1
+    return _EPOCH + job.offset + steps * job.every
+
+
+def _performance(connection: Connection) -> status_models.Performance | None:
+    table = schema.reports
+    row = connection.execute(
+        select(table)
+        .where(table.c.subject == WHOLE_ESTATE)
+        .order_by(table.c.period_end.desc(), table.c.made_at.desc(), table.c.report_id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    return status_models.Performance(
+        subject=row.subject,
+        period_start=row.period_start,
+        period_end=row.period_end,
+        promised_usd=row.promised_usd,
+        promised_low_usd=row.promised_low_usd,
+        promised_high_usd=row.promised_high_usd,
+        realised_usd=row.realised_usd,
+        effective_savings_rate=row.document.get("effective_savings_rate"),
+        coverage_ratio=row.document.get("coverage_ratio"),
+        utilization_ratio=row.document.get("utilization_ratio"),
+    )
+
+
+def _lock_in(connection: Connection, now: datetime) -> status_models.LockIn:
+    table = schema.commitments
+    rows = connection.execute(
+        select(table.c.commit_usd_per_hour, table.c.end_at).where(
+            table.c.state.in_(OWNED), table.c.end_at > now, table.c.vanished_at.is_(None)
+        )
+    ).all()
+    hourly = sum((commit for commit, _ in rows), Decimal(0))
+    remaining = sum((commit * _hours(end - now) for commit, end in rows), Decimal(0))
+    months = remaining / hourly / MONTH_HOURS if hourly else Decimal(0)
+    return status_models.LockIn(
+        commitments=len(rows),
+        commit_usd_per_hour=hourly,
+        remaining_usd=remaining.quantize(Decimal("0.01")),
+        weighted_months_left=months.quantize(Decimal("0.1")),
+    )
+
+
+def _pending(connection: Connection) -> status_models.Pending:
+    table = schema.proposals
+    line = schema.plan_lines
+    row = connection.execute(
+        select(
+            func.count(),
+            func.min(table.c.expires_at),
+            func.sum(line.c.commit_usd_per_hour),
+        )
+        .select_from(table)
+        .join(line, (line.c.plan_id == table.c.plan_id) & (line.c.line_id == table.c.line_id))
+        .where(table.c.state == ProposalState.WAITING.value)
+    ).one()
+    return status_models.Pending(
+        proposals=row[0],
+        commit_usd_per_hour=row[2] if row[2] is not None else Decimal(0),
+        next_expires_at=row[1],
+    )
+
+
+def _purchases(
+    connection: Connection, states: Sequence[IntentState], limit: int | None
+) -> list[status_models.PurchaseMade]:
+    table = schema.intents
+    rows = connection.execute(
+        select(table)
+        .where(table.c.state.in_([state.value for state in states]))
+        .order_by(table.c.updated_at.desc(), table.c.intent_id.desc())
+        .limit(limit)
+    )
+    return [
+        status_models.PurchaseMade(
+            intent=row.intent_id,
+            state=row.state,
+            account=row.account,
+            offering=row.offering,
+            kind=row.kind,
+            quantity=row.quantity,
+            commit_usd_per_hour=row.commit_usd_per_hour,
+            upfront_usd=row.upfront_usd,
+            total_usd=row.total_usd,
+            commitment=row.commitment_id,
+            recorded_at=row.recorded_at,
+            updated_at=row.updated_at,
+            detail=row.detail,
+        )
+        for row in rows
+    ]
+
+
+def _expiries(connection: Connection, now: datetime) -> list[models.Commitment]:
+    table = schema.commitments
+    rows = connection.execute(
+        select(table)
+        .where(table.c.state.in_(OWNED), table.c.end_at > now, table.c.vanished_at.is_(None))
+        .order_by(table.c.end_at, table.c.commitment_id)
+        .limit(EXPIRIES_SHOWN)
+    )
+    return [commitment_of(row) for row in rows]

@@ -1,0 +1,133 @@
+"""What ``/v1/status`` answers with, part by part."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from service.api.models import Commitment, Halt
+from service.api.shapes import Answer, DecimalText, Instant
+from service.domain.commitments import Kind
+from service.domain.purchases import IntentState
+from service.guard.fields import Mode
+from service.store.states import RunState
+
+
+class PolicyState(Answer):
+    """The policy in force: what it lets Tenor do. ``problem`` when it cannot be read."""
+
+    name: str | None
+    digest: str | None
+    mode: Mode | None = Field(description="where no scope matches")
+    scopes: dict[str, Mode] = Field(description="mode of each scope, by its name")
+    halt: bool = Field(description="the policy itself refuses every purchase")
+    problem: str | None
+
+
+class DataState(Answer):
+    """How far a provider's usage reaches, and how old that is."""
+
+    provider: str
+    days: int
+    through: Instant = Field(description="the first hour that is not there yet")
+    age_hours: DecimalText
+    ingested_at: Instant
+
+
+class Executor(Answer):
+    """Which process may buy."""
+
+    holder: str
+    fence: int
+    expires_at: Instant
+
+
+class JobState(Answer):
+    """One job of the scheduler: its last run, and when it is due next."""
+
+    name: str
+    next_due_at: Instant | None
+    last_due_at: Instant | None
+    last_state: RunState | None
+    last_finished_at: Instant | None
+    last_detail: str
+
+
+class Performance(Answer):
+    """What was realised, beside what was promised for the same time."""
+
+    subject: str
+    period_start: Instant
+    period_end: Instant
+    promised_usd: DecimalText
+    promised_low_usd: DecimalText
+    promised_high_usd: DecimalText
+    realised_usd: DecimalText
+    effective_savings_rate: DecimalText | None
+    coverage_ratio: DecimalText | None
+    utilization_ratio: DecimalText | None
+
+
+class CapLeft(Answer):
+    """One ceiling of the policy, and the room left under it; in flight and unknown count as spent.
+
+    ``measure`` names the unit: amortised $/h of commitment, or cash due at purchase.
+    """
+
+    period: str = Field(examples=["per_day"])
+    measure: str = Field(examples=["upfront_usd"])
+    limit: DecimalText
+    spent: DecimalText
+    left: DecimalText
+
+
+class LockIn(Answer):
+    """How much is committed, and for how long still."""
+
+    commitments: int
+    commit_usd_per_hour: DecimalText
+    remaining_usd: DecimalText
+    weighted_months_left: DecimalText
+
+
+class PurchaseMade(Answer):
+    """One purchase and where it stands. Only reconciliation settles an unknown one."""
+
+    intent: str
+    state: IntentState
+    account: str
+    offering: str
+    kind: Kind
+    quantity: DecimalText
+    commit_usd_per_hour: DecimalText
+    upfront_usd: DecimalText
+    total_usd: DecimalText
+    commitment: str | None
+    recorded_at: Instant
+    updated_at: Instant
+    detail: str
+
+
+class Pending(Answer):
+    """Proposals that wait for a person."""
+
+    proposals: int
+    commit_usd_per_hour: DecimalText
+    next_expires_at: Instant | None
+
+
+class Status(Answer):
+    """What Tenor is doing, may do, did, and owns."""
+
+    now: Instant
+    policy: PolicyState
+    halt: Halt
+    data: list[DataState]
+    executor: Executor | None = Field(description="null when no process holds the lease")
+    jobs: list[JobState]
+    performance: Performance | None = Field(description="null before the first report")
+    caps: list[CapLeft] = Field(description="empty when the policy cannot be read")
+    lock_in: LockIn
+    unknown_purchases: list[PurchaseMade]
+    pending: Pending
+    latest_purchases: list[PurchaseMade]
+    next_expiries: list[Commitment]

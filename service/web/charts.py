@@ -1,0 +1,101 @@
+"""Small pictures as inline SVG: no script, no style attribute, a sentence for who cannot see.
+
+Each is decoration beside a table or list that holds the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from markupsafe import Markup
+
+_WIDTH, _HEIGHT = 640, 150
+_LEFT, _BOTTOM = 0, 20
+_DAY = timedelta(days=1)
+
+
+def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
+    """Commitment still running, in $/h, from ``now`` until the last of ``steps`` has ended.
+
+    ``steps`` are the end and $/h of each commitment that is owned.
+    """
+    ending = sorted((end, commit) for end, commit in steps if end > now)
+    if not ending:
+        return Markup("")
+    total = sum((commit for _, commit in ending), Decimal(0))
+    if not total:
+        return Markup("")
+    last = ending[-1][0]
+    width = (last - now) / _DAY
+
+    def x(moment: datetime) -> float:
+        return _LEFT + (_WIDTH - _LEFT) * ((moment - now) / _DAY) / width
+
+    def y(commit: Decimal) -> float:
+        return (_HEIGHT - _BOTTOM) * (1 - float(commit / total)) + 4
+
+    points = [(x(now), y(total))]
+    left = total
+    for end, commit in ending:
+        points.append((x(end), y(left)))
+        left -= commit
+        points.append((x(end), y(left)))
+    area = [(x(now), y(Decimal(0))), *points]
+    years = [
+        moment
+        for moment in (
+            datetime(year, 1, 1, tzinfo=now.tzinfo) for year in range(now.year + 1, last.year + 1)
+        )
+        if now < moment < last
+    ]
+    ticks = Markup("").join(
+        Markup('<text class="tick" x="{:.0f}" y="{}">{}</text>').format(
+            x(moment), _HEIGHT, moment.year
+        )
+        for moment in years
+    )
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">'
+        '<polygon class="area" points="{}"/><polyline class="line" points="{}"/>{}</svg>'
+    ).format(
+        _WIDTH,
+        _HEIGHT + 6,
+        f"Commitment of ${total:.2f} an hour now, the last of it ending {last:%Y-%m-%d}",
+        _points(area),
+        _points(points),
+        ticks,
+    )
+
+
+def _points(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def interval(low: Decimal, middle: Decimal, high: Decimal, actual: Decimal | None) -> Markup:
+    """A promised range with its middle, and where reality stands in it, if known."""
+    values = [low, middle, high, Decimal(0), *([] if actual is None else [actual])]
+    least, most = min(values), max(values)
+    if least == most:
+        return Markup("")
+
+    def x(value: Decimal) -> float:
+        return 8 + (_WIDTH - 16) * float((value - least) / (most - least))
+
+    marks = Markup('<line class="axis" x1="{0:.1f}" x2="{0:.1f}" y1="2" y2="34"/>').format(
+        x(Decimal(0))
+    )
+    marks += Markup('<rect class="range" x="{:.1f}" y="10" width="{:.1f}" height="16"/>').format(
+        x(low), max(x(high) - x(low), 1.0)
+    )
+    marks += Markup('<line class="line" x1="{0:.1f}" x2="{0:.1f}" y1="7" y2="29"/>').format(
+        x(middle)
+    )
+    label = f"promised {middle:.2f}, between {low:.2f} and {high:.2f}"
+    if actual is not None:
+        marks += Markup('<circle class="actual" cx="{:.1f}" cy="18" r="7"/>').format(x(actual))
+        label += f"; realised {actual:.2f}"
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} 36" role="img" aria-label="{}">{}</svg>'
+    ).format(_WIDTH, label, marks)

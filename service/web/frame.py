@@ -1,0 +1,134 @@
+"""What every page shares: its frame, who is signed in, and how an error looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment
+
+from service import __version__
+from service.api.context import AppContext, Context
+from service.api.problems import ProblemError, as_problem
+from service.store.engine import reading
+from service.store.states import Role
+from service.web.session import SignedIn, csrf_field, signed_in
+
+PAGES = (
+    ("/", "Overview"),
+    ("/proposals", "Proposals"),
+    ("/commitments", "Commitments"),
+    ("/cycles", "Cycles & plans"),
+    ("/policy", "Policy"),
+    ("/audit", "Audit"),
+    ("/halt", "Halt"),
+)
+_FOR_PROGRAMS = ("/v1", "/problems", "/openapi.json", "/healthz", "/readyz", "/static")
+_STATE = "tenor_templates"
+
+
+class SignInNeededError(Exception):
+    """Raised by a page that its reader must sign in for; answered by a redirect to /login."""
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+        super().__init__(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who looks at a page, and what the page is made with."""
+
+    request: Request
+    context: AppContext
+    signed_in: SignedIn | None
+
+    def may(self, role: Role) -> bool:
+        """True when somebody is signed in whose role reaches ``role``."""
+        return self.signed_in is not None and self.signed_in.caller.may(role)
+
+    @property
+    def csrf(self) -> str:
+        """What this visitor's forms must carry; empty for who is not signed in."""
+        if self.signed_in is None:
+            return ""
+        return csrf_field(self.signed_in.session, self.context.session_key)
+
+    def page(
+        self, template: str, facts: Mapping[str, object], *, status: int = 200, live: bool = False
+    ) -> HTMLResponse:
+        """The template filled with ``facts``, in the frame. ``live`` pages refresh."""
+        here = "/" + self.request.url.path.strip("/").split("/")[0]
+        templates: Environment = getattr(self.request.app.state, _STATE)
+        html = templates.get_template(template).render(
+            {
+                "pages": PAGES,
+                "here": here,
+                "signed_in": self.signed_in,
+                "csrf": self.csrf,
+                "version": __version__,
+                "live": live,
+                "read_at": self.context.clock.now(),
+                "now": self.context.clock.now(),
+                **facts,
+            }
+        )
+        return HTMLResponse(html, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+def keep_templates(state: object, templates: Environment) -> None:
+    """Hang the templates on an application's state, where pages find them."""
+    setattr(state, _STATE, templates)
+
+
+def visitor(request: Request, context: Context) -> Visitor:
+    """Whoever asks, signed in or not."""
+    with reading(context.engine) as connection:
+        found = signed_in(connection, request, context)
+    return Visitor(request=request, context=context, signed_in=found)
+
+
+def _reader(request: Request, context: Context) -> Visitor:
+    found = visitor(request, context)
+    if found.signed_in is None and not context.open_reads:
+        wanted = request.url.path
+        if request.url.query:
+            wanted += f"?{request.url.query}"
+        raise SignInNeededError(wanted)
+    return found
+
+
+AnyVisitor = Annotated[Visitor, Depends(visitor)]
+"""Whoever asks."""
+ReadingVisitor = Annotated[Visitor, Depends(_reader)]
+"""Whoever may read pages; others are sent to sign in."""
+
+
+def to_login(wanted: str) -> RedirectResponse:
+    """Off to sign in, and back to ``wanted`` afterwards."""
+    return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", status_code=303)
+
+
+def error_page(
+    context_of: Callable[[Request], AppContext], request: Request, error: Exception
+) -> Response | None:
+    """The error as a page, for a person's browser; ``None`` when a program asked."""
+    if isinstance(error, SignInNeededError):
+        return to_login(error.wanted)
+    path = request.url.path
+    if path.startswith(_FOR_PROGRAMS) or "text/html" not in request.headers.get("accept", ""):
+        return None
+    problem: ProblemError = as_problem(error)
+    shown = visitor(request, context_of(request))
+    return shown.page(
+        "problem.html",
+        {
+            "problem": {"title": problem.kind.title, "detail": problem.detail},
+            "back": path.rsplit("/", 1)[0] or "/",
+        },
+        status=problem.kind.status,
+    )

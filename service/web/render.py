@@ -1,0 +1,99 @@
+"""How values look on a page, and the one template environment.
+
+Everything is escaped unless a function here built it. Dollars keep the cents that matter; the
+exact amount stands in the element's title.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from service.domain.hours import iso
+from service.domain.money import text
+from service.web import charts
+
+TEMPLATES = Path(__file__).parent / "templates"
+STATIC = Path(__file__).parent / "static"
+ABSENT = "–"
+
+_SMALL_USD = 10
+_LARGE_USD = 100_000
+
+
+def usd(amount: Decimal | None) -> str:
+    """Dollars with thousands separated: cents in everyday amounts, mills in small rates."""
+    if amount is None:
+        return ABSENT
+    size = abs(amount)
+    if size and size < _SMALL_USD:
+        places = 4 if amount != amount.quantize(Decimal("0.01")) else 2
+    else:
+        places = 0 if size >= _LARGE_USD else 2
+    sign = "−" if amount < 0 else ""
+    return f"{sign}${size:,.{places}f}"
+
+
+def percent(ratio: Decimal | None) -> str:
+    """A ratio 0-1 as per cent with one decimal."""
+    return ABSENT if ratio is None else f"{ratio * 100:.1f} %"
+
+
+def number(value: Decimal | None) -> str:
+    """A plain exact number."""
+    return ABSENT if value is None else text(value)
+
+
+def instant(moment: datetime | None) -> Markup | str:
+    """An instant to the minute, with the exact one for machines."""
+    if moment is None:
+        return ABSENT
+    shown = moment.strftime("%Y-%m-%d %H:%M")
+    return Markup('<time datetime="{}">{} <abbr title="UTC">Z</abbr></time>').format(
+        iso(moment), shown
+    )
+
+
+def span(length: timedelta) -> str:
+    """How long, in the largest two units that say it."""
+    minutes = int(abs(length.total_seconds()) // 60)
+    days, rest = divmod(minutes, 24 * 60)
+    hours, minutes = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours} h" if days < 30 else f"{days} d"  # noqa: PLR2004 - a month
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def relative(moment: datetime | None, now: datetime) -> str:
+    """How far ``moment`` is from ``now``, in words."""
+    if moment is None:
+        return ABSENT
+    distance = span(moment - now)
+    return f"in {distance}" if moment > now else f"{distance} ago"
+
+
+def words(name: object) -> str:
+    """A name of the program as words for people."""
+    return str(name).replace("_", " ").replace("-", " ")
+
+
+def environment() -> Environment:
+    """The templates with their filters. Undefined names are errors, never empty text."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        usd=usd, percent=percent, number=number, instant=instant, words=words, span=span
+    )
+    made.globals.update(
+        relative=relative, ladder_chart=charts.ladder, interval_chart=charts.interval
+    )
+    return made

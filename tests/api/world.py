@@ -1,0 +1,374 @@
+"""A small Tenor with a past, written through the store's own functions, to ask the API about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from fastapi import FastAPI
+from sqlalchemy import Engine, insert
+from starlette.testclient import TestClient
+
+from service.api.app import create_app
+from service.api.ports import policy_file
+from service.api.tokens import mint, revoke
+from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
+from service.domain.hours import HOUR
+from service.domain.ids import (
+    AccountId,
+    ClientToken,
+    CommitmentId,
+    CycleId,
+    IntentId,
+    LineId,
+    OfferingId,
+    PlanId,
+)
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import (
+    Decision,
+    Plan,
+    PlanInputs,
+    PlanLine,
+    PlanStatus,
+    RuleResult,
+    Verdict,
+)
+from service.domain.purchases import (
+    Intent,
+    IntentState,
+    InventoryItem,
+    Proposal,
+    PurchaseOrder,
+)
+from service.observe.events import PurchaseBought
+from service.purchase.lifecycle import Word
+from service.purchase.propose import record_proposals
+from service.store import holdings, intents, ledger, records
+from service.store.engine import writing
+from service.store.states import Role, RunState, VerdictStage
+from service.store.usage_tables import usage_days
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+POLICY = Path(__file__).resolve().parents[2] / "policies" / "copilot-cautious.yaml"
+LIFETIME = timedelta(hours=48)
+
+
+class SetClock:
+    """A clock that says what it is told."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.instant = now
+
+    def now(self) -> datetime:
+        return self.instant
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the scheduler would keep it."""
+
+    name: str
+    every: timedelta
+    offset: timedelta = timedelta(0)
+
+
+JOBS = (Job("cycle", timedelta(hours=24), timedelta(hours=6)), Job("ingest", timedelta(hours=6)))
+
+
+@dataclass(frozen=True)
+class World:
+    """An application over a database, its clocks, and how to reach it."""
+
+    engine: Engine
+    clock: SetClock
+    app: FastAPI
+
+    def client(self, token: str | None = None, **headers: str) -> TestClient:
+        given: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
+        return TestClient(self.app, headers={**given, **headers}, base_url="http://tenor.test")
+
+    def token(self, role: Role, *, label: str = "", days: int | None = None) -> str:
+        return self.minted(role, label=label, days=days)[0]
+
+    def minted(self, role: Role, *, label: str = "", days: int | None = None) -> tuple[str, str]:
+        now = self.clock.now()
+        with writing(self.engine) as connection:
+            made = mint(
+                connection,
+                label=label or f"test {role.value}",
+                role=role,
+                now=now,
+                expires_at=None if days is None else now + timedelta(days=days),
+            )
+        return made.text, made.record.token_id
+
+    def revoke(self, token_id: str) -> None:
+        with writing(self.engine) as connection:
+            revoke(connection, token_id, now=self.clock.now())
+
+    def signed_in(self, token: str) -> TestClient:
+        client = self.client(accept="text/html")
+        answer = client.post("/login", data={"token": token, "next": "/"}, follow_redirects=False)
+        assert answer.status_code == 303, answer.text
+        return client
+
+
+def make_world(
+    engine: Engine, *, open_reads: bool = False, policy: Path = POLICY, app_key: bytes = b"k" * 32
+) -> World:
+    clock = SetClock()
+    app = create_app(
+        engine=engine,
+        clock=clock,
+        auth_clock=clock,
+        policy_source=policy_file(policy),
+        jobs=JOBS,
+        open_reads=open_reads,
+        session_key=app_key,
+    )
+    return World(engine=engine, clock=clock, app=app)
+
+
+def csrf_in(html: str) -> str:
+    found = re.search(r'name="csrf" value="([0-9a-f]+)"', html)
+    assert found, "the page has no form with a CSRF field"
+    return found[1]
+
+
+def a_line(name: str = "l-1", *, reason: str = "steady use for ninety days") -> PlanLine:
+    return PlanLine(
+        line=LineId(name),
+        offering=OfferingId("aws_compute_sp:12:no_upfront"),
+        provider="aws",
+        kind=Kind.AWS_COMPUTE_SP,
+        account=AccountId("111122223333"),
+        region=None,
+        family=None,
+        term_months=12,
+        payment=Payment.NO_UPFRONT,
+        quantity=Decimal("1.25"),
+        commit_usd_per_hour=CommitUsdPerHour(Decimal("1.25")),
+        upfront_usd=Decimal(0),
+        total_usd=Decimal(10950),
+        expected_savings_usd_per_hour=Decimal("0.4"),
+        expected_savings_low_usd_per_hour=Decimal("-0.1"),
+        expected_savings_high_usd_per_hour=Decimal("0.5"),
+        expected_utilization_ratio=Decimal("0.97"),
+        break_even_months=Decimal("8.7"),
+        reason=reason,
+    )
+
+
+def a_plan(name: str, cycle: CycleId, lines: tuple[PlanLine, ...], decided_at: datetime) -> Plan:
+    return Plan(
+        plan=PlanId(name),
+        cycle=cycle,
+        decided_at=decided_at,
+        status=PlanStatus.OPTIMAL,
+        window_hours=8760,
+        before_usd=Decimal("52000.5"),
+        after_usd=Decimal(48000),
+        lower_bound_usd=Decimal(47990),
+        gap_ratio=Decimal("0.0002"),
+        coverage_ratio=Decimal("0.71"),
+        utilization_ratio=Decimal("0.98"),
+        lines=lines,
+        refusals=(),
+        inputs=PlanInputs(
+            usage_digest="a" * 64,
+            prices_digest="b" * 64,
+            commitments_digest="c" * 64,
+            policy_digest="d" * 64,
+            usage_through=decided_at - timedelta(hours=48),
+            seed=7,
+            code_version="0.1.0",
+        ),
+    )
+
+
+def a_verdict(line: PlanLine, decision: Decision = Decision.NEEDS_SIGN_OFF) -> Verdict:
+    result = RuleResult(
+        rule="caps.per_line",
+        decision=decision,
+        limit="25 USD/h",
+        actual="1.25 USD/h",
+        detail="within the limit",
+    )
+    return Verdict(line=line.line, decision=decision, results=(result,))
+
+
+def add_proposals(
+    world: World, number: int = 1, *, reason: str = "steady use for ninety days", count: int = 1
+) -> tuple[Proposal, ...]:
+    """A finished cycle with a plan whose lines wait for a person."""
+    now = world.clock.now()
+    due_at = now.replace(minute=0, second=0, microsecond=0) - timedelta(days=100) + number * HOUR
+    cycle = CycleId(f"cycle@{due_at.isoformat()}")
+    lines = tuple(a_line(f"l-{index}", reason=reason) for index in range(count))
+    plan = a_plan(f"plan-{number}", cycle, lines, now)
+    verdicts = tuple(a_verdict(line) for line in lines)
+    with writing(world.engine) as connection:
+        records.start_cycle(connection, cycle, schedule="cycle", due_at=due_at, now=now)
+        records.record_plan(connection, plan)
+        for verdict in verdicts:
+            records.record_verdict(
+                connection, plan.plan, verdict, stage=VerdictStage.PROPOSAL, now=now
+            )
+        made = record_proposals(
+            connection, plan=plan.plan, lines=lines, verdicts=verdicts, lifetime=LIFETIME, now=now
+        )
+        records.finish_cycle(
+            connection, cycle, state=RunState.DONE, summary={"proposed": len(made)}, now=now
+        )
+    return made
+
+
+def add_purchase(
+    world: World, number: int = 1, *, state: IntentState = IntentState.BOUGHT
+) -> IntentId:
+    """A cycle whose plan's one line was bought, or is in ``state``, and is listed."""
+    now = world.clock.now()
+    due_at = now.replace(minute=0, second=0, microsecond=0) - timedelta(days=200) + number * HOUR
+    cycle = CycleId(f"cycle@{due_at.isoformat()}")
+    line = a_line(f"bought-{number}")
+    plan = a_plan(f"plan-bought-{number}", cycle, (line,), now)
+    identity = IntentId(f"i-{number}")
+    commitment = CommitmentId(f"sp-{number:08d}")
+    order = PurchaseOrder(
+        intent=identity,
+        token=ClientToken(f"client-token-{number}"),
+        account=line.account,
+        offering=line.offering,
+        kind=line.kind,
+        term_months=12,
+        payment=line.payment,
+        quantity=line.quantity,
+        upfront_usd=line.upfront_usd,
+    )
+    intent = Intent(
+        order=order,
+        plan=plan.plan,
+        proposal=None,
+        line=line,
+        state=IntentState.RECORDED,
+        fence=1,
+        recorded_at=now,
+        updated_at=now,
+        commitment=None,
+        detail="",
+    )
+    with writing(world.engine) as connection:
+        records.start_cycle(connection, cycle, schedule="cycle", due_at=due_at, now=now)
+        records.record_plan(connection, plan)
+        intents.record(connection, intent, cycle=cycle)
+        intents.begin_call(connection, identity, fence=1, now=now)
+        intents.move(
+            connection,
+            identity,
+            source=IntentState.CALLING,
+            target=state,
+            word=Word.PROVIDER,
+            now=now,
+            detail="" if state is IntentState.BOUGHT else "timed out",
+            commitment=commitment if state is IntentState.BOUGHT else None,
+        )
+        if state is IntentState.BOUGHT:
+            holdings.keep(connection, "aws", listed(identity, commitment, now), now=now)
+            ledger.append(
+                connection,
+                PurchaseBought(
+                    intent=identity,
+                    commitment=commitment,
+                    account=line.account,
+                    offering=line.offering,
+                    quantity=line.quantity,
+                    commit_usd_per_hour=line.commit_usd_per_hour,
+                    upfront_usd=line.upfront_usd,
+                ),
+                now=now,
+            )
+        records.finish_cycle(connection, cycle, state=RunState.DONE, summary={"bought": 1}, now=now)
+    return identity
+
+
+def listed(intent: IntentId | None, commitment: CommitmentId, now: datetime) -> InventoryItem:
+    line = a_line()
+    return InventoryItem(
+        commitment=Commitment(
+            commitment=commitment,
+            offering=line.offering,
+            account=line.account,
+            scope=None,
+            zone=None,
+            quantity=line.quantity,
+            start=now,
+            end=now + timedelta(hours=8760),
+            state=CommitmentState.ACTIVE,
+        ),
+        kind=line.kind,
+        term_months=12,
+        payment=line.payment,
+        region=None,
+        family=None,
+        commit_usd_per_hour=line.commit_usd_per_hour,
+        upfront_usd=Decimal(0),
+        intent=intent,
+        returnable_until=now + timedelta(days=7),
+    )
+
+
+def add_usage(world: World, *, age: timedelta = timedelta(hours=50)) -> None:
+    """The manifest of one day of usage whose last hour ended ``age`` ago."""
+    end = (world.clock.now() - age).replace(minute=0, second=0, microsecond=0)
+    with writing(world.engine) as connection:
+        connection.execute(
+            insert(usage_days).values(
+                provider="aws",
+                day=(end - HOUR).date(),
+                file="aws/day.parquet",
+                digest="e" * 64,
+                rows=10,
+                hours_present=1,
+                hours_mask=1,
+                first_hour=end - HOUR,
+                last_hour=end - HOUR,
+                seen_at=world.clock.now(),
+                eligible_usd=Decimal(10),
+                total_usd=Decimal(12),
+                hour_weights={"weights": [None] * 24},
+            )
+        )
+
+
+def add_report(world: World, *, subject: str = "all", realised_usd: Decimal = Decimal(90)) -> None:
+    """A week's report of what was promised and realised."""
+    end = world.clock.now().replace(minute=0, second=0, microsecond=0)
+    with writing(world.engine) as connection:
+        records.record_report(
+            connection,
+            records.ReportRow(
+                report=f"r-{subject}",
+                subject=subject,
+                period_start=end - timedelta(days=7),
+                period_end=end,
+                promised_usd=Decimal(100),
+                promised_low_usd=Decimal(80),
+                promised_high_usd=Decimal(110),
+                realised_usd=realised_usd,
+                made_at=end,
+                document={
+                    "effective_savings_rate": "0.213",
+                    "coverage_ratio": "0.7",
+                    "utilization_ratio": "0.99",
+                },
+            ),
+        )
+
+
+def moved(proposal: Proposal, **changes: object) -> Proposal:
+    return replace(proposal, **changes)  # type: ignore[arg-type]
