@@ -1,21 +1,30 @@
 """AWS: the order in which Reserved Instances and Savings Plans take an hour's usage.
 
-1. Zonal EC2 Reserved Instances: instance size, zone, platform and tenancy must match.
+1. Zonal EC2 Reserved Instances: instance size, zone, platform and tenancy must match. One of
+   another account comes before a regional one of the user's own, so that neither is stranded.
 2. Regional reservations (EC2, RDS, ElastiCache, OpenSearch, Redshift, MemoryDB): flexible in size
-   where the service is, from the smallest instance to the largest by normalisation factor.
-   Source: EC2 user guide, "How Reserved Instance discounts are applied".
-3. EC2 Instance Savings Plans, then Compute Savings Plans; Database and SageMaker plans cover
-   usage of their own. Source: Savings Plans user guide, "Understanding how Savings Plans apply to
-   your usage": the highest saving percentage first, at equal percentages the lowest plan rate.
+   where the service is, from the smallest instance to the largest by normalisation factor, and part
+   of a larger one. Instances of one size share. Source for 1 and 2: EC2 user guide, "How Reserved
+   Instance discounts are applied" (scenarios 1-4) and "How you are billed" (usage billing: parts
+   of hours add up, and concurrent instances share at the same time).
+3. EC2 Instance Savings Plans, then Compute Savings Plans; Database and SageMaker plans cover usage
+   of their own. Each pair of plan and usage has a saving against what this customer pays on demand:
+   the highest percentage first, at equal percentages the lowest plan rate, at equal rates usage
+   shares. Usage without any saving comes last but still takes commitment; what an hour leaves is
+   lost.
+   Source: Savings Plans user guide, "Understanding how Savings Plans apply to your usage".
 
-Within each step the owner's account comes first, then its sharing group, then the others.
+Within each step the owner's account comes first, then its sharing group, then the others. Source:
+AWS Billing user guide, "Reserved Instances and Savings Plans discount sharing".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
 
-from service.billing.capacity import is_flexible, matched, unit_sku
+from service.billing.capacity import matched
 from service.billing.moves import Match, Room, Scene
 from service.billing.sharing import Sharing
 from service.billing.spend import Rated
@@ -32,7 +41,11 @@ _TURN_WORDS = ("the owner's account", "shared", "shared beyond the group")
 
 
 def matches(
-    scene: Scene, rooms: Sequence[tuple[int, Room]], lines: Sequence[int], sharing: Sharing
+    scene: Scene,
+    rooms: Sequence[tuple[int, Room]],
+    lines: Sequence[int],
+    at: datetime,
+    sharing: Sharing,
 ) -> Iterator[Match]:
     """Every (commitment, line) that may meet, with its place in the order."""
     rated = Rated(scene, lines)
@@ -40,7 +53,8 @@ def matches(
         if room.offering.kind.is_spend:
             yield from _plan(scene, rated, index, room, sharing)
         else:
-            yield from _reservation(scene, lines, index, room, sharing)
+            matching = matched(scene, lines, room, at)
+            yield from _reservation(scene, matching, index, room, sharing=sharing)
 
 
 def _plan(scene: Scene, rated: Rated, index: int, room: Room, sharing: Sharing) -> Iterator[Match]:
@@ -54,18 +68,21 @@ def _plan(scene: Scene, rated: Rated, index: int, room: Room, sharing: Sharing) 
 
 
 def _reservation(
-    scene: Scene, lines: Sequence[int], index: int, room: Room, sharing: Sharing
+    scene: Scene,
+    matching: Iterable[tuple[int, Decimal, bool]],
+    index: int,
+    room: Room,
+    *,
+    sharing: Sharing,
 ) -> Iterator[Match]:
-    unit = unit_sku(scene, room.offering)
     zonal = room.offering.kind is Kind.AWS_RI_ZONAL
-    flexible = is_flexible(room.offering, unit) and not zonal
     zone = room.commitment.zone if zonal else None
     name = room.commitment.commitment
-    for line, size in matched(scene, lines, room, unit, flexible=flexible):
+    words = "zonal" if zonal else "regional"
+    for line, size, flexible in matching:
         label = scene.lines[line]
         turn = sharing.turn(room.commitment.account, label.account)
         if turn is None or zone not in {None, label.zone}:
             continue
         order = (0 if zonal else 1, turn, size if flexible else 0, int(flexible), name)
-        words = "zonal" if zonal else "regional"
         yield Match(index, line, size, order, f"{words} reservation, {_TURN_WORDS[turn]}")

@@ -1,40 +1,45 @@
 """Azure: reservations, then savings plans, then pay as you go.
 
-Reservations: the narrowest scope first, flexible in size within a flexibility group by ratio.
-Savings plans: the narrowest scope first, three-year plans before one-year plans, within a plan the
-greatest discount first.
+Reservations: the narrowest scope first, flexible in size within a flexibility group by ratio. Which
+of several sizes a reservation takes first Azure does not say ("first come, first served"); here the
+smallest comes first, as with AWS, and machines of one size share. Source: Microsoft Cost
+Management, "Virtual machine size flexibility with Reserved VM Instances" and "How the Azure
+reservation discount is applied to virtual machines" (an hour of capacity fills up with parts of
+hours of several machines).
+
+Savings plans: the more restrictively scoped plan first, then the three-year plan before the
+one-year plan; within a plan the greatest discount first. Where the customer pays less on demand than
+at the plan's rate, usage is charged, and taken from the commitment, at the lower rate. Source:
+Microsoft Cost Management, "How saving plan discount is applied".
+
+A scope is a list of subscriptions: the fewer, the narrower.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
-from service.billing.capacity import is_flexible, matched, unit_sku
-from service.billing.moves import Match, Room, Scene
+from service.billing.capacity import matched
+from service.billing.moves import Match, Room, Scene, cost_ratio, scope_width
 from service.billing.spend import Rated
-from service.domain.commitments import Commitment
-
-_EVERYONE = 1 << 30
 
 
 def matches(
-    scene: Scene, rooms: Sequence[tuple[int, Room]], lines: Sequence[int]
+    scene: Scene, rooms: Sequence[tuple[int, Room]], lines: Sequence[int], at: datetime
 ) -> Iterator[Match]:
     """Every (commitment, line) that may meet, with its place in the order."""
     rated = Rated(scene, lines)
     for index, room in rooms:
         name, width = room.commitment.commitment, scope_width(room.commitment)
-        if room.offering.kind.is_spend:
-            for line, rate, ratio in rated.lines(room):
-                order = (1, width, -room.offering.term_months, ratio, rate, name)
-                yield Match(index, line, rate, order, "savings plan")
-        else:
-            unit = unit_sku(scene, room.offering)
-            flexible = is_flexible(room.offering, unit)
-            for line, size in matched(scene, lines, room, unit, flexible=flexible):
-                yield Match(index, line, size, (0, width, 0, 0, 0, name), "reservation")
-
-
-def scope_width(commitment: Commitment) -> int:
-    """How many accounts a commitment is limited to; more than any for a shared one."""
-    return _EVERYONE if commitment.scope is None else len(commitment.scope)
+        if not room.offering.kind.is_spend:
+            for line, size, flexible in matched(scene, lines, room, at):
+                filled = (0, width, 0, size if flexible else 0, int(flexible), name)
+                yield Match(index, line, size, filled, "reservation")
+            continue
+        term = -room.offering.term_months
+        for line, plan_rate, _ in rated.lines(room):
+            price = scene.sku(line).on_demand_usd
+            rate = min(plan_rate, price)
+            spent = (1, width, term, cost_ratio(rate, price), rate, name)
+            yield Match(index, line, rate, spent, "savings plan")

@@ -1,65 +1,76 @@
-"""What a capacity commitment may cover: one SKU exactly, or a family's sizes by their factor."""
+"""What a capacity commitment may cover: one SKU exactly, or a family's sizes by their factor.
+
+Capacity is counted in normalised units where it floats over sizes: AWS normalisation factors (a
+Multi-AZ database's SKU has twice the units of a Single-AZ one's), Azure ratios. What must be the
+same for capacity to float differs by service:
+
+- EC2: family, platform and tenancy. Source: EC2 user guide, "How regional Reserved Instances are
+  applied".
+- RDS, Aurora: instance class type and engine, not the deployment. Source: RDS user guide,
+  "Size-flexible reserved DB instances".
+- ElastiCache, MemoryDB: the node family, whatever the engine; Valkey's factors are lower. Source:
+  MemoryDB developer guide, "Size flexible reserved nodes".
+- Azure: the flexibility group, whatever the operating system. Source: Microsoft Cost Management,
+  "Virtual machine size flexibility with Reserved VM Instances".
+- GCP: the machine series and the resource, vCPU or memory, told apart by its unit. Source: Compute
+  Engine, "Resource-based committed use discounts".
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 
+from service.billing.flexibility import is_flexible
 from service.billing.moves import ONE, Room, Scene, in_scope
-from service.domain.commitments import Commitment, Offering
+from service.domain.commitments import Kind, Offering
 from service.domain.usage import Sku, SkuKey
 
+_SAME = {
+    Kind.AWS_RI_REGIONAL: ("service", "family", "platform", "tenancy"),
+    Kind.AWS_RDS_RI: ("service", "family", "platform"),
+    Kind.AWS_ELASTICACHE_RI: ("service", "family"),
+    Kind.AWS_MEMORYDB_RI: ("service", "family"),
+    Kind.AZURE_RESERVATION: ("service", "family"),
+    Kind.GCP_RESOURCE_CUD: ("service", "family", "unit"),
+}
 
-def unit_sku(scene: Scene, offering: Offering, region: str | None = None) -> Sku | None:
+
+def unit_sku(scene: Scene, offering: Offering) -> Sku | None:
     """The price list's entry of the SKU that one unit of capacity is defined in.
 
-    An offering for any region is defined in each region by that region's entry.
+    An offering for any region takes its size from the first region that has the SKU.
     """
     (name,) = offering.rates_usd
-    where = offering.region or region
-    if where is not None:
-        return scene.skus.get(SkuKey(offering.provider, where, name))
-    found = (sku for key, sku in scene.skus.items() if key[0::2] == (offering.provider, name))
-    return next(found, None)
-
-
-def is_flexible(offering: Offering, unit: Sku | None) -> bool:
-    """True when the offering floats over sizes and its SKU has a size to float from."""
-    return offering.size_flexible and unit is not None and unit.size_units is not None
+    if offering.region is not None:
+        return scene.skus.get(SkuKey(offering.provider, offering.region, name))
+    found = [key for key in scene.skus if key[0::2] == (offering.provider, name)]
+    return scene.skus[min(found)] if found else None
 
 
 def room_per_quantity(unit: Sku | None, *, flexible: bool) -> Decimal:
     """Normalised units in one unit of capacity; units themselves where sizes do not float."""
-    if flexible and unit is not None and unit.size_units is not None:
-        return unit.size_units
-    return ONE
+    return unit.size_units if flexible and unit is not None and unit.size_units else ONE
 
 
 def matched(
-    scene: Scene, lines: Sequence[int], room: Room, unit: Sku | None, *, flexible: bool
-) -> Iterator[tuple[int, Decimal]]:
-    """Lines that the room may take, with the room that one unit of each uses up."""
-    offering, commitment = room.offering, room.commitment
+    scene: Scene, lines: Sequence[int], room: Room, at: datetime
+) -> Iterator[tuple[int, Decimal, bool]]:
+    """Lines that the room may take, the room that one unit of each uses up, whether it floats."""
+    offering, scope = room.offering, room.commitment.scope
     (name,) = offering.rates_usd
+    unit = unit_sku(scene, offering)
+    flexible = is_flexible(offering, unit, at)
     for line in lines:
         label, sku = scene.lines[line], scene.sku(line)
-        if not in_scope(offering, label, sku) or not _for_account(commitment, label.account):
+        if not in_scope(offering, label, sku) or (scope is not None and label.account not in scope):
             continue
-        if label.sku == name and not flexible:
-            yield line, ONE
-        elif flexible and unit is not None and sku.size_units is not None and _same_kind(sku, unit):
-            yield line, sku.size_units
+        if not flexible and label.sku == name:
+            yield line, ONE, False
+        elif flexible and unit is not None and sku.size_units and _alike(offering.kind, sku, unit):
+            yield line, sku.size_units, True
 
 
-def _for_account(commitment: Commitment, account: str) -> bool:
-    return commitment.scope is None or account in commitment.scope
-
-
-def _same_kind(sku: Sku, unit: Sku) -> bool:
-    return (sku.service, sku.family, sku.platform, sku.tenancy, sku.unit) == (
-        unit.service,
-        unit.family,
-        unit.platform,
-        unit.tenancy,
-        unit.unit,
-    )
+def _alike(kind: Kind, sku: Sku, unit: Sku) -> bool:
+    return all(getattr(sku, name) == getattr(unit, name) for name in _SAME.get(kind, ()))

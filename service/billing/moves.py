@@ -120,3 +120,11 @@ def in_scope(offering: Offering, line: UsageLine, sku: Sku) -> bool:
         and offering.platform in {None, sku.platform}
         and offering.tenancy in {None, sku.tenancy}
     )
+
+
+_EVERYONE = 1 << 30
+
+
+def scope_width(commitment: Commitment) -> int:
+    """How many accounts a commitment is limited to; more than any number for a shared one."""
+    return _EVERYONE if commitment.scope is None else len(commitment.scope)

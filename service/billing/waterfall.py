@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from service.billing import aws, azure, gcp
-from service.billing.capacity import is_flexible, room_per_quantity, unit_sku
+from service.billing.capacity import room_per_quantity, unit_sku
+from service.billing.flexibility import is_flexible
 from service.billing.moves import ONE, Move, Room, Scene, in_order
 from service.billing.sharing import ORGANISATION, Sharing
-from service.domain.commitments import Commitment, CommitmentState, Kind, Offering
+from service.domain.commitments import Commitment, CommitmentState, Offering
 from service.domain.errors import InvariantError
 from service.domain.hours import HourRange
 from service.domain.ids import OfferingId
@@ -46,11 +47,11 @@ def waterfall(
         ]
         used = [index for index, line in enumerate(lines) if line.provider == provider]
         if provider == "aws":
-            moves += in_order(aws.matches(scene, theirs, used, sharing))
+            moves += in_order(aws.matches(scene, theirs, used, hours.start, sharing))
         elif provider == "azure":
-            moves += in_order(azure.matches(scene, theirs, used))
+            moves += in_order(azure.matches(scene, theirs, used, hours.start))
         else:
-            moves += in_order(gcp.matches(scene, theirs, used))
+            moves += in_order(gcp.matches(scene, theirs, used, hours.start))
     return Waterfall(rooms, tuple(moves))
 
 
@@ -65,7 +66,7 @@ def _room(scene: Scene, hours: HourRange, commitment: Commitment) -> Room:
     if offering.kind.is_spend:
         return Room(commitment, offering, ONE, Fraction(1), first, last)
     unit = unit_sku(scene, offering)
-    flexible = is_flexible(offering, unit) and offering.kind is not Kind.AWS_RI_ZONAL
+    flexible = is_flexible(offering, unit, hours.start)
     size = room_per_quantity(unit, flexible=flexible)
     (rate_usd,) = offering.rates_usd.values()
     return Room(commitment, offering, size, Fraction(rate_usd) / Fraction(size), first, last)
