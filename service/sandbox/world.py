@@ -39,8 +39,9 @@ class WorldOptions:
 
     ``start`` is the first virtual instant, ``history_days`` the usage before it,
     ``horizon_days`` how far time can go. Delays and lags are in virtual hours: until a payment
-    goes through, until a return is done, until a day's billing data first appears, until it is
-    restated. ``external_id`` is what roles ask for.
+    goes through, until a return is done, from a day's end until its billing data first appears
+    (least and most), and from then until each restatement; the last is the truth.
+    ``external_id`` is what roles ask for, ``page_size`` the most that one answer lists.
     """
 
     seed: int = 7
@@ -49,8 +50,8 @@ class WorldOptions:
     horizon_days: int = 800
     payment_delay_hours: float = 0.5
     return_delay_hours: float = 2.0
-    export_lag_hours: int = 26
-    restate_after_hours: tuple[int, ...] = (46, 70)
+    export_lag_hours: tuple[int, int] = (24, 48)
+    restate_after_hours: tuple[int, ...] = (20, 44)
     external_id: str | None = None
     page_size: int = 100
 
