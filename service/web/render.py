@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -81,8 +82,13 @@ def words(name: object) -> str:
     return str(name).replace("_", " ").replace("-", " ")
 
 
+@cache
 def environment() -> Environment:
-    """The templates with their filters. Undefined names are errors, never empty text."""
+    """The templates with their filters. Undefined names are errors, never empty text.
+
+    One for the process: templates do not change while it runs, and compiling them takes longer
+    than filling them.
+    """
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

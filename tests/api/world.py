@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from sqlalchemy import Engine, insert
 from starlette.testclient import TestClient
 
 from service.api.app import create_app
+from service.api.context import AppContext, attach
 from service.api.ports import policy_file
 from service.api.tokens import mint, revoke
 from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
@@ -50,12 +52,14 @@ from service.purchase.lifecycle import Word
 from service.purchase.propose import record_proposals
 from service.store import holdings, intents, ledger, records
 from service.store.engine import writing
+from service.store.halt import set_halt
 from service.store.states import Role, RunState, VerdictStage
 from service.store.usage_tables import usage_days
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 POLICY = Path(__file__).resolve().parents[2] / "policies" / "copilot-cautious.yaml"
 LIFETIME = timedelta(hours=48)
+_NUMBERS = count(100)
 
 
 class SetClock:
@@ -107,6 +111,10 @@ class World:
             )
         return made.text, made.record.token_id
 
+    def halt(self, *, halted: bool = True) -> None:
+        with writing(self.engine) as connection:
+            set_halt(connection, halted=halted, by="test", reason="test", now=self.clock.now())
+
     def revoke(self, token_id: str) -> None:
         with writing(self.engine) as connection:
             revoke(connection, token_id, now=self.clock.now())
@@ -131,6 +139,14 @@ def make_world(
         open_reads=open_reads,
         session_key=app_key,
     )
+    return World(engine=engine, clock=clock, app=app)
+
+
+def world_in(app: FastAPI, engine: Engine) -> World:
+    """A world in an application that is there already: making one takes longer than most tests."""
+    clock = SetClock()
+    context: AppContext = app.state.tenor
+    attach(app.state, replace(context, engine=engine, clock=clock, auth_clock=clock))
     return World(engine=engine, clock=clock, app=app)
 
 
@@ -203,15 +219,20 @@ def a_verdict(line: PlanLine, decision: Decision = Decision.NEEDS_SIGN_OFF) -> V
 
 
 def add_proposals(
-    world: World, number: int = 1, *, reason: str = "steady use for ninety days", count: int = 1
+    world: World,
+    number: int | None = None,
+    *,
+    reason: str = "steady use for ninety days",
+    lines: int = 1,
 ) -> tuple[Proposal, ...]:
-    """A finished cycle with a plan whose lines wait for a person."""
+    """A finished cycle with a plan whose lines wait for a person; earlier ones are withdrawn."""
+    number = next(_NUMBERS) if number is None else number
     now = world.clock.now()
     due_at = now.replace(minute=0, second=0, microsecond=0) - timedelta(days=100) + number * HOUR
     cycle = CycleId(f"cycle@{due_at.isoformat()}")
-    lines = tuple(a_line(f"l-{index}", reason=reason) for index in range(count))
-    plan = a_plan(f"plan-{number}", cycle, lines, now)
-    verdicts = tuple(a_verdict(line) for line in lines)
+    wanted = tuple(a_line(f"l-{index}", reason=reason) for index in range(lines))
+    plan = a_plan(f"plan-{number}", cycle, wanted, now)
+    verdicts = tuple(a_verdict(line) for line in wanted)
     with writing(world.engine) as connection:
         records.start_cycle(connection, cycle, schedule="cycle", due_at=due_at, now=now)
         records.record_plan(connection, plan)
@@ -220,7 +241,7 @@ def add_proposals(
                 connection, plan.plan, verdict, stage=VerdictStage.PROPOSAL, now=now
             )
         made = record_proposals(
-            connection, plan=plan.plan, lines=lines, verdicts=verdicts, lifetime=LIFETIME, now=now
+            connection, plan=plan.plan, lines=wanted, verdicts=verdicts, lifetime=LIFETIME, now=now
         )
         records.finish_cycle(
             connection, cycle, state=RunState.DONE, summary={"proposed": len(made)}, now=now
@@ -368,7 +389,3 @@ def add_report(world: World, *, subject: str = "all", realised_usd: Decimal = De
                 },
             ),
         )
-
-
-def moved(proposal: Proposal, **changes: object) -> Proposal:
-    return replace(proposal, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,352 @@
+"""Who may do what, route by route. A route that changes something and is not here fails a test."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from fastapi.routing import APIRoute
+from httpx2 import Response
+from sqlalchemy import Engine
+from starlette.testclient import TestClient
+
+from service.api.app import create_app
+from service.store.states import Role
+from tests.api.world import SetClock, World, add_proposals, csrf_in, make_world
+
+OPEN_ROUTES = {"/healthz", "/readyz", "/problems", "/problems/{slug}", "/openapi.json"}
+READS = [
+    "/v1/status",
+    "/v1/cycles",
+    "/v1/cycles/{cycle_id}",
+    "/v1/plans",
+    "/v1/plans/{plan_id}",
+    "/v1/proposals",
+    "/v1/proposals/{proposal_id}",
+    "/v1/commitments",
+    "/v1/policies",
+    "/v1/audit",
+    "/v1/halt",
+    "/v1/me",
+]
+CHANGES = {
+    "/v1/proposals/{proposal_id}/approve": Role.APPROVER,
+    "/v1/proposals/{proposal_id}/reject": Role.APPROVER,
+    "/v1/halt": Role.OPERATOR,
+    "/v1/halt/resume": Role.OPERATOR,
+}
+PAGE_CHANGES = {
+    "/proposals/{proposal_id}/approve": Role.APPROVER,
+    "/proposals/{proposal_id}/reject": Role.APPROVER,
+    "/halt/set": Role.OPERATOR,
+    "/halt/resume": Role.OPERATOR,
+}
+PAGES = ["/", "/proposals", "/commitments", "/cycles", "/policy", "/audit", "/halt", "/docs"]
+RANK = [None, Role.VIEWER, Role.APPROVER, Role.OPERATOR]
+
+
+def api_routes(world: World) -> list[tuple[str, str]]:
+    found = []
+    for path, operations in world.app.openapi()["paths"].items():
+        found += [(path, method.upper()) for method in operations]
+    return found
+
+
+def page_routes(world: World) -> list[tuple[str, str]]:
+    return [
+        (route.path, method)
+        for route in all_routes(world.app.routes)
+        for method in route.methods or ()
+        if not route.include_in_schema
+    ]
+
+
+def all_routes(routes: object) -> list[APIRoute]:
+    found: list[APIRoute] = []
+    for route in routes:  # type: ignore[attr-defined]
+        if isinstance(route, APIRoute):
+            found.append(route)
+        for inner in ("routes", "original_router"):
+            nested = getattr(route, inner, None)
+            if nested is not None:
+                found += all_routes(getattr(nested, "routes", nested))
+    return found
+
+
+def call(client: TestClient, path: str, world: World) -> Response:
+    """The change that ``path`` stands for, in a state in which it is possible."""
+    if "{proposal_id}" in path:
+        (proposal,) = add_proposals(world)
+        path = path.format(proposal_id=proposal.proposal)
+        return client.post(path, json={"comment": "because"}, headers={"If-Match": '"v1"'})
+    if path == "/v1/halt/resume":
+        world.halt()
+    return client.post(path, json={"reason": "because"})
+
+
+def test_every_route_of_the_api_is_in_the_table(world: World) -> None:
+    reads = {path for path, method in api_routes(world) if method == "GET"}
+    changes = {path for path, method in api_routes(world) if method != "GET"}
+    assert reads == {*READS, *OPEN_ROUTES} - {"/openapi.json"}
+    assert changes == set(CHANGES)
+
+
+def test_every_form_of_the_pages_is_in_the_table(world: World) -> None:
+    changes = {path for path, method in page_routes(world) if method == "POST"}
+    assert changes == {*PAGE_CHANGES, "/login", "/logout"}
+
+
+@pytest.mark.parametrize("path", CHANGES)
+@pytest.mark.parametrize("role", RANK, ids=lambda role: role or "no token")
+def test_a_change_needs_a_token_of_its_role(world: World, path: str, role: Role | None) -> None:
+    client = world.client(world.token(role) if role else None)
+    answer = call(client, path, world)
+    if role is None:
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    elif RANK.index(role) < RANK.index(CHANGES[path]):
+        assert answer.status_code == 403
+        assert CHANGES[path].value in answer.json()["detail"]
+    else:
+        assert answer.status_code == 200, answer.text
+
+
+def expired(world: World) -> str:
+    token = world.token(Role.OPERATOR, days=1)
+    world.clock.instant += timedelta(days=1)
+    return token
+
+
+def revoked(world: World) -> str:
+    token, token_id = world.minted(Role.OPERATOR)
+    world.revoke(token_id)
+    return token
+
+
+def guessed(world: World) -> str:
+    real = world.token(Role.OPERATOR)
+    return real[:-1] + ("A" if real[-1] != "A" else "B")
+
+
+def without_prefix(world: World) -> str:
+    return world.token(Role.OPERATOR).removeprefix("tnr_")
+
+
+DEAD: list[Callable[[World], str]] = [expired, revoked, guessed, without_prefix]
+
+
+@pytest.mark.parametrize("path", CHANGES)
+@pytest.mark.parametrize("dead", DEAD)
+def test_a_dead_token_changes_nothing(
+    world: World, path: str, dead: Callable[[World], str]
+) -> None:
+    token = dead(world)
+    assert call(world.client(token), path, world).status_code == 401
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_opening_reads_does_not_open_any_change(sqlite_engine: Engine, path: str) -> None:
+    world = make_world(sqlite_engine, open_reads=True)
+    assert call(world.client(), path, world).status_code == 401
+    assert call(world.client(world.token(Role.VIEWER)), path, world).status_code == 403
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_browser_session_changes_nothing_through_the_api(world: World, path: str) -> None:
+    client = world.signed_in(world.token(Role.OPERATOR))
+    assert call(client, path, world).status_code == 401
+
+
+@pytest.mark.parametrize("path", READS)
+def test_reads_need_a_viewer_unless_they_were_opened(
+    world: World, sqlite_engine: Engine, path: str
+) -> None:
+    assert world.client().get(path).status_code == 401
+    allowed = world.client(world.token(Role.VIEWER)).get(path).status_code
+    assert allowed == (404 if "{" in path else 200)
+    opened = make_world(sqlite_engine, open_reads=True)
+    assert opened.client().get(path).status_code == allowed
+
+
+@pytest.mark.parametrize("dead", DEAD)
+def test_a_dead_token_reads_nothing_even_where_reads_are_open(
+    sqlite_engine: Engine, dead: Callable[[World], str]
+) -> None:
+    world = make_world(sqlite_engine, open_reads=True)
+    assert world.client(dead(world)).get("/v1/status").status_code == 401
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_send_strangers_to_sign_in_and_back(world: World, path: str) -> None:
+    answer = world.client(accept="text/html").get(path, follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/login?next={path}"
+
+
+@pytest.mark.parametrize("path", PAGE_CHANGES)
+@pytest.mark.parametrize("role", RANK, ids=lambda role: role or "not signed in")
+def test_a_form_needs_a_session_of_its_role(world: World, path: str, role: Role | None) -> None:
+    client = world.signed_in(world.token(role)) if role else world.client(accept="text/html")
+    answer = send_form(client, path, world, csrf=csrf_in(client.get("/").text) if role else "")
+    if role is None:
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith("/login?next=/")
+    elif RANK.index(role) < RANK.index(PAGE_CHANGES[path]):
+        assert answer.status_code == 403
+    else:
+        assert answer.status_code == 303, answer.text
+        assert not answer.headers["location"].startswith("/login")
+
+
+def send_form(client: TestClient, path: str, world: World, *, csrf: str) -> Response:
+    if "{proposal_id}" in path:
+        (proposal,) = add_proposals(world)
+        path = path.format(proposal_id=proposal.proposal)
+    if path == "/halt/resume":
+        world.halt()
+    form = {"csrf": csrf, "version": "1", "reason": "because", "confirmed": "yes"}
+    return client.post(path, data=form, follow_redirects=False)
+
+
+@pytest.mark.parametrize("path", PAGE_CHANGES)
+@pytest.mark.parametrize("csrf", ["", "0" * 64], ids=["missing", "made up"])
+def test_a_form_without_the_sessions_own_field_changes_nothing(
+    world: World, path: str, csrf: str
+) -> None:
+    client = world.signed_in(world.token(Role.OPERATOR))
+    assert send_form(client, path, world, csrf=csrf).status_code == 403
+
+
+def test_a_form_with_another_sessions_field_changes_nothing(world: World) -> None:
+    token = world.token(Role.OPERATOR)
+    theirs = csrf_in(world.signed_in(token).get("/").text)
+    mine = world.signed_in(token)
+    assert send_form(mine, "/halt/set", world, csrf=theirs).status_code == 403
+    assert send_form(mine, "/halt/set", world, csrf=csrf_in(mine.get("/").text)).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.test"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_form_that_another_site_sent_changes_nothing(
+    world: World, headers: dict[str, str]
+) -> None:
+    client = world.signed_in(world.token(Role.OPERATOR))
+    client.headers.update(headers)
+    csrf = csrf_in(client.get("/").text)
+    assert send_form(client, "/halt/set", world, csrf=csrf).status_code == 403
+
+
+def test_a_form_from_our_own_origin_is_taken(world: World) -> None:
+    client = world.signed_in(world.token(Role.OPERATOR))
+    client.headers.update({"Origin": "http://tenor.test", "Sec-Fetch-Site": "same-origin"})
+    csrf = csrf_in(client.get("/").text)
+    assert send_form(client, "/halt/set", world, csrf=csrf).status_code == 303
+
+
+def test_another_site_cannot_sign_anybody_in(world: World) -> None:
+    client = world.client(accept="text/html", Origin="http://evil.test")
+    answer = client.post("/login", data={"token": world.token(Role.VIEWER)})
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+def test_revoking_a_token_signs_its_holder_out_at_once(world: World) -> None:
+    token, token_id = world.minted(Role.VIEWER)
+    client = world.signed_in(token)
+    assert client.get("/", follow_redirects=False).status_code == 200
+    world.revoke(token_id)
+    assert client.get("/", follow_redirects=False).status_code == 303
+
+
+def test_a_session_ends_after_its_lifetime(world: World) -> None:
+    client = world.signed_in(world.token(Role.VIEWER))
+    world.clock.instant += timedelta(hours=11, minutes=59)
+    assert client.get("/", follow_redirects=False).status_code == 200
+    world.clock.instant += timedelta(minutes=1)
+    assert client.get("/", follow_redirects=False).status_code == 303
+
+
+def test_a_session_signed_with_another_key_opens_nothing(
+    world: World, sqlite_engine: Engine
+) -> None:
+    foreign = make_world(sqlite_engine, app_key=b"x" * 32)
+    cookies = foreign.signed_in(foreign.token(Role.OPERATOR)).cookies
+    client = world.client(accept="text/html")
+    client.cookies.update(cookies)
+    assert client.get("/", follow_redirects=False).status_code == 303
+
+
+@pytest.mark.parametrize("cookie", ["", ".", "x.y", "e30.", "WyJhIl0.00", "é.é"])
+def test_a_damaged_session_is_no_session(world: World, cookie: str) -> None:
+    headers = {"Cookie": f"tenor_session={cookie}".encode()}
+    answer = world.client(accept="text/html").get("/", headers=headers, follow_redirects=False)  # type: ignore[arg-type]
+    assert answer.status_code == 303
+
+
+def test_each_process_signs_sessions_with_its_own_key_unless_given_one(
+    sqlite_engine: Engine, world: World
+) -> None:
+    clock = SetClock()
+    first, second = (
+        create_app(
+            engine=sqlite_engine, clock=clock, policy_source=lambda: pytest.fail("not asked")
+        )
+        for _ in range(2)
+    )
+    assert first.state.tenor.session_key != second.state.tenor.session_key
+    assert len(first.state.tenor.session_key) == 32
+    assert world.app.state.tenor.session_key == b"k" * 32
+
+
+def test_signing_out_needs_the_sessions_field_and_takes_the_cookie_away(world: World) -> None:
+    client = world.signed_in(world.token(Role.VIEWER))
+    csrf = csrf_in(client.get("/").text)
+    assert client.post("/logout", data={"csrf": "no"}).status_code == 403
+    answer = client.post("/logout", data={"csrf": csrf}, follow_redirects=False)
+    assert answer.status_code == 303
+    assert client.get("/", follow_redirects=False).status_code == 303
+
+
+def test_the_session_cookie_is_kept_from_scripts_and_other_sites(world: World) -> None:
+    client = world.client(accept="text/html")
+    answer = client.post("/login", data={"token": world.token(Role.VIEWER)}, follow_redirects=False)
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert "secure" not in cookie
+    over_tls = TestClient(world.app, base_url="https://tenor.test")
+    answer = over_tls.post(
+        "/login", data={"token": world.token(Role.VIEWER)}, follow_redirects=False
+    )
+    assert "secure" in answer.headers["set-cookie"].lower()
+
+
+def test_the_session_cookie_does_not_hold_the_token(world: World) -> None:
+    token = world.token(Role.VIEWER)
+    cookie = world.signed_in(token).cookies["tenor_session"]
+    assert token not in cookie
+    assert token.removeprefix("tnr_") not in cookie
+
+
+@pytest.mark.parametrize(
+    "wanted", ["https://evil.test/", "//evil.test", "/\\evil.test", "javascript:alert(1)", "/\r\nx"]
+)
+def test_signing_in_never_leads_to_another_site(world: World, wanted: str) -> None:
+    client = world.client(accept="text/html")
+    form = {"token": world.token(Role.VIEWER), "next": wanted}
+    answer = client.post("/login", data=form, follow_redirects=False)
+    assert answer.headers["location"] == "/"
+
+
+def test_a_wrong_token_does_not_sign_in(world: World) -> None:
+    client = world.client(accept="text/html")
+    answer = client.post("/login", data={"token": "tnr_nonsense"})
+    assert answer.status_code == 401
+    assert "unknown, expired or revoked" in answer.text
+    assert "set-cookie" not in answer.headers
