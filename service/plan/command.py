@@ -1,0 +1,158 @@
+"""``tenor plan``: what to buy, for a dataset's known hours or for the future behind them."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.domain.errors import InputError
+from service.report.render import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from service.domain.commitments import Offering
+    from service.domain.plans import Refusal
+    from service.domain.usage import Dataset
+    from service.plan.optimise import Portfolio, Purchase
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``tenor plan`` to the command line."""
+    parser = commands.add_parser("plan", help="work out what to buy, and what it would save")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="policy to judge the plan by")
+    parser.add_argument(
+        "--as-given",
+        action="store_true",
+        help="take the usage as the known future: no forecast, ladder or guardrail",
+    )
+    parser.add_argument("--account", metavar="ID", help="the account that would buy")
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="SECONDS",
+        help="stop searching after so long; the bound stays proven, the gap may be larger",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan for the dataset; see docs/tables.md for what is printed."""
+    if options.time_limit is not None and options.time_limit <= 0:
+        raise InputError(
+            f"{options.time_limit} seconds is no time limit",
+            file="--time-limit",
+            remedy="Give a positive number of seconds",
+        )
+    return _as_given(options)
+
+
+def _as_given(options: argparse.Namespace) -> int:
+    from service.domain.ids import AccountId  # noqa: PLC0415
+    from service.plan.optimise import optimise  # noqa: PLC0415
+    from service.usage.dataset import load_dataset  # noqa: PLC0415
+
+    dataset = load_dataset(options.data)
+    account = AccountId(options.account) if options.account else None
+    begun = time.monotonic()
+    with _deadline("Optimising", begun, options.time_limit) as expired:
+        portfolio = optimise(dataset, purchase_account=account, expired=expired)
+    seconds = Decimal(str(round(time.monotonic() - begun, 3)))
+    if options.json:
+        print_json(as_json(portfolio, dataset, seconds))
+    else:
+        _show(portfolio, dataset)
+    return 0
+
+
+@contextmanager
+def _deadline(
+    description: str, begun: float, limit_seconds: float | None
+) -> Iterator[Callable[[], bool]]:
+    """Tells a search when its time is over; every question moves the progress bar."""
+    with progress(description, total=60) as advance:
+
+        def expired() -> bool:
+            advance()
+            return limit_seconds is not None and time.monotonic() - begun > limit_seconds
+
+        yield expired
+
+
+def as_json(portfolio: Portfolio, dataset: Dataset, seconds: Decimal) -> dict[str, object]:
+    """The object that docs/tables.md describes."""
+    return {
+        "status": str(portfolio.status),
+        "gap_ratio": portfolio.gap_ratio,
+        "lower_bound_usd": portfolio.lower_bound_usd,
+        "before_usd": portfolio.before_usd,
+        "after_usd": portfolio.after_usd,
+        "seconds": float(seconds),
+        "buy": [
+            {
+                "offer": one.offering,
+                "account": portfolio.account,
+                "quantity": one.quantity,
+                "commit_usd_per_hour": _commit(one, dataset.offerings[one.offering]),
+                "upfront_usd": one.quantity * dataset.offerings[one.offering].upfront_usd,
+                "reason": _reason(one, dataset.offerings[one.offering]),
+            }
+            for one in portfolio.purchases
+        ],
+        "refusals": [_refusal(one) for one in portfolio.refusals],
+    }
+
+
+def _refusal(refusal: Refusal) -> dict[str, object]:
+    return {"rule": refusal.rule, "offer": refusal.offering, "detail": refusal.detail}
+
+
+def _commit(purchase: Purchase, offering: Offering) -> Decimal:
+    if offering.kind.is_spend:
+        return purchase.quantity
+    (rate_usd,) = offering.rates_usd.values()
+    return purchase.quantity * rate_usd
+
+
+def _reason(purchase: Purchase, offering: Offering) -> str:
+    words = str(offering.payment).replace("_", " ")
+    return (
+        f"{offering.kind}, {offering.term_months} months, {words}: covered usage costs "
+        f"{purchase.on_demand_ratio:.1%} of on demand; bought up to where, over these hours, "
+        "the last dollar of commitment saves no more than it costs"
+    )
+
+
+def _show(portfolio: Portfolio, dataset: Dataset) -> None:
+    print_table(
+        f"Plan: {portfolio.status}",
+        ["", "USD over the dataset's hours"],
+        [
+            ("bill before", round(portfolio.before_usd, 2)),
+            ("bill after", round(portfolio.after_usd, 2)),
+            ("proven lower bound", round(portfolio.lower_bound_usd, 2)),
+            ("gap, share of the bill before", round(portfolio.gap_ratio, 6)),
+        ],
+    )
+    print_table(
+        "Buy",
+        ["offer", "quantity", "commit USD/h", "upfront USD", "reason"],
+        [
+            (
+                one.offering,
+                round(one.quantity, 3),
+                round(_commit(one, dataset.offerings[one.offering]), 3),
+                round(one.quantity * dataset.offerings[one.offering].upfront_usd, 2),
+                _reason(one, dataset.offerings[one.offering]),
+            )
+            for one in portfolio.purchases
+        ],
+    )
+    if portfolio.refusals:
+        rows = [(one.rule, one.offering or "", one.detail) for one in portfolio.refusals]
+        print_table("Refused", ["rule", "offer", "detail"], rows)

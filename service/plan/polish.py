@@ -1,0 +1,131 @@
+"""Improves a portfolio on the true bill, where the order of application is not convex.
+
+Decides nothing that could make the bill worse: every change is kept only when the bill falls.
+Levels are quantities of the commitments that may change; costs are dollars over the hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from service.billing.market import Stack
+
+Floats = NDArray[np.float64]
+
+_LEAST_GAIN_RATIO = 1e-7
+_CORRECTIONS = 30
+
+
+@dataclass(slots=True)
+class _Budget:
+    left: int
+
+    def spend(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+
+class _Spent(Exception):  # noqa: N818 - ends a search, is no error
+    pass
+
+
+class Bills:
+    """The true bill as a function of the levels that may change; the first ``held`` may not."""
+
+    def __init__(self, stack: Stack, held: int, evaluations: int) -> None:
+        self._stack = stack
+        self._held = stack.levels[:held]
+        self.usd_per_level = stack.usd_per_level[held:]
+        self._budget = _Budget(evaluations)
+        self.best = np.zeros(len(self.usd_per_level))
+        self.best_usd = np.inf
+
+    @property
+    def spent(self) -> bool:
+        """True when no evaluation is left."""
+        return self._budget.left <= 0
+
+    def slope(self, levels: Floats) -> tuple[float, Floats]:
+        """Cost and its right derivative in each level that may change."""
+        if not self._budget.spend():
+            raise _Spent
+        whole = np.concatenate((self._held, levels))
+        cost, slope = self._stack.slope(whole)
+        self._keep(levels, cost)
+        return cost, slope[len(self._held) :]
+
+    def cost(self, levels: Floats) -> float:
+        """Cost alone; not counted against the budget's evaluations, so call it sparingly."""
+        cost = self._stack.cost(np.concatenate((self._held, levels)))
+        self._keep(levels, cost)
+        return cost
+
+    def _keep(self, levels: Floats, cost: float) -> None:
+        if cost < self.best_usd:
+            self.best_usd, self.best = cost, levels.copy()
+
+
+def polish(
+    bills: Bills,
+    start: Floats,
+    siblings: Sequence[Sequence[int]],
+    expired: Callable[[], bool],
+) -> Floats:
+    """The best levels found from ``start``: slopes first, then dropping or moving whole amounts.
+
+    ``siblings[i]`` are the levels that cover what level ``i`` covers and could replace it.
+    """
+    bills.cost(start)
+    try:
+        _descend(bills, start)
+        _replace(bills, siblings, expired)
+    except _Spent:
+        pass
+    return bills.best
+
+
+def _descend(bills: Bills, start: Floats) -> None:
+    """Quasi-Newton on the bill: piecewise linear, but with so many hours nearly smooth."""
+    usd = bills.usd_per_level
+    scale = max(bills.best_usd, 1e-300)
+
+    def value(spend: Floats) -> tuple[float, Floats]:
+        cost, slope = bills.slope(np.maximum(spend, 0.0) / usd)
+        return 100.0 * cost / scale, 100.0 * slope / usd / scale
+
+    minimize(
+        value,
+        start * usd,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, None)] * len(start),
+        options={"maxcor": _CORRECTIONS, "maxiter": 200},
+    )
+
+
+def _replace(bills: Bills, siblings: Sequence[Sequence[int]], expired: Callable[[], bool]) -> None:
+    """Try each purchase without, or moved to a sibling, until none lowers the bill."""
+    improved = True
+    while improved and not expired():
+        improved = False
+        for one in range(len(siblings)):
+            if bills.best[one] <= 0 or expired():
+                continue
+            before = bills.best_usd
+            for other in (None, *siblings[one]):
+                _descend(bills, _moved(bills, one, other))
+            improved |= bills.best_usd < before * (1.0 - _LEAST_GAIN_RATIO)
+
+
+def _moved(bills: Bills, one: int, other: int | None) -> Floats:
+    levels = bills.best.copy()
+    amount = levels[one] * bills.usd_per_level[one]
+    levels[one] = 0.0
+    if other is not None:
+        levels[other] += amount / bills.usd_per_level[other]
+    return levels

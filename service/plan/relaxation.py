@@ -1,0 +1,270 @@
+"""The free-allocation relaxation: what to buy if every hour might allocate as it liked.
+
+Decides the portfolio to start from and a proven lower bound on any portfolio's bill. A provider's
+order of application is one allocation among those that the relaxation may choose, so its optimum
+is never above the true one. Amounts are dollars, quantities resource units (see ``problem``).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from service.plan.elimination import eliminate
+from service.plan.interior import Cell, Shard, Standing, Step
+from service.plan.problem import Group, Problem
+
+Floats = NDArray[np.float64]
+_T = TypeVar("_T")
+
+TOLERANCE_RATIO = 1e-6
+"""Stop when the bound is proven to within this share of the on-demand cost."""
+
+_SHARD_HOURS = 1_100  # a family's arrays of so many hours fit a core's cache
+_THREADS = 2
+_ITERATIONS = 120
+_BARRIER = 0.2
+_PRICE = 0.9
+_NOTHING = 1e-7  # of a mean item: stands for no demand, so that the interior is not empty
+_NO_ROOM = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxed:
+    """The relaxation's answer.
+
+    ``bought``: units by resource. ``lower_bound_usd``: proven, all of the market's usage and
+    purchases included, owned commitments' cost excluded. ``value_usd``: the relaxed bill at
+    ``bought``, at most this. ``iterations``: steps of the interior-point method.
+    """
+
+    bought: Floats
+    lower_bound_usd: float
+    value_usd: float
+    iterations: int
+
+
+def relax(
+    problem: Problem,
+    *,
+    tolerance_ratio: float = TOLERANCE_RATIO,
+    expired: Callable[[], bool] = lambda: False,
+) -> Relaxed:
+    """Solve ``problem`` to ``tolerance_ratio`` of its on-demand cost, or until ``expired``.
+
+    When time runs out the bound is still proven, only weaker.
+    """
+    bought = np.zeros(len(problem.offering))
+    lower = value = problem.fixed_usd
+    iterations = 0
+    for members in _parts(problem):
+        part = _Part(problem, members)
+        within = tolerance_ratio * max(problem.demand_total_usd, 1e-300)
+        solved = part.solve(within * part.share, expired)
+        bought[part.resources] = solved.bought
+        lower += solved.lower_bound_usd
+        value += solved.value_usd
+        iterations = max(iterations, solved.iterations)
+    return Relaxed(bought, lower, value, iterations)
+
+
+def _parts(problem: Problem) -> list[list[Group]]:
+    """Groups that share no resource, directly or through others, can be solved apart."""
+    plan = eliminate(len(problem.offering), [])
+    label = list(range(plan.size))
+
+    def root(one: int) -> int:
+        while label[one] != one:
+            one = label[one]
+        return one
+
+    for group in problem.groups:
+        for other in group.resources[1:]:
+            label[root(other)] = root(group.resources[0])
+    parts: dict[int, list[Group]] = {}
+    for group in problem.groups:
+        parts.setdefault(root(group.resources[0]), []).append(group)
+    return list(parts.values())
+
+
+class _Part:
+    """One connected part of a market and the state of its interior-point method.
+
+    Amounts are divided by the mean item's hourly demand, so that they are around one.
+    """
+
+    def __init__(self, problem: Problem, groups: Sequence[Group]) -> None:
+        self.resources = np.array(sorted({one for group in groups for one in group.resources}))
+        index = {int(one): place for place, one in enumerate(self.resources)}
+        demand = sum(float(group.demand_usd.sum()) for group in groups)
+        count = sum(group.demand_usd.size for group in groups)
+        self._scale = demand / count
+        self._total = float(count)
+        self.share = demand / problem.demand_total_usd
+        self.active = problem.active[self.resources]
+        owned = problem.owned[self.resources] / self._scale
+        self._owned = np.where(self.active > 0, owned, np.maximum(owned, _NO_ROOM))
+        self._groups = [
+            (tuple(index[one] for one in group.resources), group.demand_usd, group.rate)
+            for group in groups
+        ]
+        self._cost = self.active.sum(axis=1)
+        self._buy = np.flatnonzero(self._cost > 0)
+        pairs = sum((1 + len(group.resources)) * group.demand_usd.size for group in groups)
+        self._complements = pairs + self.active.size + len(self._buy)
+        self._shards = self._cut()
+        self._bought = np.zeros(len(self.resources))
+        self._slack = self._cost * (1.0 - _PRICE)
+
+    def _cut(self) -> list[Shard]:
+        plan = eliminate(len(self.resources), [one for one, _, _ in self._groups])
+        hours = self.active.shape[1]
+        pieces = max(1, round(hours / _SHARD_HOURS))
+        edges = [hours * piece // pieces for piece in range(pieces + 1)]
+        shards = []
+        for first, last in itertools.pairwise(edges):
+            cells = [
+                _cell(one, np.maximum(demand[:, first:last] / self._scale, _NOTHING), rate)
+                for one, demand, rate in self._groups
+            ]
+            active = np.ascontiguousarray(self.active[:, first:last])
+            owned = np.ascontiguousarray(self._owned[:, first:last])
+            shards.append(Shard(plan, cells, active, owned, _PRICE))
+        return shards
+
+    def solve(self, within_usd: float, expired: Callable[[], bool]) -> Relaxed:
+        """Iterate until primal less bound is at most ``within_usd``."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            crew = _Crew(pool, self._shards)
+            self._start(crew)
+            at = _sum(crew.each(Shard.standing))
+            best = self._bounded(at)
+            primal = self._primal(at)
+            done = 0
+            while (primal - best) * self._scale > within_usd and done < _ITERATIONS:
+                if expired():
+                    break
+                try:
+                    at = self._iterate(crew, primal - at.dual)
+                except LinAlgError:  # the last digits are reached: the best so far stands
+                    break
+                done += 1
+                primal = self._primal(at)
+                best = max(best, self._bounded(at))
+        return Relaxed(
+            bought=self._bought * self._scale,
+            lower_bound_usd=best * self._scale,
+            value_usd=primal * self._scale,
+            iterations=done,
+        )
+
+    def _primal(self, at: Standing) -> float:
+        return at.primal + float(self._cost @ self._bought)
+
+    def _bounded(self, at: Standing) -> float:
+        """The bound without the demand and room that stand for none, rounding allowed for."""
+        return at.bound - self._total * _NOTHING - 1e-12 * abs(at.bound)
+
+    def _start(self, crew: _Crew) -> None:
+        used = np.concatenate(crew.each(lambda shard: shard.centre_items(_BARRIER)), axis=1)
+        need = np.where(self.active > 0, used - self._owned, 0.0)
+        enough = 1.05 * np.maximum(need.max(axis=1), 0.0) + 0.1 * used.mean(axis=1) + 1e-3
+        self._bought[self._buy] = enough[self._buy]
+        cuts = np.cumsum([shard.active.shape[1] for shard in self._shards])[:-1]
+        for shard, part in zip(self._shards, np.split(used, cuts, axis=1), strict=True):
+            shard.fit(self._bought, part)
+
+    def _iterate(self, crew: _Crew, gap: float) -> Standing:
+        buy = self._buy
+        bought, slack = self._bought[buy], self._slack[buy]
+        assembled = crew.each(lambda shard: shard.assemble(self._bought))
+        matrix = _added([one[0] for one in assembled])[np.ix_(buy, buy)]
+        factor = _Cholesky(matrix + np.diag(slack / bought))
+        right = _added([one[1] for one in assembled])[buy]
+        step = factor.solve(right - slack)
+        predicted = crew.each(lambda shard: shard.predict(self._whole(step)))
+        moved = [one[0] for one in predicted]
+        primal, dual = self._falls(moved, step / bought)
+        gain = float(self._cost[buy] @ step) + sum(one.primal_change for one in moved)
+        left = gap + primal * gain - dual * sum(one.dual_change for one in moved)
+        barrier = min(max((max(left, 0.0) / gap) ** 3, 1e-4), 0.9) * gap / self._complements
+        price_ratio = -_added([one.price_sums for one in moved])[buy] / slack
+        second_order = 1.0 + price_ratio * step / bought
+        right = barrier * _added([one[1] for one in predicted])[buy]
+        right += _added([one[2] for one in predicted])[buy]
+        right += barrier / bought - second_order * slack
+        step = factor.solve(right)
+        corrected = crew.each(lambda shard: shard.correct(self._whole(step), barrier))
+        keep = min(max(0.9, 1.0 - 10.0 * gap / self._total), 0.9995)
+        primal, dual = self._falls(corrected, step / bought, keep)
+        at = _sum(crew.each(lambda shard: shard.move(primal, dual)))
+        self._bought[buy] += primal * step
+        self._slack = at.price_slack
+        return at
+
+    def _whole(self, step: Floats) -> Floats:
+        whole = np.zeros(len(self.resources))
+        whole[self._buy] = step
+        return whole
+
+    def _falls(
+        self, steps: Sequence[Step], bought_ratio: Floats, keep: float = 1.0
+    ) -> tuple[float, float]:
+        """The longest primal and dual steps that keep everything positive."""
+        primal = min(*(one.primal_fall for one in steps), float(bought_ratio.min(initial=0.0)))
+        sums = -_added([one.price_sums for one in steps])[self._buy] / self._slack[self._buy]
+        dual = min(*(one.dual_fall for one in steps), float(sums.min(initial=0.0)))
+        return min(1.0, -keep / min(primal, -1e-12)), min(1.0, -keep / min(dual, -1e-12))
+
+
+def _cell(resources: tuple[int, ...], demand: Floats, rate: Floats) -> Cell:
+    empty = np.empty(0)
+    return Cell(resources, demand, rate, price=empty, covered=[], left=empty)
+
+
+class _Crew:
+    """Threads that do one thing to every shard; the order of the answers is the shards'."""
+
+    def __init__(self, pool: ThreadPoolExecutor, shards: Sequence[Shard]) -> None:
+        self._pool = pool
+        self._shards = shards
+
+    def each(self, work: Callable[[Shard], _T]) -> list[_T]:
+        """``work`` done to every shard."""
+        return list(self._pool.map(work, self._shards))
+
+
+class _Cholesky:
+    """A factored positive definite matrix; of no rows when nothing can be bought."""
+
+    def __init__(self, matrix: Floats) -> None:
+        self._factor = cho_factor(matrix) if matrix.size else None
+
+    def solve(self, right: Floats) -> Floats:
+        """The solution for ``right``."""
+        if self._factor is None:
+            return right
+        solution: Floats = cho_solve(self._factor, right)
+        return solution
+
+
+def _added(arrays: Sequence[Floats]) -> Floats:
+    return reduce(add, arrays)
+
+
+def _sum(parts: Sequence[Standing]) -> Standing:
+    return Standing(
+        primal=sum(one.primal for one in parts),
+        dual=sum(one.dual for one in parts),
+        bound=sum(one.bound for one in parts),
+        price_slack=_added([one.price_slack for one in parts]),
+    )
