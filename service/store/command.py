@@ -1,4 +1,4 @@
-"""``tenor migrate``: bring the database's schema to what this version wants, or say how it stands."""
+"""``tenor migrate``: bring the database's tables to what this version wants, or compare them."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def _run(options: argparse.Namespace) -> int:
         if before is None:
             migrate.upgrade(engine)
         state = before or migrate.check(engine)
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
+    except (OperationalError, OSError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         remedy = "Check the URL, and that the server is up or the folder can be written."
         raise InputError(f"cannot be used: {reason}", file=shown, remedy=remedy) from error
     finally:
