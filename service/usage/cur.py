@@ -12,14 +12,13 @@ from collections.abc import Collection
 
 from service.domain.errors import InputError
 from service.usage.rows import (
-    PRICE_TYPE,
-    QUANTITY_TYPE,
     Check,
     RowForm,
     currency_check,
-    decimal_cell,
     double_cell,
     instant_cell,
+    price_cell,
+    quantity_cell,
     quantity_checks,
     required,
     span_checks,
@@ -69,11 +68,11 @@ def cur_form(part: Part, providers: Collection[str] | None) -> RowForm:
 def _cells(part: Part) -> dict[str, str]:
     line_type = text_cell(part, "line_item_line_item_type")
     rates = [
-        decimal_cell(part, column, PRICE_TYPE)
+        price_cell(part, column)
         for column in ("line_item_net_unblended_rate", "line_item_unblended_rate")
     ]
     rate = f"coalesce({', '.join(rates)})"
-    listed = decimal_cell(part, "pricing_public_on_demand_rate", PRICE_TYPE)
+    listed = price_cell(part, "pricing_public_on_demand_rate")
     region = [text_cell(part, column) for column in ("product_region_code", "product_region")]
     return {
         "line_type": line_type,
@@ -88,7 +87,7 @@ def _cells(part: Part) -> dict[str, str]:
         "native_sku": "CAST(NULL AS VARCHAR)",
         "unit": text_cell(part, "pricing_unit"),
         "currency": text_cell(part, "line_item_currency_code"),
-        "quantity": decimal_cell(part, "line_item_usage_amount", QUANTITY_TYPE),
+        "quantity": quantity_cell(part, "line_item_usage_amount"),
         "quantity_double": double_cell(part, "line_item_usage_amount"),
         "list_usd": f"CASE WHEN {listed} > 0 THEN {listed} END",
         # Only uncovered usage is charged at what this customer pays on demand.

@@ -14,11 +14,11 @@ from service.usage.dataset import read_usage
 from service.usage.price_tables import read_skus
 from service.usage.rows import (
     PRICE_TYPE,
-    QUANTITY_TYPE,
     RowForm,
-    decimal_cell,
     double_cell,
     instant_cell,
+    price_cell,
+    quantity_cell,
     text_cell,
 )
 from service.usage.sources import Part, literal
@@ -55,7 +55,7 @@ def dataset_form(part: Part) -> RowForm:
             "native_sku": text_cell(part, "sku"),
             "unit": "CAST(NULL AS VARCHAR)",
             "currency": "'USD'",
-            "quantity": decimal_cell(part, "quantity", QUANTITY_TYPE),
+            "quantity": quantity_cell(part, "quantity"),
             "quantity_double": double_cell(part, "quantity"),
             "list_usd": f"CAST(NULL AS {PRICE_TYPE})",
             "contracted_usd": f"CAST(NULL AS {PRICE_TYPE})",
@@ -72,7 +72,7 @@ def price_list_sql(skus: Part) -> str:
         for key in ("provider", "region", "sku", "unit")
     )
     return (
-        f"SELECT {columns}, {decimal_cell(skus, 'list_usd', PRICE_TYPE)} AS list_usd, "  # noqa: S608
-        f"{decimal_cell(skus, 'on_demand_usd', PRICE_TYPE)} AS contracted_usd "
+        f"SELECT {columns}, {price_cell(skus, 'list_usd')} AS list_usd, "  # noqa: S608
+        f"{price_cell(skus, 'on_demand_usd')} AS contracted_usd "
         f"FROM {skus.relation()}"
     )

@@ -13,14 +13,13 @@ from collections.abc import Collection
 
 from service.domain.errors import InputError
 from service.usage.rows import (
-    PRICE_TYPE,
-    QUANTITY_TYPE,
     Check,
     RowForm,
     currency_check,
-    decimal_cell,
     double_cell,
     instant_cell,
+    price_cell,
+    quantity_cell,
     quantity_checks,
     required,
     span_checks,
@@ -113,8 +112,8 @@ def focus_form(part: Part, providers: Collection[str] | None) -> RowForm:
 def _cells(part: Part) -> dict[str, str]:
     words = " ".join(f"WHEN '{word}' THEN '{provider}'" for word, provider in PROVIDERS.items())
     discount = text_cell(part, "CommitmentDiscountId")
-    listed = decimal_cell(part, "ListUnitPrice", PRICE_TYPE)
-    contracted = decimal_cell(part, "ContractedUnitPrice", PRICE_TYPE)
+    listed = price_cell(part, "ListUnitPrice")
+    contracted = price_cell(part, "ContractedUnitPrice")
     return {
         "category": text_cell(part, "ChargeCategory"),
         "charge_class": text_cell(part, "ChargeClass"),
@@ -131,7 +130,7 @@ def _cells(part: Part) -> dict[str, str]:
         "native_sku": f"coalesce({text_cell(part, 'SkuPriceId')}, {text_cell(part, 'SkuId')})",
         "unit": text_cell(part, "PricingUnit"),
         "currency": text_cell(part, "BillingCurrency"),
-        "quantity": decimal_cell(part, "PricingQuantity", QUANTITY_TYPE),
+        "quantity": quantity_cell(part, "PricingQuantity"),
         "quantity_double": double_cell(part, "PricingQuantity"),
         "list_usd": f"CASE WHEN {listed} >= 0 THEN {listed} END",
         # Some exports write 0 where they know no contracted price; that is no price. On covered

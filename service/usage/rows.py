@@ -105,17 +105,30 @@ def instant_cell(part: Part, column: str) -> str:
     if kind.startswith("TIMESTAMP") or kind == "DATE":
         return f"CAST({name(column)} AS TIMESTAMP)"
     text = text_cell(part, column)
-    # Azure leaves the seconds out (2024-09-18T22:00Z), which a plain cast does not take.
+    # Without an offset the plain cast is right, and twice as fast; with one it would drop it.
+    plain = (
+        f"CASE WHEN length({text}) = 19 OR ends_with({text}, 'Z') "
+        f"THEN TRY_CAST({text} AS TIMESTAMP) END"
+    )
+    # Azure leaves the seconds out (2024-09-18T22:00Z), which no cast takes.
     seconds = f"regexp_replace({text}, '(T\\d\\d:\\d\\d)(Z|[+-]\\d\\d)', '\\1:00\\2')"
     return (
-        f"(coalesce(TRY_CAST({text} AS TIMESTAMPTZ), TRY_CAST({seconds} AS TIMESTAMPTZ)) "
-        "AT TIME ZONE 'UTC')"
+        f"coalesce({plain}, coalesce(TRY_CAST({text} AS TIMESTAMPTZ), "
+        f"TRY_CAST({seconds} AS TIMESTAMPTZ)) AT TIME ZONE 'UTC')"
     )
 
 
-def decimal_cell(part: Part, column: str, kind: str) -> str:
-    """The column as an exact decimal; NULL where it is empty, no number, NaN or infinite."""
-    return f"TRY_CAST({_number(part, column)} AS {kind})"
+def quantity_cell(part: Part, column: str) -> str:
+    """The column as a quantity; NULL where it is empty, no number, NaN, infinite or enormous.
+
+    By way of a float, which is what it becomes in the core, and thirty times as fast.
+    """
+    return f"TRY_CAST({double_cell(part, column)} AS {QUANTITY_TYPE})"
+
+
+def price_cell(part: Part, column: str) -> str:
+    """The column as an exact price; NULL where it is empty or no finite number."""
+    return f"TRY_CAST({_number(part, column)} AS {PRICE_TYPE})"
 
 
 def double_cell(part: Part, column: str) -> str:

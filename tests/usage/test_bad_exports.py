@@ -201,7 +201,7 @@ def test_every_refusal_is_one_line_that_names_the_file_and_a_remedy(
     line = printed(name, tmp_path / "case", capsys)
     assert line.startswith("tenor: ")
     assert "\n" not in line
-    assert "export" in line or "data" in line
+    assert "export" in line or "usage.csv" in line
 
 
 def test_a_good_export_goes_through_the_same_command(
