@@ -1,0 +1,109 @@
+"""Decides what becomes of each judged line: bought now, proposed to a person, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from service.domain.ids import CycleId, PlanId
+from service.domain.plans import Decision, Plan, Verdict
+from service.domain.purchases import Bought, Unknown
+from service.guard.rules import reasons
+from service.observe.events import LineRefused
+from service.observe.log import log_event
+from service.operate.guarding import FreshJudge
+from service.operate.situation import Situation
+from service.purchase.desk import Desk, Executed, Execution
+from service.purchase.execute import execute
+from service.purchase.propose import record_proposals
+from service.store import ledger, records
+from service.store.engine import writing
+from service.store.lease import Lease
+from service.store.states import VerdictStage
+from service.wiring import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """How many lines ended how. ``declined``: allowed by the plan, stopped at execution."""
+
+    bought: int
+    proposed: int
+    refused: int
+    declined: int
+    unknown: int
+
+
+def desk_of(
+    parts: Parts, situation: Situation, lease: Lease, *, gaps: Mapping[PlanId, Decimal]
+) -> Desk:
+    """The till for purchases, its guard on ``situation``; ``gaps`` are the plans' proven gaps."""
+    return Desk(
+        provider=parts.cloud.provider,
+        engine=parts.engine,
+        reader=parts.cloud.reader,
+        buyer=parts.cloud.buyer,
+        clock=parts.clock,
+        lease=lease,
+        judge=FreshJudge(situation, gaps),
+    )
+
+
+def record_verdicts(parts: Parts, plan: Plan, verdicts: Sequence[Verdict]) -> None:
+    """Write the guard's words beside the plan; each refused line is an event with its rule."""
+    now = parts.clock.now()
+    refused = []
+    with writing(parts.engine) as connection:
+        for verdict in verdicts:
+            records.record_verdict(
+                connection, plan.plan, verdict, stage=VerdictStage.PROPOSAL, now=now
+            )
+            if verdict.decision is Decision.REFUSE:
+                first = reasons(verdict)[0]
+                detail = f"{first.actual} against {first.limit}"
+                event = LineRefused(
+                    plan=plan.plan, line=verdict.line, rule=first.rule, detail=detail
+                )
+                ledger.append(connection, event, now=now)
+                refused.append(event)
+    for event in refused:
+        log_event(event)
+
+
+def act(
+    parts: Parts,
+    situation: Situation,
+    plan: Plan,
+    verdicts: Sequence[Verdict],
+    *,
+    cycle: CycleId,
+    lease: Lease,
+) -> Acted:
+    """Buy what the guard allows, one line after the other, and propose what needs a person."""
+    decided = {verdict.line: verdict.decision for verdict in verdicts}
+    waiting = [line for line in plan.lines if decided[line.line] is Decision.NEEDS_SIGN_OFF]
+    lifetime = timedelta(hours=int(situation.policy.timing.proposal_lifetime_hours))
+    with writing(parts.engine) as connection:
+        recorded = record_proposals(
+            connection,
+            plan=plan.plan,
+            lines=waiting,
+            verdicts=verdicts,
+            lifetime=lifetime,
+            now=parts.clock.now(),
+        )
+    desk = desk_of(parts, situation, lease, gaps={plan.plan: plan.gap_ratio})
+    allowed = [line for line in plan.lines if decided[line.line] is Decision.ALLOW]
+    results = [execute(desk, line=line, plan=plan.plan, cycle=cycle) for line in allowed]
+    refused = sum(one is Decision.REFUSE for one in decided.values())
+    return replace(count(results), proposed=len(recorded), refused=refused)
+
+
+def count(results: Sequence[Execution]) -> Acted:
+    """How a row of executions ended."""
+    outcomes = [one.outcome for one in results if isinstance(one, Executed)]
+    bought = sum(isinstance(one, Bought) for one in outcomes)
+    unknown = sum(isinstance(one, Unknown) for one in outcomes)
+    return Acted(bought, 0, 0, len(results) - bought - unknown, unknown)

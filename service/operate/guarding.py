@@ -1,0 +1,225 @@
+"""Decides what the guard is told: once for a whole plan, and again for each line at execution.
+
+At execution the line is first valued again on the newest usage, beside everything that is owned
+by now. Where that is worse than what the plan promised, the guard judges the worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from service.billing.bill import Bill
+from service.billing.market import Market, compile_market
+from service.domain.commitments import Commitment, CommitmentState
+from service.domain.hours import MONTH_HOURS, TERM_HOURS, floor_hour
+from service.domain.ids import CommitmentId, LineId, PlanId
+from service.domain.plans import Plan, PlanLine, Verdict
+from service.domain.purchases import Intent, InventoryItem
+from service.guard.context import GuardContext, PoolSize, spent_so_far, unknown_targets
+from service.guard.rules import judge
+from service.operate.situation import Situation, age_hours
+from service.purchase.desk import Facts
+
+REPLAY_HOURS = 28 * 24
+"""How much of the newest usage a line is valued on again before it is bought."""
+
+_LINE = CommitmentId("the line itself")
+
+
+def context_of(
+    situation: Situation,
+    *,
+    gap_ratio: Decimal | None,
+    coverage_ratio_after: Decimal,
+    utilization_ratio_after: Decimal,
+    lines: Sequence[PlanLine],
+    plan: PlanId,
+    intents: Sequence[Intent],
+    inventory: Sequence[InventoryItem],
+    halted: bool,
+    holds_lease: bool,
+    signed_off: frozenset[LineId] = frozenset(),
+) -> GuardContext:
+    """The facts of ``situation``, dated against its ``now``, for judging ``lines``."""
+    now = situation.now
+    return GuardContext(
+        now=now,
+        halted=halted,
+        holds_lease=holds_lease,
+        data_age_hours=age_hours(now, situation.usage_through),
+        prices_age_hours=age_hours(now, situation.prices.taken_at),
+        inventory_age_hours=age_hours(now, situation.inventory_read_at),
+        gap_ratio=gap_ratio,
+        coverage_ratio_after=coverage_ratio_after,
+        utilization_ratio_after=utilization_ratio_after,
+        spent=spent_so_far(
+            intents,
+            inventory,
+            now=now,
+            run=plan,
+            excluding=frozenset(line.line for line in lines),
+        ),
+        open_unknown=unknown_targets(intents),
+        pools={line.line: pool_of(situation, line) for line in lines},
+        signed_off=signed_off,
+    )
+
+
+def pool_of(situation: Situation, line: PlanLine) -> PoolSize:
+    """The usage that the line's offering covers, and its on-demand cost now, in USD/h."""
+    dataset = situation.dataset(REPLAY_HOURS)
+    offering = dataset.offerings[line.offering]
+    total = Decimal(0)
+    means = dataset.usage.quantity.mean(axis=0)
+    for label, mean in zip(dataset.usage.lines, means, strict=True):
+        covers = label.sku in offering.rates_usd and offering.region in {None, label.region}
+        if covers:
+            total += Decimal(str(float(mean))) * dataset.skus[label.key].on_demand_usd
+    name = "/".join((line.provider, line.region or "any region", line.family or "any family"))
+    return PoolSize(pool=name, on_demand_usd_per_hour=total)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a line would have done over the newest hours, beside all that is owned by now."""
+
+    savings_usd_per_hour: Decimal
+    utilization_ratio: Decimal
+    coverage_ratio_after: Decimal
+    utilization_ratio_after: Decimal
+
+
+class FreshJudge:
+    """The guard at execution (``purchase.desk.Judge``): the policy, on facts read just now."""
+
+    def __init__(self, situation: Situation, gaps: Mapping[PlanId, Decimal]) -> None:
+        self._situation = situation
+        self._gaps = gaps
+        dataset = situation.dataset(REPLAY_HOURS)
+        self._market: Market = compile_market(dataset.usage, dataset.skus, dataset.offerings)
+
+    def __call__(self, line: PlanLine, facts: Facts) -> Verdict:
+        """The verdict on ``line`` at its fresh price, valued again on the newest usage."""
+        listed = tuple(item.commitment for item in facts.holdings)
+        shown = {item.intent for item in facts.holdings}
+        unlisted = (in_flight(one) for one in facts.intents if one.order.intent not in shown)
+        known = self._situation.prices.offerings
+        owned = tuple(one for one in (*listed, *unlisted) if one.offering in known)
+        seen = self.replay(line, owned)
+        valued = _worse_of(line, seen)
+        context = context_of(
+            replace(self._situation, now=facts.now),
+            gap_ratio=self._gaps.get(facts.plan),
+            coverage_ratio_after=seen.coverage_ratio_after,
+            utilization_ratio_after=seen.utilization_ratio_after,
+            lines=(valued,),
+            plan=facts.plan,
+            intents=facts.intents,
+            inventory=facts.holdings,
+            halted=False,
+            holds_lease=True,
+            signed_off=frozenset({line.line}) if facts.signed_off else frozenset(),
+        )
+        return judge((valued,), policy=self._situation.policy, context=context)[0]
+
+    def replay(self, line: PlanLine, owned: Sequence[Commitment]) -> Replay:
+        """Bill the newest hours with ``owned``, without and with the line."""
+        base = tuple(
+            over_window(one, self._situation) for one in owned if _lasts(one, self._situation)
+        )
+        without = self._market.bill(base)
+        extra = over_window(_bought(line, self._situation), self._situation)
+        bill = self._market.bill((*base, extra))
+        hours = bill.hours.count
+        return Replay(
+            savings_usd_per_hour=(without.total_usd - bill.total_usd) / hours,
+            utilization_ratio=_used(bill),
+            coverage_ratio_after=bill.coverage_ratio,
+            utilization_ratio_after=bill.utilization_ratio,
+        )
+
+
+def plan_context(
+    situation: Situation,
+    plan: Plan,
+    *,
+    intents: Sequence[Intent],
+    inventory: Sequence[InventoryItem],
+    halted: bool,
+) -> GuardContext:
+    """The facts for judging a whole plan as it is proposed."""
+    return context_of(
+        situation,
+        gap_ratio=plan.gap_ratio,
+        coverage_ratio_after=plan.coverage_ratio,
+        utilization_ratio_after=plan.utilization_ratio,
+        lines=plan.lines,
+        plan=plan.plan,
+        intents=intents,
+        inventory=inventory,
+        halted=halted,
+        holds_lease=True,
+    )
+
+
+def over_window(one: Commitment, situation: Situation) -> Commitment:
+    """``one`` as if it had been active over the replayed hours: owned counts from now on."""
+    hours = situation.dataset(REPLAY_HOURS).usage.hours
+    return replace(one, start=hours.start, end=hours.end, state=CommitmentState.ACTIVE)
+
+
+def in_flight(intent: Intent) -> Commitment:
+    """What a purchase will be once it is listed."""
+    start = floor_hour(intent.recorded_at)
+    return Commitment(
+        commitment=CommitmentId(f"intent:{intent.order.intent}"),
+        offering=intent.order.offering,
+        account=intent.order.account,
+        scope=None,
+        zone=None,
+        quantity=intent.order.quantity,
+        start=start,
+        end=start + timedelta(hours=TERM_HOURS[intent.order.term_months]),
+        state=CommitmentState.PAYMENT_PENDING,
+    )
+
+
+def _bought(line: PlanLine, situation: Situation) -> Commitment:
+    return Commitment(
+        commitment=_LINE,
+        offering=line.offering,
+        account=line.account,
+        scope=None,
+        zone=None,
+        quantity=line.quantity,
+        start=floor_hour(situation.now),
+        end=floor_hour(situation.now) + timedelta(hours=TERM_HOURS[line.term_months]),
+        state=CommitmentState.ACTIVE,
+    )
+
+
+def _lasts(one: Commitment, situation: Situation) -> bool:
+    """Owned and not gone within the lead time: what is about to lapse is not counted on."""
+    lead = timedelta(hours=int(situation.policy.timing.lead_time_hours))
+    return one.state.is_owned and one.end > situation.now + lead
+
+
+def _used(bill: Bill) -> Decimal:
+    return bill.commitments[_LINE].utilization_ratio
+
+
+def _worse_of(line: PlanLine, seen: Replay) -> PlanLine:
+    savings = min(line.expected_savings_usd_per_hour, seen.savings_usd_per_hour)
+    fell = line.expected_savings_usd_per_hour - savings
+    pays = line.commit_usd_per_hour + seen.savings_usd_per_hour > 0
+    worst_months = Decimal(TERM_HOURS[line.term_months]) / MONTH_HOURS
+    return replace(
+        line,
+        expected_savings_usd_per_hour=savings,
+        expected_savings_low_usd_per_hour=line.expected_savings_low_usd_per_hour - fell,
+        expected_utilization_ratio=min(line.expected_utilization_ratio, seen.utilization_ratio),
+        break_even_months=line.break_even_months if pays else worst_months,
+    )

@@ -1,0 +1,227 @@
+"""Decides what one decision may see: usage, prices, what is owned, the policy, and how old each is.
+
+Everything is read here, once, before anything is decided; what follows is a function of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+import numpy as np
+from sqlalchemy import Connection
+
+from service.domain.commitments import Commitment, Offering
+from service.domain.errors import RefusedError
+from service.domain.hours import HOUR, HourRange, iso
+from service.domain.ids import AccountId, OfferingId
+from service.domain.purchases import InventoryItem
+from service.domain.usage import Dataset, Sku, SkuKey, Usage
+from service.guard.policy import Policy
+from service.observe.events import PolicyChanged, PricesRecorded
+from service.store import holdings, ledger, price_snapshots, records
+from service.store.engine import reading, writing
+from service.store.price_snapshots import PriceSnapshot
+from service.usage.days import ObservedPrice
+from service.usage.quality import decision_window
+from service.wiring import Parts
+
+LEAST_HISTORY_HOURS = 28 * 24
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The facts behind one decision.
+
+    ``usage`` is eligible usage up to ``usage_through``, the first hour not seen. ``commitments``
+    are the provider's listing plus purchases that no listing shows yet; ``inventory`` the
+    listing alone, read at ``inventory_read_at``.
+    """
+
+    now: datetime
+    account: AccountId
+    policy: Policy
+    usage: Usage
+    usage_digest: str
+    prices: PriceSnapshot
+    commitments: tuple[Commitment, ...]
+    inventory: tuple[InventoryItem, ...]
+    inventory_read_at: datetime
+
+    @property
+    def usage_through(self) -> datetime:
+        """The first hour that the decision does not see."""
+        return self.usage.hours.end
+
+    def dataset(self, hours: int | None = None) -> Dataset:
+        """Usage, prices and commitments as the pure stages want them; the last ``hours`` only."""
+        usage = self.usage if hours is None else last_hours(self.usage, hours)
+        return Dataset(
+            usage=usage,
+            skus=self.prices.skus,
+            offerings=self.prices.offerings,
+            commitments=self.commitments,
+        )
+
+
+def age_hours(now: datetime, then: datetime) -> Decimal:
+    """Hours from ``then`` to ``now``, rounded to the second."""
+    return Decimal(round((now - then).total_seconds())) / 3600
+
+
+def last_hours(usage: Usage, hours: int) -> Usage:
+    """The newest ``hours`` hours of ``usage``, or all when there are fewer."""
+    count = min(hours, usage.hours.count)
+    start = usage.hours.start + (usage.hours.count - count) * HOUR
+    return Usage(HourRange(start, count), usage.lines, usage.quantity[usage.hours.count - count :])
+
+
+def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
+    """Everything a decision needs, as it stands now.
+
+    Raises ``RefusedError`` when usage is too old, too short, incomplete or implausible,
+    ``PolicyError`` and ``ProviderError`` when policy or prices cannot be read.
+    """
+    now = parts.clock.now()
+    policy = read_policy(parts)
+    usage = read_usage(parts, policy)
+    prices = read_prices(parts, usage)
+    with reading(parts.engine) as connection:
+        listed = holdings.inventory(connection, provider=parts.cloud.provider)
+        unlisted = holdings.in_flight(connection, provider=parts.cloud.provider)
+    commitments = (*(item.commitment for item in listed), *unlisted)
+    offerings = _with_owned(prices.offerings, listed)
+    _refuse_unpriced(commitments, offerings, now)
+    return Situation(
+        now=now,
+        account=AccountId(getattr(policy.purchase_accounts, parts.cloud.provider) or ""),
+        policy=policy,
+        usage=usage,
+        usage_digest=_digest_of(usage),
+        prices=replace(prices, offerings=offerings),
+        commitments=tuple(one for one in commitments if one.offering in offerings),
+        inventory=listed,
+        inventory_read_at=inventory_read_at,
+    )
+
+
+def read_policy(parts: Parts) -> Policy:
+    """The policy in force, kept under its digest; a change is an event."""
+    in_force = parts.policy()
+    digest, now = in_force.policy.digest, parts.clock.now()
+    with writing(parts.engine) as connection:
+        previous = records.see_policy(connection, digest=digest, body=in_force.text, now=now)
+        if previous is not None or not _is_known(connection):
+            event = PolicyChanged(digest=digest, previous=previous)
+            ledger.append(connection, event, now=now)
+    return in_force.policy
+
+
+def read_usage(parts: Parts, policy: Policy) -> Usage:
+    """The newest usage that is fit for a decision."""
+    window = decision_window(
+        parts.usage.manifest(),
+        now=parts.clock.now(),
+        lag_hours=parts.settings.lag_hours,
+        want_hours=parts.settings.history_hours,
+        least_hours=LEAST_HISTORY_HOURS,
+        age_hours_max=int(policy.freshness.max_data_age_hours),
+        provider=parts.cloud.provider,
+    )
+    return parts.usage.load(window, provider=parts.cloud.provider)
+
+
+def read_prices(parts: Parts, usage: Usage) -> PriceSnapshot:
+    """Today's public prices and offerings, with what this customer really pays on demand.
+
+    The exports show negotiated rates; they replace the public on-demand price, so that a saving is
+    judged on what the customer would pay. Offerings stay as the provider quotes them.
+    """
+    keys = sorted({line.key for line in usage.lines})
+    skus = {sku.key: sku for sku in parts.cloud.reader.prices(keys)}
+    observed = parts.usage.prices(last_hours(usage, 168).hours)
+    snapshot = price_snapshots.snapshot_of(
+        parts.cloud.provider,
+        parts.clock.now(),
+        _negotiated(skus, observed).values(),
+        parts.cloud.reader.offerings(keys),
+    )
+    with writing(parts.engine) as connection:
+        if price_snapshots.keep(connection, snapshot):
+            event = PricesRecorded(
+                provider=snapshot.provider,
+                digest=snapshot.digest,
+                skus=len(snapshot.skus),
+                offerings=len(snapshot.offerings),
+            )
+            ledger.append(connection, event, now=snapshot.taken_at)
+    return snapshot
+
+
+def _negotiated(
+    skus: Mapping[SkuKey, Sku], observed: Iterable[ObservedPrice]
+) -> Mapping[SkuKey, Sku]:
+    paid = {
+        SkuKey(one.provider, one.region, one.sku): one.contracted_usd
+        for one in observed
+        if one.contracted_usd is not None and one.contracted_usd > 0
+    }
+    return {
+        key: replace(sku, on_demand_usd=paid.get(key, sku.on_demand_usd))
+        for key, sku in skus.items()
+    }
+
+
+def _with_owned(
+    offerings: Mapping[OfferingId, Offering], listed: Iterable[InventoryItem]
+) -> Mapping[OfferingId, Offering]:
+    """``offerings`` plus what is owned and covers none of today's usage: it costs, unused."""
+    owned = {
+        item.commitment.offering: Offering(
+            offering=item.commitment.offering,
+            provider=item.kind.value.split("_", 1)[0],
+            kind=item.kind,
+            term_months=item.term_months,
+            payment=item.payment,
+            region=item.region,
+            family=item.family,
+            platform=None,
+            tenancy=None,
+            zone=item.commitment.zone,
+            size_flexible=False,
+            rates_usd={},
+            upfront_usd=Decimal(0),
+            min_quantity=Decimal(0),
+            step=Decimal(0),
+        )
+        for item in listed
+        if item.kind.is_spend and item.commitment.offering not in offerings
+    }
+    return {**owned, **offerings}
+
+
+def _refuse_unpriced(
+    commitments: Iterable[Commitment], offerings: Mapping[OfferingId, Offering], now: datetime
+) -> None:
+    """Refuse to decide beside a live commitment that cannot be billed: it would be bought again."""
+    for one in commitments:
+        if one.offering not in offerings and one.state.is_owned and one.end > now:
+            raise RefusedError(
+                rule="unpriced_commitment",
+                detail=f"{one.commitment} is owned until {iso(one.end)} and its offering "
+                f"{one.offering} cannot be priced",
+            )
+
+
+def _is_known(connection: Connection) -> bool:
+    return ledger.holds(connection, PolicyChanged.name)
+
+
+def _digest_of(usage: Usage) -> str:
+    content = hashlib.sha256(f"{iso(usage.hours.start)} {usage.hours.count}".encode())
+    content.update(repr(usage.lines).encode())
+    content.update(np.ascontiguousarray(usage.quantity).tobytes())
+    return content.hexdigest()

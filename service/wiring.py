@@ -1,0 +1,129 @@
+"""The composition root: from settings to the parts of a running Tenor. Nothing else builds them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from service.api.ports import PolicyInForce
+from service.domain.errors import InputError
+from service.domain.hours import Clock
+from service.guard.policy import load_policy
+from service.providers.aws.buyer import AwsBuyer
+from service.providers.aws.clients import AwsAccess, AwsClients
+from service.providers.aws.reader import AwsReader
+from service.providers.port import ProviderBuyer, ProviderReader
+from service.settings import Settings
+from service.store.engine import open_engine
+from service.store.usage_days import UsageDays
+
+ROOT = Path(__file__).resolve().parent
+
+
+class WallClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The current instant in UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """One provider, spoken to with one set of credentials."""
+
+    provider: str
+    reader: ProviderReader
+    buyer: ProviderBuyer
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every command that runs the service works with. ``holder`` names this process."""
+
+    settings: Settings
+    engine: Engine
+    clock: Clock
+    usage: UsageDays
+    cloud: Cloud
+    holder: str
+
+    @property
+    def lease_lifetime(self) -> timedelta:
+        """How long the executor's lease lasts without a heartbeat."""
+        return timedelta(seconds=self.settings.lease_seconds)
+
+    def policy(self) -> PolicyInForce:
+        """The policy file as it stands now; raises ``PolicyError`` when it is not sound."""
+        path = shipped(self.settings.policy_file)
+        return PolicyInForce(policy=load_policy(path), text=path.read_text(encoding="utf-8"))
+
+
+def shipped(path: Path) -> Path:
+    """``path``, or the file of that name that came with Tenor when there is none there."""
+    if path.exists() or path.is_absolute():
+        return path
+    for root in (ROOT.parent, ROOT / "_shipped"):
+        if (root / path).exists():
+            return root / path
+    return path
+
+
+def aws_cloud(access: AwsAccess, clock: Clock) -> Cloud:
+    """AWS behind the port."""
+    clients = AwsClients(access)
+    return Cloud("aws", AwsReader(clients), AwsBuyer(clients, clock=clock))
+
+
+def access_of(settings: Settings) -> AwsAccess:
+    """How the settings say to reach AWS.
+
+    A loopback endpoint is spoken to with the sandbox's own keys only, whatever else the machine
+    holds: the access itself refuses anything else.
+    """
+    if settings.aws_endpoint_url is not None:
+        from service.sandbox.access import sandbox_access  # noqa: PLC0415 - only a sandbox run
+
+        return sandbox_access(settings.aws_endpoint_url, external_id=settings.aws_external_id)
+    return AwsAccess(
+        region=settings.aws_region,
+        role_arn=settings.aws_role_arn,
+        external_id=settings.aws_external_id,
+        profile=settings.aws_profile,
+    )
+
+
+def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
+    """The parts that ``settings`` describe; the database must have been migrated."""
+    running_clock = clock or WallClock()
+    _make_folder_of(settings.database_url)
+    engine = open_engine(settings.database_url)
+    return Parts(
+        settings=settings,
+        engine=engine,
+        clock=running_clock,
+        usage=UsageDays(engine, settings.usage_dir),
+        cloud=aws_cloud(access_of(settings), running_clock),
+        holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+    )
+
+
+def _make_folder_of(database_url: str) -> None:
+    prefix = "sqlite:///"
+    if not database_url.startswith(prefix):
+        return
+    folder = Path(database_url.removeprefix(prefix)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"the database's folder cannot be made: {error}",
+            file=str(folder),
+            remedy="Set TENOR_DATABASE_URL to a place that can be written.",
+        ) from error
