@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from service.domain.ids import LineId
@@ -80,20 +81,29 @@ def _ceilings(
     context: GuardContext,
     suffix: str = "",
 ) -> Iterator[RuleResult]:
-    own = _of_line(line)
-    run = _total(_of_line(other) for other in before) + own
-    since = context.now - DAY
+    own = sum_of(line)
+    run = total(sum_of(other) for other in before) + own
     yield from _against("line", caps.per_line, own, suffix)
+    for name, cap, already in used(caps, spent, now=context.now):
+        yield from _against(name, cap, None if already is None else already + run, suffix)
+
+
+def used(
+    caps: Caps, spent: tuple[Spend, ...] | None, *, now: datetime
+) -> Iterator[tuple[str, Amounts, Sum | None]]:
+    """Each cap over a span, and what past purchases have used of it; ``None`` when not known."""
+    since = now - DAY
     spans: tuple[tuple[str, Amounts, Callable[[Spend], bool]], ...] = (
         ("run", caps.per_run, lambda item: item.in_run),
         ("day", caps.per_day, lambda item: item.in_run or item.at > since),
         ("total", caps.in_total, lambda item: item.live),
     )
     for name, cap, counts in spans:
-        already = (
-            None if spent is None else _total(_of_spend(item) for item in spent if counts(item))
+        yield (
+            name,
+            cap,
+            None if spent is None else total(_of_spend(item) for item in spent if counts(item)),
         )
-        yield from _against(name, cap, None if already is None else already + run, suffix)
 
 
 def _against(name: str, cap: Amounts, actual: Sum | None, suffix: str) -> Iterator[RuleResult]:
@@ -147,7 +157,8 @@ def _replaced(line: PlanLine) -> Decimal:
     return commit + (saved if saved.is_nan() else max(ZERO, saved))
 
 
-def _of_line(line: PlanLine) -> Sum:
+def sum_of(line: PlanLine) -> Sum:
+    """What ``line`` comes to; not a number where its amounts are not."""
     return Sum(
         _finite(line.commit_usd_per_hour),
         _finite(line.upfront_usd),
@@ -163,7 +174,8 @@ def _of_spend(spend: Spend) -> Sum:
     )
 
 
-def _total(sums: Iterable[Sum]) -> Sum:
+def total(sums: Iterable[Sum]) -> Sum:
+    """All of ``sums`` together."""
     return sum(sums, Sum())
 
 

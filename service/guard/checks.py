@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from service.domain.commitments import Payment
 from service.domain.hours import TERM_HOURS
 from service.domain.plans import Decision, PlanLine, RuleResult
-from service.guard.context import NOT_A_NUMBER, GuardContext, obligation_usd, target_of
+from service.guard.context import NOT_A_NUMBER, GuardContext, Target, obligation_usd, target_of
 from service.guard.fields import Mode
 from service.guard.language import ANYTHING, UNBOUND, Amounts, Bounds, Policy
 from service.guard.results import at_least, at_most, flag, within
@@ -65,7 +66,7 @@ def of_line(
     unknown = "not known" if context.open_unknown is None else "open"
     held = is_held_up(line, context)
     yield flag("open_unknown", wanted="none", actual=unknown if held else "none", passed=not held)
-    yield from _choices(line, policy)
+    yield from choices(target_of(line), line.payment, policy=policy)
     yield from _worth(line, policy)
     if line.line in context.signed_off:
         yield flag("sign_off", wanted="signed off", actual="signed off", passed=True)
@@ -105,16 +106,16 @@ def _purchase_account(line: PlanLine, mode: Mode, policy: Policy) -> RuleResult:
     )
 
 
-def _choices(line: PlanLine, policy: Policy) -> Iterator[RuleResult]:
+def choices(target: Target, payment: Payment, *, policy: Policy) -> Iterator[RuleResult]:
     """Refuses what is not listed as allowed, and what is denied wherever it is listed."""
     allowed, denied = policy.allowed, policy.denied
     for rule, yes, no, actual in (
-        ("kind", allowed.kinds, denied.kinds, line.kind.value),
-        ("term", allowed.terms_months, denied.terms_months, line.term_months),
-        ("payment", allowed.payments, denied.payments, line.payment.value),
-        ("region", allowed.regions, denied.regions, line.region or UNBOUND),
-        ("family", allowed.families, denied.families, line.family or UNBOUND),
-        ("account", allowed.accounts, denied.accounts, line.account),
+        ("kind", allowed.kinds, denied.kinds, target.kind.value),
+        ("term", allowed.terms_months, denied.terms_months, target.term_months),
+        ("payment", allowed.payments, denied.payments, payment.value),
+        ("region", allowed.regions, denied.regions, target.region or UNBOUND),
+        ("family", allowed.families, denied.families, target.family or UNBOUND),
+        ("account", allowed.accounts, denied.accounts, target.account),
     ):
         shown = ", ".join(str(item) for item in yes)
         if no:

@@ -294,8 +294,11 @@ class Policy(_Part):
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of what the policy says; comments and layout do not change it."""
-        content = json.dumps(canonical(self), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        return hashlib.sha256(self.canonical_text().encode()).hexdigest()
+
+    def canonical_text(self) -> str:
+        """All that the policy says, defaults written out, as JSON with sorted keys."""
+        return json.dumps(canonical(self), sort_keys=True)
 
 
 def canonical(value: object) -> object:

@@ -7,6 +7,7 @@ has any problem is not a policy: nothing of it is used.
 from __future__ import annotations
 
 import difflib
+import json
 import types
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -21,7 +22,16 @@ from service.guard.fields import Mode
 from service.guard.language import Policy
 from service.guard.yaml_lines import Document, Path, Problem, read_yaml
 
-__all__ = ["Mode", "Policy", "load_policy", "parse_policy", "policy_schema", "problems_of"]
+__all__ = [
+    "Mode",
+    "Policy",
+    "load_policy",
+    "load_problems",
+    "parse_policy",
+    "policy_schema",
+    "problems_of",
+    "schema_text",
+]
 
 SCHEMA_ID = "policy.schema.json"
 MAX_BYTES = 1_000_000
@@ -33,25 +43,36 @@ def load_policy(path: FilePath) -> Policy:
 
     Raises ``PolicyError`` (file, line, remedy) for anything that is not exactly the language.
     """
+    return parse_policy(_content(path), file=str(path))
+
+
+def load_problems(path: FilePath) -> tuple[Problem, ...]:
+    """Every problem of the policy file at ``path``, by line; empty when it is sound."""
     try:
-        raw = path.read_bytes()
+        content = _content(path)
+    except PolicyError as error:
+        return (_as_problem(error),)
+    return problems_of(content, file=str(path))
+
+
+def _content(path: FilePath) -> str:
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise PolicyError(
-            f"the policy cannot be read ({error.strerror or type(error).__name__})",
-            file=str(path),
-            remedy="Give the path of a readable policy file.",
-        ) from error
-    try:
-        content = raw[: MAX_BYTES + 1].decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PolicyError(
-            "not UTF-8 text", file=str(path), row=1, remedy="Save the file as plain UTF-8."
-        ) from error
+        why = error.strerror or type(error).__name__
+        remedy = "Give the path of a readable policy file."
+        raise PolicyError(f"the policy cannot be read ({why})", file=file, remedy=remedy) from error
     if len(raw) > MAX_BYTES:
-        raise PolicyError(
-            "longer than a megabyte", file=str(path), remedy="Give a policy, not a data file."
-        )
-    return parse_policy(content, file=str(path))
+        remedy = "Give a policy, not a data file."
+        raise PolicyError("longer than a megabyte", file=file, remedy=remedy)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = raw[: error.start].count(b"\n") + 1
+        remedy = "Save the file as plain UTF-8."
+        raise PolicyError("not UTF-8 text", file=file, row=row, remedy=remedy) from error
 
 
 def parse_policy(content: str, *, file: str) -> Policy:
@@ -75,8 +96,17 @@ def problems_of(content: str, *, file: str) -> tuple[Problem, ...]:
     try:
         document = read_yaml(content, file=file)
     except PolicyError as error:
-        return (Problem(error.row or 1, error.column or "", error.problem, error.remedy),)
+        return (_as_problem(error),)
     return tuple(_validated(document)[1])
+
+
+def _as_problem(error: PolicyError) -> Problem:
+    return Problem(error.row or 1, error.column or "policy", error.problem, error.remedy)
+
+
+def schema_text() -> str:
+    """The JSON Schema as published beside the policies."""
+    return json.dumps(policy_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def policy_schema() -> Mapping[str, object]:
