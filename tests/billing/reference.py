@@ -1,0 +1,250 @@
+"""A second opinion: the same bill, hour by hour, pair by pair, in plain Python.
+
+Written from the providers' rules alone, without anything of ``service.billing``. In ``Fraction`` it
+is exact; in ``float`` it is the straightforward loop that the benchmark compares with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from service.domain.commitments import Commitment, CommitmentState, Kind, Offering
+from service.domain.usage import Dataset, Sku, UsageLine
+
+Number = Any
+"""``Fraction`` or ``float``."""
+
+FIXED_FAMILIES = {"g4ad", "g4dn", "g5", "g5g", "g6", "g6e", "g6f", "gr6", "gr6f", "hpc7a", "p5"}
+FIXED_FAMILIES |= {"inf1", "inf2", "u7i-6tb", "u7i-8tb"}
+PLAN_TURN = {
+    Kind.AWS_DATABASE_SP: 10,
+    Kind.AWS_SAGEMAKER_SP: 10,
+    Kind.AWS_EC2_INSTANCE_SP: 20,
+    Kind.AWS_COMPUTE_SP: 30,
+    Kind.AZURE_SAVINGS_PLAN: 20,
+    Kind.GCP_FLEXIBLE_CUD: 20,
+}
+
+
+@dataclass
+class Ledger:
+    """What the loop adds up; dollars, and quantities in each SKU's unit."""
+
+    equivalent: Number
+    on_demand: Number
+    committed: dict[str, Number] = field(default_factory=dict)
+    used: dict[str, Number] = field(default_factory=dict)
+    left: dict[UsageLine, Number] = field(default_factory=dict)
+    quantity: dict[UsageLine, Number] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Number:
+        """On demand and all commitments."""
+        return self.on_demand + sum(self.committed.values())
+
+
+def reference_bill(dataset: Dataset, exact: Callable[[Any], Number] = Fraction) -> Ledger:
+    """The bill, in the numbers that ``exact`` makes of decimals."""
+    zero = exact(0)
+    ledger = Ledger(zero, zero)
+    usage = dataset.usage
+    for one in dataset.commitments:
+        ledger.committed[one.commitment] = ledger.used[one.commitment] = zero
+    for line in usage.lines:
+        ledger.left[line] = ledger.quantity[line] = zero
+    for index in range(usage.hours.count):
+        hour = usage.hours.hour(index)
+        left = {
+            line: exact(str(usage.quantity[index, place])) if exact is Fraction
+            else float(usage.quantity[index, place])
+            for place, line in enumerate(usage.lines)
+        }  # fmt: skip
+        for line, quantity in left.items():
+            ledger.quantity[line] += quantity
+            ledger.equivalent += quantity * exact(dataset.skus[line.key].on_demand_usd)
+        rooms = {}
+        for one in dataset.commitments:
+            if one.state is CommitmentState.ACTIVE and one.start <= hour < one.end:
+                rooms[one.commitment] = exact(one.quantity) * exact(room_size(dataset, one))
+                ledger.committed[one.commitment] += exact(one.quantity) * hourly_rate(
+                    dataset, one, exact
+                )
+        full = dict(rooms)
+        fill(dataset, rooms, left, exact)
+        for one in dataset.commitments:
+            if one.commitment in full:
+                spent = full[one.commitment] - rooms[one.commitment]
+                ledger.used[one.commitment] += (
+                    spent * hourly_rate(dataset, one, exact) / exact(room_size(dataset, one))
+                )
+        for line, quantity in left.items():
+            ledger.left[line] += quantity
+            ledger.on_demand += quantity * exact(dataset.skus[line.key].on_demand_usd)
+    return ledger
+
+
+def fill(
+    dataset: Dataset,
+    rooms: dict[Any, Number],
+    left: dict[UsageLine, Number],
+    exact: Callable[[Any], Number],
+) -> None:
+    """One hour: pair after pair in order; equal pairs of one commitment share."""
+    pairs = sorted(
+        pair
+        for one in dataset.commitments
+        if one.commitment in rooms
+        for pair in pairs_of(dataset, one)
+    )
+    start = 0
+    while start < len(pairs):
+        stop = start
+        while stop < len(pairs) and pairs[stop][0] == pairs[start][0]:
+            stop += 1
+        name = pairs[start][0][-1]
+        group = [(line, exact(rate)) for _, line, rate in pairs[start:stop]]
+        need = sum((left[line] * rate for line, rate in group), exact(0))
+        if need > rooms[name]:
+            share = rooms[name] / need
+            for line, _ in group:
+                left[line] -= left[line] * share
+            rooms[name] = exact(0)
+        else:
+            for line, _ in group:
+                left[line] = exact(0)
+            rooms[name] -= need
+        start = stop
+
+
+def pairs_of(dataset: Dataset, one: Commitment) -> Iterator[tuple[Any, UsageLine, Any]]:
+    """(order, line, room per unit) for everything that the commitment may cover."""
+    offering = dataset.offerings[one.offering]
+    for line in dataset.usage.lines:
+        sku = dataset.skus[line.key]
+        if line.provider != offering.provider:
+            continue
+        if one.scope is not None and line.account not in one.scope:
+            continue
+        wanted = (offering.region, offering.zone, offering.family, offering.platform)
+        got = (line.region, line.zone, sku.family, sku.platform)
+        if any(want is not None and want != have for want, have in zip(wanted, got, strict=True)):
+            continue
+        if offering.tenancy is not None and offering.tenancy != sku.tenancy:
+            continue
+        if offering.kind.is_spend:
+            yield from plan_pair(one, offering, line, sku)
+        else:
+            yield from capacity_pair(dataset, one, offering, line, sku)
+
+
+def plan_pair(
+    one: Commitment, offering: Offering, line: UsageLine, sku: Sku
+) -> Iterator[tuple[Any, UsageLine, Any]]:
+    """How a plan takes a line, if at all."""
+    if line.sku not in offering.rates_usd:
+        return
+    rate = offering.rates_usd[line.sku]
+    price = sku.on_demand_usd
+    width = 10**9 if one.scope is None else len(one.scope)
+    turn = PLAN_TURN[offering.kind]
+    name = one.commitment
+    if line.provider == "aws":
+        ratio = Fraction(rate) / Fraction(price)
+        yield ("aws", turn, int(line.account != one.account), 0, ratio, rate, name), line, rate
+    elif line.provider == "azure":
+        rate = min(rate, price)
+        ratio = Fraction(rate) / Fraction(price)
+        term = -offering.term_months
+        yield ("azure", turn, width, term, ratio, rate, name), line, rate
+    else:
+        ratio = Fraction(rate) / Fraction(price)
+        yield ("gcp", turn, width, 0, ratio, 0, name), line, rate
+
+
+def capacity_pair(
+    dataset: Dataset, one: Commitment, offering: Offering, line: UsageLine, sku: Sku
+) -> Iterator[tuple[Any, UsageLine, Any]]:
+    """How a reservation takes a line, if at all."""
+    name, (unit_name,) = one.commitment, offering.rates_usd
+    width = 10**9 if one.scope is None else len(one.scope)
+    floats = is_flexible(dataset, offering)
+    size = sku.size_units if floats else 1
+    if floats:
+        unit = unit_of(dataset, offering)
+        if size is None or (unit.service, unit.family) != (sku.service, sku.family):
+            return
+        if offering.kind is Kind.AWS_RI_REGIONAL and (unit.platform, unit.tenancy) != (
+            sku.platform,
+            sku.tenancy,
+        ):
+            return
+        if offering.kind is Kind.AWS_RDS_RI and unit.platform != sku.platform:
+            return
+        if line.provider == "gcp" and unit.unit != sku.unit:
+            return
+    elif line.sku != unit_name:
+        return
+    zonal = offering.kind is Kind.AWS_RI_ZONAL
+    if zonal and one.zone is not None and one.zone != line.zone:
+        return
+    rank = size if floats else 0
+    if line.provider == "aws":
+        away = int(line.account != one.account)
+        yield ("aws", 0 if zonal else 1, away, rank, int(floats), 0, name), line, size
+    elif line.provider == "azure":
+        yield ("azure", 0, width, rank, int(floats), 0, name), line, size
+    else:
+        yield ("gcp", 0, width, 0, int(floats), 0, name), line, size
+
+
+def unit_of(dataset: Dataset, offering: Offering) -> Sku:
+    """The SKU that a unit of capacity is defined in."""
+    (name,) = offering.rates_usd
+    return min(
+        (
+            one
+            for key, one in dataset.skus.items()
+            if key.sku == name
+            and key.provider == offering.provider
+            and offering.region in {None, key.region}
+        ),
+        key=lambda one: one.key,
+    )
+
+
+def is_flexible(dataset: Dataset, offering: Offering) -> bool:
+    """Whether it floats over sizes, by the rules in force since October 2024."""
+    unit = unit_of(dataset, offering)
+    if not offering.size_flexible or unit.size_units is None:
+        return False
+    if offering.kind in {Kind.AWS_RI_ZONAL, Kind.AWS_OPENSEARCH_RI, Kind.AWS_REDSHIFT_RI}:
+        return False
+    if offering.kind is Kind.AWS_RI_REGIONAL:
+        platform, tenancy = offering.platform or unit.platform, offering.tenancy or unit.tenancy
+        family = offering.family or unit.family
+        return (
+            platform in {None, "linux"}
+            and tenancy in {None, "shared"}
+            and family not in FIXED_FAMILIES
+        )
+    if offering.kind is Kind.AWS_RDS_RI:
+        return "sqlserver" not in (offering.platform or unit.platform or "")
+    return True
+
+
+def room_size(dataset: Dataset, one: Commitment) -> Decimal | int:
+    """Normalised units in one unit of quantity."""
+    offering = dataset.offerings[one.offering]
+    if offering.kind.is_spend or not is_flexible(dataset, offering):
+        return 1
+    return unit_of(dataset, offering).size_units or 1
+
+
+def hourly_rate(dataset: Dataset, one: Commitment, exact: Callable[[Any], Number]) -> Number:
+    """Dollars an hour for one unit of quantity."""
+    offering = dataset.offerings[one.offering]
+    return exact(1) if offering.kind.is_spend else exact(next(iter(offering.rates_usd.values())))

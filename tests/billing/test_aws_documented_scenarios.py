@@ -1,0 +1,458 @@
+"""AWS's own worked examples, with their numbers, page by page."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from service.billing.bill import Bill, SkuUse, bill
+from service.domain.commitments import Commitment, Kind, Offering
+from service.domain.ids import CommitmentId
+from service.domain.usage import Dataset, Sku
+from tests.billing.worlds import held, offer, sku, used, world
+
+LARGE = {
+    "small": "1", "medium": "2", "large": "4", "xlarge": "8", "2xlarge": "16", "4xlarge": "32",
+    "8xlarge": "64", "16xlarge": "128", "metal": "128",
+}  # fmt: skip
+
+
+def of(result: Bill, name: str) -> SkuUse:
+    return next(use for use in result.by_sku if use.key.sku == name)
+
+
+def instance(name: str, price: str = "1", **more: str) -> Sku:
+    family, size = name.rsplit(".", 1)
+    return sku(name, price, family=family, size=LARGE[size], **more)
+
+
+def regional(name: str, unit: str, kind: Kind = Kind.AWS_RI_REGIONAL) -> Offering:
+    return offer(
+        name, kind, {unit: "0.6"}, region="us-east-1", family=unit.rsplit(".", 1)[0], flexible=True
+    )
+
+
+def zonal(name: str, unit: str) -> Offering:
+    return offer(name, Kind.AWS_RI_ZONAL, {unit: "0.6"}, region="us-east-1")
+
+
+# --- Savings Plans user guide, "Understanding how Savings Plans apply to your usage" -------------
+
+PLAN_SKUS = [
+    sku("r5.4xlarge", "1.00", family="r5", size="32"),
+    sku("m5.24xlarge-windows", "10.00", family="m5", platform="windows", tenancy="dedicated"),
+    sku("fargate-vcpu", "0.04", region="us-west-1", service="fargate"),
+    sku("fargate-gb", "0.004", region="us-west-1", service="fargate"),
+    sku("lambda-gb-second", "0.000015", region="us-east-2", service="lambda"),
+    sku("lambda-request", "0.0000002", region="us-east-2", service="lambda"),
+]
+PLAN_USAGE = [
+    used("r5.4xlarge", 4),
+    used("m5.24xlarge-windows", 1),
+    used("fargate-vcpu", 400, region="us-west-1"),
+    used("fargate-gb", 1600, region="us-west-1"),
+    used("lambda-gb-second", 1_500_000, region="us-east-2"),
+    used("lambda-request", 1_000_000, region="us-east-2"),
+]
+COMPUTE = offer(
+    "compute",
+    Kind.AWS_COMPUTE_SP,
+    {
+        "r5.4xlarge": "0.70",
+        "m5.24xlarge-windows": "8.20",
+        "fargate-vcpu": "0.03",
+        "fargate-gb": "0.003",
+        "lambda-gb-second": "0.00001275",
+        "lambda-request": "0.0000002",
+    },
+)
+R5 = offer(
+    "r5-plan",
+    Kind.AWS_EC2_INSTANCE_SP,
+    {"r5.4xlarge": "0.60"},
+    region="us-east-1",
+    family="r5",
+)
+R5_RESERVED = regional("r5-reserved", "r5.4xlarge")
+
+
+def plan_world(*holdings: Commitment) -> Dataset:
+    return world(PLAN_SKUS, PLAN_USAGE, [COMPUTE, R5, R5_RESERVED], holdings)
+
+
+def test_without_plans_the_hour_costs_59_10() -> None:
+    assert bill(plan_world()).total_usd == Decimal("59.10")
+
+
+def test_scenario_1_a_50_dollar_compute_plan_covers_all_usage_with_47_13() -> None:
+    result = bill(plan_world(held("sp", "compute", "50.00")))
+    assert result.on_demand_usd == 0
+    assert result.commitments[CommitmentId("sp")].used_usd == Decimal("47.125")
+    assert result.total_usd == 50
+
+
+def test_scenario_2_a_2_dollar_compute_plan_goes_to_r5_and_leaves_56_24_on_demand() -> None:
+    result = bill(plan_world(held("sp", "compute", "2.00")))
+    assert of(result, "r5.4xlarge").covered_quantity == Decimal("2.857142857143")
+    assert round(of(result, "r5.4xlarge").on_demand_usd, 2) == Decimal("1.14")
+    assert round(result.on_demand_usd, 2) == Decimal("56.24")
+    assert result.commitments[CommitmentId("sp")].utilization_ratio == 1
+
+
+def test_scenario_3_reserved_instances_come_before_a_compute_plan_of_18_20() -> None:
+    result = bill(plan_world(held("ri", "r5-reserved", "2"), held("sp", "compute", "18.20")))
+    assert result.commitments[CommitmentId("ri")].utilization_ratio == 1
+    assert result.commitments[CommitmentId("sp")].used_usd == Decimal("18.20")
+    assert of(result, "r5.4xlarge").on_demand_quantity == 0
+    assert of(result, "fargate-vcpu").on_demand_quantity == 0
+    assert of(result, "fargate-gb").on_demand_quantity == 0
+    assert result.on_demand_usd == Decimal("32.70")
+
+
+def test_scenario_4_an_instance_plan_of_3_00_comes_before_a_compute_plan_of_16_80() -> None:
+    result = bill(plan_world(held("sp", "compute", "16.80"), held("r5", "r5-plan", "3.00")))
+    assert result.commitments[CommitmentId("r5")].used_usd == Decimal("2.40")
+    assert result.commitments[CommitmentId("sp")].used_usd == Decimal("16.80")
+    assert result.on_demand_usd == Decimal("32.70")
+
+
+def test_at_equal_savings_the_lowest_plan_rate_comes_first() -> None:
+    """The same page: both Fargate rates save 25%; memory has the lower rate."""
+    result = bill(plan_world(held("sp", "compute", "9.00")))
+    assert of(result, "r5.4xlarge").on_demand_quantity == 0
+    assert of(result, "fargate-gb").on_demand_quantity == 0
+    assert of(result, "fargate-vcpu").covered_quantity == Decimal("46.666666666667")
+
+
+def test_98_percent_utilization_when_9_80_of_10_dollars_are_used() -> None:
+    """Savings Plans user guide, "Using your utilization report"."""
+    dataset = world(
+        [sku("m5.large", "0.2")],
+        [used("m5.large", 98)],
+        [offer("compute", Kind.AWS_COMPUTE_SP, {"m5.large": "0.1"})],
+        [held("sp", "compute", "10")],
+    )
+    assert bill(dataset).utilization_ratio == Decimal("0.98")
+
+
+# --- EC2 user guide, "How Reserved Instance discounts are applied" -------------------------------
+
+
+def test_scenario_1_reserved_instances_in_a_single_account() -> None:
+    names = ["m3.large", "m4.large", "m4.xlarge", "c4.large", "c4.xlarge"]
+    result = bill(
+        world(
+            [instance(name) for name in names],
+            [
+                used("m3.large", 4, zone="us-east-1a"),
+                used("m4.xlarge", 2, zone="us-east-1b"),
+                used("c4.xlarge", 1, zone="us-east-1c"),
+            ],
+            [zonal("m3", "m3.large"), regional("m4", "m4.large"), regional("c4", "c4.large")],
+            [
+                held("m3", "m3", "4", zone="us-east-1a"),
+                held("m4", "m4", "4"),
+                held("c4", "c4", "1"),
+            ],
+        )
+    )
+    assert of(result, "m3.large").on_demand_quantity == 0
+    assert of(result, "m4.xlarge").on_demand_quantity == 0
+    assert of(result, "c4.xlarge").covered_quantity == Decimal("0.5")
+    assert result.utilization_ratio == 1
+
+
+def test_scenario_2_one_m3_2xlarge_covers_two_large_then_one_of_two_xlarge() -> None:
+    result = bill(
+        world(
+            [instance(name) for name in ("m3.large", "m3.xlarge", "m3.2xlarge")],
+            [used("m3.xlarge", 2, zone="us-east-1a"), used("m3.large", 2, zone="us-east-1b")],
+            [regional("m3", "m3.2xlarge")],
+            [held("ri", "m3", "1")],
+        )
+    )
+    assert of(result, "m3.large").covered_quantity == 2
+    assert of(result, "m3.xlarge").covered_quantity == 1
+    assert of(result, "m3.xlarge").on_demand_quantity == 1
+
+
+def test_scenario_3_the_purchasing_account_comes_first_and_small_before_large() -> None:
+    names = ["m4.xlarge", "m4.2xlarge", "c4.xlarge", "c4.2xlarge"]
+    dataset = world(
+        [instance(name) for name in names],
+        [
+            used("m4.xlarge", 2, zone="us-east-1a"),
+            used("m4.2xlarge", 1, zone="us-east-1b"),
+            used("c4.xlarge", 2, zone="us-east-1a"),
+            used("c4.2xlarge", 1, zone="us-east-1b"),
+            used("m4.xlarge", 2, zone="us-east-1a", account="B"),
+        ],
+        [regional("m4", "m4.xlarge"), regional("c4", "c4.xlarge")],
+        [held("m4", "m4", "4"), held("c4", "c4", "2")],
+    )
+    result = bill(dataset)
+    assert of(result, "m4.xlarge").covered_quantity == 2
+    assert of(result, "m4.2xlarge").covered_quantity == 1
+    assert of(result, "c4.xlarge").covered_quantity == 2
+    assert of(result, "c4.2xlarge").covered_quantity == 0
+
+
+def test_scenario_4_a_zonal_one_of_another_account_comes_before_the_own_regional_one() -> None:
+    result = bill(
+        world(
+            [instance("m4.xlarge")],
+            [
+                used("m4.xlarge", 1, zone="us-east-1a", account="A"),
+                used("m4.xlarge", 1, zone="us-east-1b", account="B"),
+            ],
+            [regional("regional", "m4.xlarge"), zonal("zonal", "m4.xlarge")],
+            [
+                held("a-regional", "regional", "1", account="A"),
+                held("c-zonal", "zonal", "1", account="C", zone="us-east-1a"),
+            ],
+        )
+    )
+    assert result.on_demand_usd == 0
+    assert result.utilization_ratio == 1
+
+
+@pytest.mark.parametrize(
+    ("reserved", "count", "running", "number", "covered"),
+    [
+        ("t2.medium", "1", "t2.small", 2, "2"),
+        ("t2.medium", "1", "t2.large", 1, "0.5"),
+        ("i3.metal", "1", "i3.16xlarge", 1, "1"),
+        ("i3.metal", "1", "i3.8xlarge", 2, "2"),
+        ("i3.metal", "1", "i3.4xlarge", 4, "4"),
+        ("i3.8xlarge", "2", "i3.metal", 1, "1"),
+    ],
+)
+def test_sizes_of_a_family_count_by_their_normalisation_factor(
+    reserved: str, count: str, running: str, number: int, covered: str
+) -> None:
+    result = bill(
+        world(
+            [instance(reserved), instance(running)],
+            [used(running, number)],
+            [regional("ri", reserved)],
+            [held("ri", "ri", count)],
+        )
+    )
+    assert of(result, running).covered_quantity == Decimal(covered)
+
+
+@pytest.mark.parametrize(
+    ("family", "platform", "tenancy"),
+    [("g5", "linux", "shared"), ("m5", "windows", "shared"), ("m5", "rhel", "shared"),
+     ("m5", "linux", "dedicated")],
+)  # fmt: skip
+def test_some_reservations_do_not_float_over_sizes(
+    family: str, platform: str, tenancy: str
+) -> None:
+    """The same page, "Limitations"."""
+    skus = [
+        sku(f"{family}.{size}", "1", family=family, size=LARGE[size], platform=platform,
+            tenancy=tenancy)
+        for size in ("large", "xlarge")
+    ]  # fmt: skip
+    result = bill(
+        world(
+            skus,
+            [used(f"{family}.large", 1), used(f"{family}.xlarge", 1)],
+            [regional("ri", f"{family}.xlarge")],
+            [held("ri", "ri", "1")],
+        )
+    )
+    assert of(result, f"{family}.large").covered_quantity == 0
+    assert of(result, f"{family}.xlarge").covered_quantity == 1
+
+
+# --- EC2 user guide, "How you are billed": usage billing -----------------------------------------
+
+
+def test_four_instances_at_once_are_one_reserved_hour_and_three_on_demand() -> None:
+    result = bill(
+        world(
+            [instance("m4.xlarge")],
+            [used("m4.xlarge", 4)],
+            [regional("ri", "m4.xlarge")],
+            [held("ri", "ri", "1")],
+        )
+    )
+    assert of(result, "m4.xlarge").on_demand_quantity == 3
+
+
+def test_four_quarters_of_an_hour_are_one_reserved_hour_and_none_on_demand() -> None:
+    quarters = [used("m4.xlarge", 0.25, zone=f"us-east-1{zone}") for zone in "abcd"]
+    result = bill(
+        world(
+            [instance("m4.xlarge")],
+            quarters,
+            [regional("ri", "m4.xlarge")],
+            [held("ri", "ri", "1")],
+        )
+    )
+    assert result.on_demand_usd == 0
+    assert result.utilization_ratio == 1
+
+
+# --- AWS Billing user guide ----------------------------------------------------------------------
+
+
+def test_two_m4_large_reservations_share_one_hour_of_m4_xlarge() -> None:
+    """Page "Region Reserved Instance line items": half an hour each."""
+    result = bill(
+        world(
+            [instance("m4.large"), instance("m4.xlarge")],
+            [used("m4.xlarge", 1)],
+            [regional("ri", "m4.large")],
+            [held("one", "ri", "1"), held("two", "ri", "1")],
+        )
+    )
+    assert result.on_demand_usd == 0
+    assert [use.utilization_ratio for use in result.commitments.values()] == [1, 1]
+
+
+@pytest.mark.parametrize(("kind", "service"), [("zonal", "ec2"), ("rds", "rds")])
+def test_susan_uses_three_of_her_five_and_bob_gets_the_other_two(kind: str, service: str) -> None:
+    """Page "Billing examples for specific services": of 9 instances 5 are reserved."""
+    offering = (
+        zonal("ri", "m4.large")
+        if kind == "zonal"
+        else offer("ri", Kind.AWS_RDS_RI, {"m4.large": "0.6"}, region="us-east-1", family="m4")
+    )
+    result = bill(
+        world(
+            [instance("m4.large", service=service)],
+            [
+                used("m4.large", 3, account="Susan", zone="us-west-2a"),
+                used("m4.large", 6, account="Bob", zone="us-west-2a"),
+            ],
+            [offering],
+            [held("ri", "ri", "5", account="Susan", zone="us-west-2a")],
+        )
+    )
+    assert of(result, "m4.large").covered_quantity == 5
+    assert of(result, "m4.large").on_demand_quantity == 4
+
+
+def test_bob_gets_nothing_from_susan_in_another_zone() -> None:
+    result = bill(
+        world(
+            [instance("m4.large")],
+            [used("m4.large", 6, account="Bob", zone="us-west-2b")],
+            [zonal("ri", "m4.large")],
+            [held("ri", "ri", "5", account="Susan", zone="us-west-2a")],
+        )
+    )
+    assert of(result, "m4.large").covered_quantity == 0
+
+
+def test_a_c4_8xlarge_covers_one_4xlarge_and_eight_large() -> None:
+    """Whitepaper "Reserved Instances and other reservation models", size flexibility."""
+    result = bill(
+        world(
+            [instance(name) for name in ("c4.8xlarge", "c4.4xlarge", "c4.large")],
+            [used("c4.4xlarge", 1, account="B"), used("c4.large", 8, account="C")],
+            [regional("ri", "c4.8xlarge")],
+            [held("ri", "ri", "1")],
+        )
+    )
+    assert result.on_demand_usd == 0
+    assert result.utilization_ratio == 1
+
+
+# --- Databases and caches ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("running", "number", "covered"),
+    [("db.t2.small", 2, "2"), ("db.t2.large", 1, "0.5"), ("db.t2.small-multi-az", 1, "1")],
+)
+def test_a_db_t2_medium_covers_two_small_half_a_large_or_a_small_multi_az(
+    running: str, number: int, covered: str
+) -> None:
+    """RDS user guide, "Size-flexible reserved DB instances": Multi-AZ doubles the units."""
+    units = {"db.t2.small": "1", "db.t2.medium": "2", "db.t2.large": "4",
+             "db.t2.small-multi-az": "2"}  # fmt: skip
+    result = bill(
+        world(
+            [
+                sku(name, "1", service="rds", family="db.t2", size=size, platform="mysql",
+                    tenancy=None)
+                for name, size in units.items()
+            ],
+            [used(running, number)],
+            [offer("ri", Kind.AWS_RDS_RI, {"db.t2.medium": "0.6"}, region="us-east-1",
+                   family="db.t2", platform="mysql", flexible=True)],
+            [held("ri", "ri", "1")],
+        )
+    )  # fmt: skip
+    assert of(result, running).covered_quantity == Decimal(covered)
+
+
+def test_a_sql_server_reservation_stays_at_its_size() -> None:
+    """RDS user guide, the list of engines with size flexibility."""
+    result = bill(
+        world(
+            [
+                sku(f"db.m5.{size}", "1", service="rds", family="db.m5", size=LARGE[size],
+                    platform="sqlserver-se", tenancy=None)
+                for size in ("large", "xlarge")
+            ],
+            [used("db.m5.large", 2)],
+            [offer("ri", Kind.AWS_RDS_RI, {"db.m5.xlarge": "0.6"}, region="us-east-1",
+                   family="db.m5", platform="sqlserver-se", flexible=True)],
+            [held("ri", "ri", "1")],
+        )
+    )  # fmt: skip
+    assert of(result, "db.m5.large").covered_quantity == 0
+
+
+@pytest.mark.parametrize(
+    ("running", "number", "covered"),
+    [
+        ("db.r6gd.large", 2, "2"),
+        ("db.r6gd.2xlarge", 1, "0.5"),
+        ("valkey.r6gd.xlarge", 10, "1.42857142857"),
+    ],
+)
+def test_memorydb_nodes_count_by_normalised_units_and_valkey_by_fewer(
+    running: str, number: int, covered: str
+) -> None:
+    """MemoryDB developer guide, "Size flexible reserved nodes": a Valkey xlarge is 5.6 units."""
+    units = {"db.r6gd.large": "4", "db.r6gd.xlarge": "8", "db.r6gd.2xlarge": "16",
+             "valkey.r6gd.xlarge": "5.6"}  # fmt: skip
+    result = bill(
+        world(
+            [
+                sku(name, "1", service="memorydb", family="r6gd", size=size)
+                for name, size in units.items()
+            ],
+            [used(running, number)],
+            [offer("ri", Kind.AWS_MEMORYDB_RI, {"db.r6gd.xlarge": "0.6"}, region="us-east-1",
+                   family="r6gd", flexible=True)],
+            [held("ri", "ri", "1")],
+        )
+    )  # fmt: skip
+    assert round(of(result, running).covered_quantity, 11) == Decimal(covered)
+
+
+@pytest.mark.parametrize("kind", [Kind.AWS_OPENSEARCH_RI, Kind.AWS_REDSHIFT_RI])
+def test_ten_large_reservations_cover_two_large_and_no_2xlarge_where_sizes_are_fixed(
+    kind: Kind,
+) -> None:
+    """AWS re:Post, "What AWS services support reserved nodes size flexibility"."""
+    result = bill(
+        world(
+            [sku("r6g.large", "1", family="r6g", size="4"),
+             sku("r6g.2xlarge", "4", family="r6g", size="16")],
+            [used("r6g.2xlarge", 4), used("r6g.large", 2)],
+            [offer("ri", kind, {"r6g.large": "0.6"}, region="us-east-1", family="r6g",
+                   flexible=True)],
+            [held("ri", "ri", "10")],
+        )
+    )  # fmt: skip
+    assert of(result, "r6g.large").covered_quantity == 2
+    assert of(result, "r6g.2xlarge").covered_quantity == 0

@@ -1,0 +1,51 @@
+"""The vectorised bill against plain Python in exact fractions, to the last digit."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import HealthCheck, given, settings
+
+from service.billing.bill import bill
+from service.billing.market import compile_market
+from service.domain.usage import Dataset
+from tests.billing.markets import datasets
+from tests.billing.reference import reference_bill
+
+HALF_NANO = Fraction(1, 2 * 10**9)
+NOISE = Fraction(1, 10**17)
+
+
+def near(shown: Decimal, exact: Fraction, within: Fraction = HALF_NANO) -> bool:
+    return abs(Fraction(shown) - exact) <= within + NOISE
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(datasets())
+def test_agrees_with_plain_python_in_fractions_to_the_last_digit(dataset: Dataset) -> None:
+    result, truth = bill(dataset), reference_bill(dataset)
+    assert near(result.on_demand_equivalent_usd, truth.equivalent)
+    assert near(result.on_demand_usd, truth.on_demand)
+    assert near(result.commitment_usd, sum(truth.committed.values(), Fraction(0)))
+    assert near(result.total_usd, truth.total, 2 * HALF_NANO)
+    for name, use in result.commitments.items():
+        assert near(use.committed_usd, truth.committed[name], 2 * HALF_NANO)
+        assert near(use.used_usd, truth.used[name], 2 * HALF_NANO)
+    for sku in result.by_sku:
+        lines = [line for line in truth.left if line.key == sku.key]
+        left = sum((truth.left[line] for line in lines), Fraction(0))
+        quantity = sum((truth.quantity[line] for line in lines), Fraction(0))
+        assert near(sku.on_demand_quantity, left, Fraction(1, 2 * 10**12))
+        assert near(sku.quantity, quantity, Fraction(1, 2 * 10**12))
+        price = Fraction(dataset.skus[sku.key].on_demand_usd)
+        assert near(sku.on_demand_usd, left * price, 2 * HALF_NANO)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(datasets())
+def test_the_optimisers_cost_is_the_bill_within_float_precision(dataset: Dataset) -> None:
+    market = compile_market(dataset.usage, dataset.skus, dataset.offerings)
+    exact = float(bill(dataset).total_usd)
+    assert abs(market.cost(dataset.commitments) - exact) <= 1e-9 * max(1.0, exact)
+    assert market.bill(dataset.commitments).total_usd == bill(dataset).total_usd
