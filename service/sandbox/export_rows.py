@@ -8,7 +8,7 @@ or at once is a Purchase row of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +21,7 @@ from service.domain.commitments import Kind, Offering
 from service.domain.hours import HOUR, TERM_HOURS
 from service.domain.money import nano
 from service.domain.usage import Sku
-from service.sandbox.accrual import DAY, DayBill
+from service.sandbox.accrual import DayBill
 from service.sandbox.calendar import month_end
 from service.sandbox.wire.words import SERVICE_CODES, SERVICE_NAMES, wire_sku
 
@@ -154,7 +154,10 @@ def _purchase_rows(
             ["Spend" if one.offering.kind.is_spend else "Usage" for one, _ in rows]
         ),
         "x_ServiceCode": _texts(
-            ["ComputeSavingsPlans" if one.offering.kind.is_spend else "AmazonEC2" for one, _ in rows]
+            [
+                "ComputeSavingsPlans" if one.offering.kind.is_spend else "AmazonEC2"
+                for one, _ in rows
+            ]
         ),
     }
     absent = {

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from service.domain.hours import HOUR
 from service.domain.ids import CommitmentId
-from service.sandbox.accrual import DAY, Accrual, DayBill
+from service.sandbox.accrual import DAY, DayBill
 from service.sandbox.export_rows import Purchase, day_table, hourly_usd
 from service.sandbox.world import World
 
@@ -33,11 +33,12 @@ _SHORT_BY_MOST = 0.03
 class ExportWriter:
     """Writes what is due into ``folder``. One writer for one folder."""
 
-    def __init__(self, world: World, accrual: Accrual, folder: Path) -> None:
+    def __init__(self, world: World, folder: Path) -> None:
         self._world = world
-        self._accrual = accrual
+        self._accrual = world.accrual
         self._folder = folder
         self._written: dict[datetime, int] = {}
+        self._appears: dict[datetime, datetime] = {}
 
     def write_due(self) -> Sequence[Path]:
         """Write every day whose next version is due by now; the files that are new or changed."""
@@ -50,6 +51,7 @@ class ExportWriter:
                 day: version
                 for index in range(count)
                 for day in [first + index * DAY]
+                if self._written.get(day, 0) < self._last_version
                 for version in [self._version(day, now)]
                 if version > self._written.get(day, 0)
             }
@@ -62,12 +64,15 @@ class ExportWriter:
 
     def _version(self, day: datetime, now: datetime) -> int:
         """How many versions of the day's file have appeared by ``now``; 0 before the first."""
-        options = self._world.options
-        least, most = options.export_lag_hours
-        # Practice lateness, not secrets: drawn from the seed and the day.
-        drawn = random.Random(f"{options.seed} {day:%Y-%m-%d}").random()  # noqa: S311
-        appears = day + DAY + timedelta(hours=least + (most - least) * drawn)
-        steps = (0, *options.restate_after_hours)
+        appears = self._appears.get(day)
+        if appears is None:
+            options = self._world.options
+            least, most = options.export_lag_hours
+            # Practice lateness, not secrets: drawn from the seed and the day.
+            drawn = random.Random(f"{options.seed} {day:%Y-%m-%d}").random()  # noqa: S311
+            appears = day + DAY + timedelta(hours=least + (most - least) * drawn)
+            self._appears[day] = appears
+        steps = (0, *self._world.options.restate_after_hours)
         return sum(now >= appears + timedelta(hours=step) for step in steps)
 
     @property
@@ -91,9 +96,7 @@ class ExportWriter:
 
     def _table(self, day: datetime, version: int) -> object:
         share = self._share(day, version)
-        billed = (
-            self._accrual.day(day) if share is None else self._accrual.reported(day, share)
-        )
+        billed = self._accrual.day(day) if share is None else self._accrual.reported(day, share)
         return day_table(billed, self._world.payer, self._purchases(billed))
 
     def _share(self, day: datetime, version: int) -> NDArray[np.float64] | None:
@@ -106,8 +109,9 @@ class ExportWriter:
         short = random_lines.random(lines) < _SHORT_LINES_SHARE
         by = random_lines.uniform(0, _SHORT_BY_MOST, lines)
         # Each version finds about half of what the last one missed.
-        still_short: NDArray[np.float64] = np.where(short, by * 0.5 ** (self._last_version - 1 - missing), 0)
-        return 1 - still_short
+        still = by * 0.5 ** (self._last_version - 1 - missing)
+        known: NDArray[np.float64] = 1 - np.where(short, still, 0.0)
+        return known
 
     def _purchases(self, billed: DayBill) -> list[Purchase]:
         """What was charged for owning commitments: upfront in their first hour, then hourly."""
@@ -138,6 +142,8 @@ class ExportWriter:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"focus-{name}.parquet"
         aside = folder / f".{path.name}.part"
-        pq.write_table(pa.concat_tables(tables), aside, compression="zstd")
+        pq.write_table(
+            pa.concat_tables(tables), aside, compression="snappy", write_statistics=False
+        )
         os.replace(aside, path)  # noqa: PTH105  # whole or not at all
         return path

@@ -20,6 +20,7 @@ from service.domain.errors import InputError, InvariantError
 from service.domain.hours import DAY_HOURS, HourRange, floor_hour, require_utc
 from service.domain.ids import AccountId, OfferingId
 from service.domain.usage import Dataset, Usage
+from service.sandbox.accrual import Accrual
 from service.sandbox.catalog import PROVIDER, Catalog, shipped_catalog
 from service.sandbox.clock import VirtualClock
 from service.sandbox.faults import FaultScript
@@ -51,7 +52,7 @@ class WorldOptions:
     payment_delay_hours: float = 0.5
     return_delay_hours: float = 2.0
     export_lag_hours: tuple[int, int] = (24, 48)
-    restate_after_hours: tuple[int, ...] = (20, 44)
+    restate_after_hours: tuple[int, ...] = (30,)
     external_id: str | None = None
     page_size: int = 100
 
@@ -88,6 +89,7 @@ class World:
             payment_delay, timedelta(hours=options.return_delay_hours), self.new_id
         )
         self.reservations = ReservationLedger(payment_delay, self.new_id)
+        self.accrual = Accrual(self)
 
     @classmethod
     def generated(cls, options: WorldOptions | None = None) -> World:
