@@ -16,6 +16,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from service.domain.errors import PolicyError
+
 MEDIA_TYPE = "application/problem+json"
 PROBLEMS_PATH = "/problems"
 
@@ -186,6 +188,10 @@ def as_problem(error: Exception) -> ProblemError:
     """What an exception that FastAPI, Starlette or a handler raised means to the caller."""
     if isinstance(error, ProblemError):
         return error
+    if isinstance(error, PolicyError):
+        return ProblemError(
+            Kind.NOT_READY, "The policy cannot be read.", reasons={"policy": str(error)}
+        )
     if isinstance(error, RequestValidationError):
         found = [
             FieldError(where=".".join(str(part) for part in item["loc"]), problem=item["msg"])

@@ -178,5 +178,10 @@ def router() -> APIRouter:
     add("/v1/plans/{plan_id}", read_plan, tags=["decisions"], responses=READ_ONE_PROBLEMS)
     add("/v1/commitments", list_commitments, tags=["estate"], responses=READ_PROBLEMS)
     add("/v1/audit", list_audit, tags=["audit"], responses=READ_PROBLEMS)
-    add("/v1/policies", read_policies, tags=["policy"], responses=READ_PROBLEMS)
+    add(
+        "/v1/policies",
+        read_policies,
+        tags=["policy"],
+        responses=documented(Kind.UNAUTHENTICATED, Kind.NOT_READY, Kind.INTERNAL),
+    )
     return routes

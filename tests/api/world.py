@@ -254,7 +254,7 @@ def add_purchase(
 ) -> IntentId:
     """A cycle whose plan's one line was bought, or is in ``state``, and is listed."""
     now = world.clock.now()
-    due_at = now.replace(minute=0, second=0, microsecond=0) - timedelta(days=200) + number * HOUR
+    due_at = now.replace(minute=0, second=0, microsecond=0) - timedelta(days=100) + number * HOUR
     cycle = CycleId(f"cycle@{due_at.isoformat()}")
     line = a_line(f"bought-{number}")
     plan = a_plan(f"plan-bought-{number}", cycle, (line,), now)
