@@ -1,0 +1,227 @@
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from starlette.testclient import TestClient
+
+from service.domain.ids import CommitmentId
+from service.domain.purchases import IntentState
+from service.store import holdings
+from service.store.engine import writing
+from service.store.states import Role
+from service.web.render import STATIC, TEMPLATES
+from tests.api.world import (
+    NOW,
+    World,
+    add_proposals,
+    add_purchase,
+    add_report,
+    add_usage,
+    listed,
+    make_world,
+)
+
+ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+class Page(HTMLParser):
+    """What a browser would see: balanced elements, links, forms, labels, scripts."""
+
+    VOID = frozenset({"meta", "link", "input", "br", "img", "hr"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    def addresses(self) -> list[str]:
+        names = ("href", "src", "action", "srcset", "data", "poster", "formaction")
+        return [str(attrs[name]) for _, attrs in self.elements for name in names if attrs.get(name)]
+
+
+def fill(world: World, *, reason: str = "steady use for ninety days") -> str:
+    add_usage(world)
+    add_report(world)
+    add_purchase(world, 1)
+    add_purchase(world, 2, state=IntentState.UNKNOWN)
+    (proposal,) = add_proposals(world, 3, reason=reason)
+    return proposal.proposal
+
+
+def paths(proposal: str) -> list[str]:
+    return [
+        *("/", "/proposals", f"/proposals/{proposal}", "/commitments", "/cycles", "/plans/plan-3"),
+        *("/policy", "/audit", "/halt", "/docs", "/login", "/no-such-page"),
+    ]
+
+
+@pytest.fixture
+def reader(world: World) -> TestClient:
+    return world.signed_in(world.token(Role.OPERATOR))
+
+
+def test_every_page_is_sound_html_with_one_heading_and_a_label_for_each_field(
+    world: World, reader: TestClient
+) -> None:
+    for path in paths(fill(world)):
+        answer = reader.get(path)
+        assert answer.status_code == (404 if path == "/no-such-page" else 200), path
+        assert answer.headers["content-type"].startswith("text/html")
+        page = Page(answer.text)
+        assert page.open == [], path
+        assert len(page.all("h1")) == 1
+        assert len(page.all("main")) == 1
+        assert page.all("html")[0]["lang"] == "en"
+        ids = [attrs["id"] for _, attrs in page.elements if attrs.get("id")]
+        assert len(ids) == len(set(ids)), path
+        labelled = {attrs.get("for") for attrs in page.all("label")}
+        for field in (*page.all("input"), *page.all("textarea")):
+            if field.get("type") not in {"hidden", "checkbox"}:
+                assert field.get("id") in labelled, (path, field)
+        for header in page.all("svg"):
+            assert header["aria-label"], path
+
+
+def test_no_page_asks_for_anything_from_elsewhere_or_runs_anything_inline(
+    world: World, reader: TestClient
+) -> None:
+    for path in paths(fill(world)):
+        page = Page(reader.get(path).text)
+        for address in page.addresses():
+            assert address.startswith("/"), (path, address)
+            assert not address.startswith("//"), (path, address)
+        for script in page.all("script"):
+            assert script.get("src"), path
+        for tag, attrs in page.elements:
+            assert tag not in {"style", "iframe", "object", "embed", "base"}, path
+            assert not [name for name in attrs if name == "style" or name.startswith("on")], path
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*STATIC.iterdir(), *TEMPLATES.iterdir()]), ids=lambda path: path.name
+)
+def test_no_file_of_the_pages_names_another_server(path: Path) -> None:
+    named = re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"']*", path.read_text(encoding="utf-8"))
+    assert [name for name in named if name != "http://www.w3.org/2000/svg"] == []
+
+
+def test_whatever_the_store_holds_is_shown_as_text(world: World) -> None:
+    proposal = fill(world, reason=ATTACK)
+    client = world.signed_in(world.token(Role.OPERATOR, label=ATTACK))
+    csrf = re.findall(r'name="csrf" value="(\w+)"', client.get("/halt").text)[0]
+    form = {"csrf": csrf, "reason": ATTACK, "confirmed": "yes"}
+    assert client.post("/halt/set", data=form).status_code == 200
+    shown = 0
+    for path in [*paths(proposal), f"/audit?kind={ATTACK[:60]}", f"/login?next=/{ATTACK}"]:
+        html = client.get(path).text
+        assert "<script>alert" not in html, path
+        assert "<img" not in html, path
+        assert Page(html).open == []
+        shown += "&lt;script&gt;alert" in html
+    assert shown >= 5
+
+
+def test_the_overview_shows_the_first_purchase_with_its_amount_and_time(engine: Engine) -> None:
+    world = make_world(engine)
+    client = world.signed_in(world.token(Role.VIEWER))
+    assert "Nothing has been bought yet" in client.get("/").text
+    add_purchase(world)
+    html = client.get("/").text
+    assert "Nothing has been bought yet" not in html
+    assert "sp-00000001" in html
+    assert "$1.25/h" in html
+    assert 'datetime="2026-03-02T09:30:00Z"' in html
+    assert "aws compute sp" in html
+
+
+def test_the_overview_tells_mode_data_age_next_run_rates_and_what_waits(
+    world: World, reader: TestClient
+) -> None:
+    fill(world)
+    html = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", reader.get("/").text))
+    for words in (
+        "Mode copilot",
+        "Halt not halted",
+        "50.5 h old",
+        "21.3 %",
+        "70.0 %",
+        "99.0 %",
+        "12 months",
+        "Waiting for sign-off 1",
+        "next expires in 2 d 0 h",
+        "promised $100.00",
+        "realised $90.00",
+        "Purchases whose outcome is not known yet",
+        "No process holds the executor's lease",
+        "Next decision due now 2026-03-02 06:00 Z",
+    ):
+        assert words.replace("'", "&#39;") in html or words in html, words
+
+
+def test_the_overview_keeps_itself_fresh_with_and_without_scripts(reader: TestClient) -> None:
+    html = reader.get("/").text
+    assert "data-live" in html
+    assert '<noscript><meta http-equiv="refresh"' in html
+    assert '<script src="/static/live.js" defer>' in html
+    assert reader.get("/static/live.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_pages_are_not_kept_by_caches(reader: TestClient) -> None:
+    assert reader.get("/").headers["cache-control"] == "no-store"
+
+
+def test_a_proposal_shows_why_how_much_and_the_downside(world: World, reader: TestClient) -> None:
+    proposal = fill(world)
+    html = reader.get(f"/proposals/{proposal}").text
+    for words in ("steady use for ninety days", "$10,950.00", "$0.40/h", "−$0.10/h", "97.0 %"):
+        assert words in html, words
+    assert "25 USD/h" in html
+
+
+def test_older_rows_are_behind_a_link(world: World, reader: TestClient) -> None:
+    now = NOW
+    with writing(world.engine) as connection:
+        for number in range(60):
+            now += timedelta(seconds=1)
+            item = listed(None, CommitmentId(f"ext-{number:02d}"), now)
+            holdings.keep(connection, "aws", item, now=now)
+    html = reader.get("/commitments").text
+    assert "ext-59" in html
+    assert "ext-09" not in html
+    older = re.findall(r'<a rel="next" href="([^"]+)"', html)
+    assert "ext-09" in reader.get(older[0].replace("&amp;", "&")).text
+
+
+def test_a_page_that_is_not_there_is_told_as_a_page(reader: TestClient) -> None:
+    answer = reader.get("/proposals/p-none")
+    assert answer.status_code == 404
+    assert "There is no proposal p-none" in answer.text
+
+
+def test_anybody_may_read_pages_where_reads_were_opened(sqlite_engine: Engine) -> None:
+    world = make_world(sqlite_engine, open_reads=True)
+    fill(world)
+    answer = world.client(accept="text/html").get("/", follow_redirects=False)
+    assert answer.status_code == 200
+    assert "sp-00000001" in answer.text
+    assert "Sign in" in answer.text
