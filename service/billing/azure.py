@@ -8,8 +8,8 @@ reservation discount is applied to virtual machines" (an hour of capacity fills 
 hours of several machines).
 
 Savings plans: the more restrictively scoped plan first, then the three-year plan before the
-one-year plan; within a plan the greatest discount first. Where the customer pays less on demand than
-at the plan's rate, usage is charged, and taken from the commitment, at the lower rate. Source:
+one-year plan; within a plan the greatest discount first. Where the customer pays less on demand
+than at the plan's rate, usage is charged, and taken from the commitment, at the lower rate. Source:
 Microsoft Cost Management, "How saving plan discount is applied".
 
 A scope is a list of subscriptions: the fewer, the narrower.

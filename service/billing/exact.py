@@ -131,7 +131,20 @@ def zeros(shape: tuple[int, ...]) -> Pair:
 
 
 def totals(values: Pair) -> Pair:
-    """Sums over the last axis, by halving."""
+    """Sums over the last axis of a two-dimensional array."""
+    result = zeros(values.high.shape[:1])
+    rows = max(1, 4 * _BLOCK // max(1, values.high.shape[1]))
+    for first in range(0, len(values.high), rows):
+        block = slice(first, first + rows)
+        part = _halved(Pair(values.high[block], values.low[block]))
+        result.high[block], result.low[block] = part
+    return result
+
+
+_BLOCK = 1 << 14  # elements that stay in a processor's cache while they are worked on
+
+
+def _halved(values: Pair) -> Pair:
     high, low = values
     while high.shape[-1] > 1:
         half = high.shape[-1] // 2
@@ -165,14 +178,19 @@ def decimal_places(values: Floats) -> int | None:
     A float64 is taken for the shortest decimal that rounds to it, as its text form is. Values
     are ≥ 0 and finite.
     """
-    largest = float(values.max(initial=0.0))
-    for places in range(_MOST_PLACES + 1):
+    flat = values.reshape(-1)
+    largest = float(flat.max(initial=0.0))
+    places, first = 0, 0
+    while first < len(flat):
         factor = 10.0**places
-        if largest * factor >= _WHOLE:
+        if places > _MOST_PLACES or largest * factor >= _WHOLE:
             return None
-        if (np.rint(values * factor) / factor == values).all():
-            return places
-    return None
+        block = flat[first : first + _BLOCK]
+        if (np.rint(block * factor) / factor == block).all():
+            first += _BLOCK
+        else:
+            places += 1
+    return places
 
 
 def written(values: Floats) -> Pair:
@@ -197,9 +215,14 @@ def written(values: Floats) -> Pair:
 def _beyond(values: Floats, places: int) -> Floats:
     """What the decimals have beyond their nearest float64."""
     ten = number(Decimal(10) ** places)
-    whole = np.rint(values * ten.high)
-    product = scale(Pair(values, np.zeros_like(values)), ten)
-    return ((whole - product.high) - product.low) / ten.high
+    flat = values.reshape(-1)
+    low = np.empty_like(flat)
+    for first in range(0, len(flat), _BLOCK):
+        block = flat[first : first + _BLOCK]
+        product = scale(Pair(block, np.zeros_like(block)), ten)
+        rest = (np.rint(block * ten.high) - product.high) - product.low
+        low[first : first + _BLOCK] = rest / ten.high
+    return low.reshape(values.shape)
 
 
 def rounded(value: Fraction, places: int) -> Decimal:

@@ -12,7 +12,7 @@ import numpy as np
 from service.billing.bill import NANO_PLACES, QUANTITY_PLACES
 from service.billing.exact import Pair, fractions, rounded, written
 from service.billing.kernel import Hours, run
-from service.billing.moves import Move, cost_ratio
+from service.billing.moves import Move
 from service.billing.sharing import ORGANISATION, Sharing
 from service.billing.waterfall import Waterfall, waterfall
 from service.domain.hours import HourRange, iso
@@ -163,7 +163,7 @@ def _cover(
     taken = quantity * Fraction(rate)
     spent[move.room] = spent.get(move.room, Fraction(0)) + taken
     rate_usd = Fraction(rate) * room.usd_per_room
-    ratio = cost_ratio(Decimal(1), Decimal(1)) if not price else rate_usd / Fraction(price)
+    ratio = rate_usd / Fraction(price) if price else Fraction(1)
     rest = Fraction(room.per_hour) - spent[move.room]
     return Cover(
         commitment=room.commitment.commitment,

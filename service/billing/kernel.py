@@ -52,27 +52,34 @@ def run(
         room.high[index, one.first : one.last] = capacity.high
         room.low[index, one.first : one.last] = capacity.low
     numbers: dict[object, Number] = {}
+    shut = [one.first >= one.last or not one.per_hour for one in rooms]
+    idle = [not line.any() for line in left.high]
     for move in moves:
-        rates = []
+        if shut[move.room] or all(idle[line] for line in move.lines):
+            continue
         for rate in move.rates:
             if rate not in numbers:
                 numbers[rate] = number(rate)
-            rates.append(numbers[rate])
+        rates = [numbers[rate] for rate in move.rates]
         span = slice(rooms[move.room].first, rooms[move.room].last)
         have = Pair(room.high[move.room], room.low[move.room])
-        _make(move, rates, left, have, span=span, sink=sink)
+        if not _make(move, rates, left, have, span=span, sink=sink):
+            # Nothing met: either the room is used up in every hour, or the usage is.
+            shut[move.room] = not have.high.any()
+            for line in move.lines:
+                idle[line] = not left.high[line].any()
     return Outcome(left, room)
 
 
 def _make(
     move: Move, rates: list[Number], left: Pair, have: Pair, *, span: slice, sink: Sink | None
-) -> None:
+) -> bool:
     wanted: Floats = left.high[move.lines[0], span]
     if len(move.lines) > 1:
         wanted = left.high[list(move.lines), span].sum(axis=0)
     hours = np.flatnonzero((have.high[span] > 0) & (wanted > 0)) + span.start
     if not len(hours):
-        return
+        return False
     before = [Pair(left.high[line][hours], left.low[line][hours]) for line in move.lines]
     needs = [scale(one, rate) for one, rate in zip(before, rates, strict=True)]
     need = needs[0]
@@ -80,11 +87,11 @@ def _make(
         need = add(need, more)
     there = have.take(hours)
     enough = at_most(need, there)
-    rest = subtract(there, need)
-    rest.high[~enough] = 0.0
-    rest.low[~enough] = 0.0
-    have.put(hours, rest)
     short = np.flatnonzero(~enough)
+    rest = subtract(there, need)
+    rest.high[short] = 0.0
+    rest.low[short] = 0.0
+    have.put(hours, rest)
     share = divide(there.take(short), need.take(short)) if len(short) else None
     for line, one in zip(move.lines, before, strict=True):
         after = zeros((len(hours),))
@@ -95,3 +102,4 @@ def _make(
         left.low[line][hours] = after.low
         if sink is not None:
             sink(move, line, hours, subtract(one, after))
+    return True

@@ -100,9 +100,9 @@ class _Trace:
     """What a step did: at ``hours``, where the room was ``enough``; shares need the amounts."""
 
     step: _Step
-    hours: NDArray[np.intp]
+    hours: NDArray[np.intp] | slice
     enough: NDArray[np.bool_]
-    before: Floats
+    before: tuple[Floats, ...]
     share: Floats
 
 
@@ -112,7 +112,8 @@ class Stack:
 
     ``levels`` are their own quantities, in dollars per hour (spend) or units of capacity;
     ``usd_per_level`` what one unit of level costs over the hours. Commitments that differ in
-    nothing but quantity and id fill up as one: ``pool_of`` says which.
+    nothing but quantity and id fill up as one: ``pool_of`` says which. ``quantity_by_line`` sums
+    all usage over the hours.
     """
 
     market: Market
@@ -122,6 +123,7 @@ class Stack:
     pool_of: NDArray[np.intp]
     pools: tuple[Room, ...]
     steps: tuple[_Step, ...]
+    quantity_by_line: Floats
 
     def cost(self, levels: Floats) -> float:
         """Total dollars over the hours at ``levels`` (≥ 0, one per commitment)."""
@@ -130,7 +132,11 @@ class Stack:
 
     def on_demand(self, levels: Floats) -> Floats:
         """What stays on demand at ``levels``: quantity by line and hour."""
-        return self._forward(levels, trace=False)[0]
+        left, _ = self._forward(levels, trace=False)
+        whole = self.market.quantity.high.copy()
+        for line, rest in left.items():
+            whole[line] = rest
+        return whole
 
     def slope(self, levels: Floats) -> tuple[float, Floats]:
         """Cost in dollars at ``levels``, and its right derivative in each level."""
@@ -139,30 +145,34 @@ class Stack:
         gain = np.array([float(pool.per_quantity) for pool in self.pools]) * value
         return self._total(levels, left), self.usd_per_level - gain[self.pool_of]
 
-    def _total(self, levels: Floats, left: Floats) -> float:
-        on_demand = float(self.market.on_demand_usd @ left.sum(axis=1))
-        return on_demand + float(self.usd_per_level @ levels)
+    def _total(self, levels: Floats, left: Mapping[int, Floats]) -> float:
+        price = self.market.on_demand_usd
+        lines = self.quantity_by_line.copy()
+        for line, rest in left.items():
+            lines[line] = rest.sum()
+        return float(price @ lines) + float(self.usd_per_level @ levels)
 
-    def _forward(self, levels: Floats, *, trace: bool) -> tuple[Floats, list[_Trace]]:
+    def _forward(self, levels: Floats, *, trace: bool) -> tuple[dict[int, Floats], list[_Trace]]:
+        """What is left of the lines that some commitment may cover, and what was done."""
         if levels.shape != self.levels.shape or not (levels >= 0).all():
             msg = f"levels must be {len(self.levels)} numbers of at least 0"
             raise InvariantError(msg)
-        left = self.market.quantity.high.copy()
+        left: dict[int, Floats] = {}
         room, still_open = self._rooms(levels)
-        idle = np.zeros(len(left), dtype=bool)
-        shut: list[bool] = [not one.any() for one in still_open]
+        idle: set[int] = set()
+        shut = [not one.any() for one in still_open]
         traces: list[_Trace] = []
         for step in self.steps:
-            if shut[step.room]:
+            if shut[step.room] or idle.issuperset(step.lines):
                 continue
-            live = [line for line in step.lines if not idle[line]]
-            if not live:
-                continue
-            done = _advance(step, left, room[step.room], still_open[step.room])
+            for line in step.lines:
+                if line not in left:
+                    left[line] = self.market.quantity.high[line].copy()
+            rest = [left[line] for line in step.lines]
+            done = _advance(step, rest, room[step.room], still_open[step.room])
             if done is None:
-                for line in live:
-                    idle[line] = not left[line].any()
-                shut[step.room] = not bool(still_open[step.room].any())
+                idle.update(line for line in step.lines if not left[line].any())
+                shut[step.room] = not still_open[step.room].any()
             elif trace:
                 traces.append(done)
         return left, traces
@@ -180,10 +190,13 @@ class Stack:
     def _backward(self, traces: Sequence[_Trace]) -> Floats:
         """On-demand dollars that one more unit of each pool's room would save."""
         hours = self.market.quantity.high.shape[1]
-        worth = np.repeat(self.market.on_demand_usd[:, None], hours, axis=1)
+        worth: dict[int, Floats] = {}
         value = np.zeros((len(self.pools), hours))
         for done in reversed(traces):
-            _retreat(done, worth, value[done.step.room])
+            for line in done.step.lines:
+                if line not in worth:
+                    worth[line] = np.full(hours, self.market.on_demand_usd[line])
+            _retreat(done, [worth[line] for line in done.step.lines], value[done.step.room])
         saved: Floats = value.sum(axis=1)
         return saved
 
@@ -208,6 +221,7 @@ def stack_of(market: Market, plan: Waterfall) -> Stack:
         pool_of=pool_of,
         pools=tuple(plan.rooms[first[pool]] for pool in range(len(keys))),
         steps=steps,
+        quantity_by_line=market.quantity.high.sum(axis=1),
     )
 
 
@@ -221,62 +235,83 @@ def _pool(room: Room) -> tuple[object, ...]:
     return (one.offering, one.account, one.scope, one.zone, room.first, room.last)
 
 
+def _live(
+    wanted: NDArray[np.bool_], still_open: NDArray[np.bool_]
+) -> NDArray[np.intp] | slice | None:
+    """The hours in which there is something to do; all of them as a slice, which copies nothing."""
+    both = wanted & still_open
+    count = int(np.count_nonzero(both))
+    if count == len(both):
+        return slice(None)
+    return np.flatnonzero(both) if count else None
+
+
 def _advance(
-    step: _Step, left: Floats, room: Floats, still_open: NDArray[np.bool_]
+    step: _Step, left: Sequence[Floats], room: Floats, still_open: NDArray[np.bool_]
 ) -> _Trace | None:
     """Make one step in place; ``None`` when no hour has both usage and an open room."""
     if len(step.lines) > 1:
         return _advance_many(step, left, room, still_open)
-    line, rate = step.lines[0], step.rates[0]
-    hours = np.flatnonzero(still_open & (left[line] > 0))
-    if not len(hours):
+    rate = step.rates[0]
+    hours = _live(left[0] > 0, still_open)
+    if hours is None:
         return None
-    before, there = left[line][hours], room[hours]
+    before, there = left[0][hours], room[hours]
     need = before * rate
     enough = need <= there
-    room[hours] = np.where(enough, there - need, 0.0)
-    after = np.where(enough, 0.0, before - there / rate if rate else 0.0)
-    left[line][hours] = after
+    after = np.zeros_like(need)
+    if rate:
+        short = ~enough
+        np.divide(there, rate, out=after, where=short)
+        np.subtract(before, after, out=after, where=short)
+    room[hours] = np.maximum(there - need, 0.0)
+    left[0][hours] = after
     still_open[hours] = enough
-    return _Trace(step, hours, enough, before, after)
+    return _Trace(step, hours, enough, (), after)
 
 
 def _advance_many(
-    step: _Step, left: Floats, room: Floats, still_open: NDArray[np.bool_]
+    step: _Step, left: Sequence[Floats], room: Floats, still_open: NDArray[np.bool_]
 ) -> _Trace | None:
-    lines, rates = np.array(step.lines), np.array(step.rates)[:, None]
-    hours = np.flatnonzero(still_open & (left[lines] > 0).any(axis=0))
-    if not len(hours):
+    wanted = left[0] > 0
+    for more in left[1:]:
+        wanted |= more > 0
+    hours = _live(wanted, still_open)
+    if hours is None:
         return None
-    cells = np.ix_(lines, hours)
-    before, there = left[cells], room[hours]
-    need = (before * rates).sum(axis=0)
+    before = tuple(one[hours].copy() for one in left)
+    there = room[hours]
+    need = before[0] * step.rates[0]
+    for one, rate in zip(before[1:], step.rates[1:], strict=True):
+        need += one * rate
     enough = need <= there
     share = np.divide(there, need, out=np.ones_like(need), where=~enough)
-    room[hours] = np.where(enough, there - need, 0.0)
-    left[cells] = np.where(enough, 0.0, before * (1.0 - share))
+    room[hours] = np.maximum(there - need, 0.0)
+    for one, was in zip(left, before, strict=True):
+        one[hours] = was * (1.0 - share)
     still_open[hours] = enough
     return _Trace(step, hours, enough, before, share)
 
 
-def _retreat(done: _Trace, worth: Floats, value: Floats) -> None:
+def _retreat(done: _Trace, worth: Sequence[Floats], value: Floats) -> None:
     """Carry the worth of a unit left, and of a unit of room, back over one step."""
     step, hours, enough = done.step, done.hours, done.enough
     there = value[hours]
     if len(step.lines) == 1:
-        line, rate = step.lines[0], step.rates[0]
-        unit = worth[line][hours]
+        rate = step.rates[0]
+        unit = worth[0][hours]
+        now = np.where(enough, there * rate, unit)
         if rate:
             value[hours] = np.where(enough, there, unit / rate)
-        worth[line][hours] = np.where(enough, there * rate, unit)
+        worth[0][hours] = now
         return
-    cells = np.ix_(np.array(step.lines), hours)
-    rates = np.array(step.rates)[:, None]
-    unit = worth[cells]
-    need = (done.before * rates).sum(axis=0)
-    marginal = np.divide(
-        (unit * done.before).sum(axis=0), need, out=np.zeros_like(need), where=~enough
-    )
+    need = np.zeros_like(done.share)
+    lost = np.zeros_like(done.share)
+    for one, was, rate in zip(worth, done.before, step.rates, strict=True):
+        need += was * rate
+        lost += one[hours] * was
+    marginal = np.divide(lost, need, out=np.zeros_like(need), where=~enough)
+    for one, rate in zip(worth, step.rates, strict=True):
+        shared = one[hours] * (1.0 - done.share) + rate * done.share * marginal
+        one[hours] = np.where(enough, there * rate, shared)
     value[hours] = np.where(enough, there, marginal)
-    shared = unit * (1.0 - done.share) + rates * done.share * marginal
-    worth[cells] = np.where(enough, there * rates, shared)

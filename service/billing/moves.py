@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 
 from service.domain.commitments import Commitment, Offering
@@ -19,7 +19,7 @@ from service.domain.usage import Sku, SkuKey, UsageLine
 
 ONE = Decimal(1)
 
-Order = tuple[Fraction | int | str | Decimal, ...]
+Order = tuple[int | str | Decimal, ...]
 """A sort key; orders that are compared have the same shape."""
 
 
@@ -100,14 +100,18 @@ def in_order(matches: Iterable[Match]) -> list[Move]:
     ]
 
 
-def cost_ratio(rate: Decimal, on_demand_usd: Decimal) -> Fraction:
+_WIDE = Context(prec=72)
+"""Quotients of two decimals of up to 35 digits differ within 72 digits, if they differ at all."""
+
+
+def cost_ratio(rate: Decimal, on_demand_usd: Decimal) -> Decimal:
     """What a plan charges for what costs $1 on demand: the lower, the higher the saving.
 
     Judged on the customer's own on-demand price. Usage that is free on demand comes last.
     """
     if on_demand_usd == 0:
-        return Fraction(10**12) if rate else Fraction(1)
-    return Fraction(rate) / Fraction(on_demand_usd)
+        return Decimal(10**12) if rate else ONE
+    return _WIDE.divide(rate, on_demand_usd)
 
 
 def in_scope(offering: Offering, line: UsageLine, sku: Sku) -> bool:

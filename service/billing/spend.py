@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from fractions import Fraction
 
 from service.billing.moves import Room, Scene, cost_ratio, in_scope
 from service.domain.ids import OfferingId
@@ -19,9 +18,9 @@ class Rated:
     def __init__(self, scene: Scene, lines: Sequence[int]) -> None:
         self._scene = scene
         self._lines = lines
-        self._known: dict[OfferingId, list[tuple[int, Decimal, Fraction]]] = {}
+        self._known: dict[OfferingId, list[tuple[int, Decimal, Decimal]]] = {}
 
-    def lines(self, room: Room) -> Iterator[tuple[int, Decimal, Fraction]]:
+    def lines(self, room: Room) -> Iterator[tuple[int, Decimal, Decimal]]:
         """Line, rate and cost ratio for all lines within the offering's and commitment's scope."""
         offering = room.offering
         if offering.offering not in self._known:
