@@ -59,6 +59,11 @@ class UsageDays:
             if alone:
                 self._sweep()
 
+    @property
+    def folder(self) -> Path:
+        """The folder that holds the usage files."""
+        return self._folder
+
     def replace(
         self, days: Iterable[DayOfUsage], *, now: datetime, allow_smaller: bool = False
     ) -> IngestSummary:

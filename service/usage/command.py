@@ -7,6 +7,10 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.usage.refresh import Refreshed
 
 PROVIDERS = ("aws", "azure", "gcp")
 
@@ -38,72 +42,61 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="store_true",
         help="let a day be replaced by one with fewer hours or half its rows",
     )
+    parser.add_argument(
+        "--all", action="store_true", help="read every file again, not only those that changed"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ingest ``options.source`` and print the summary; exit status 0."""
-    from service.report.render import print_json  # noqa: PLC0415 - imports wait for the run
-
-    result = ingest(
-        options.source,
-        store_url=options.store_url,
-        usage_dir=options.usage_dir,
-        providers=options.provider,
-        allow_smaller=options.allow_smaller,
-    )
-    if options.json:
-        print_json(result)
-        return 0
-    _print_summary(result)
-    return 0
-
-
-def ingest(
-    source: Path,
-    *,
-    store_url: str | None = None,
-    usage_dir: Path | None = None,
-    providers: list[str] | None = None,
-    allow_smaller: bool = False,
-) -> dict[str, object]:
-    """Read ``source`` into the store; locations default to the environment's settings.
+    """Ingest ``options.source`` and print the summary; exit status 0.
 
     Raises ``InputError`` and ``RefusedError``, having stored nothing.
     """
-    from service.report.render import progress  # noqa: PLC0415
+    from service.report.render import print_json, progress  # noqa: PLC0415 - imports wait for run
     from service.settings import read_settings  # noqa: PLC0415
     from service.store.engine import open_engine  # noqa: PLC0415
     from service.store.migrate import upgrade  # noqa: PLC0415
     from service.store.usage_days import UsageDays  # noqa: PLC0415
-    from service.usage.ingest import count_parts, read_export  # noqa: PLC0415
+    from service.usage.ingest import find_parts  # noqa: PLC0415
+    from service.usage.refresh import refresh  # noqa: PLC0415
 
-    settings = read_settings(os.environ, database_url=store_url)
-    folder = usage_dir or settings.usage_dir
-    with (
-        progress("Reading", count_parts(source)) as advance,
-        read_export(
-            source,
-            providers=providers,
-            work_dir=folder / ".work",
-            watch=lambda _done, _total: advance(),
-        ) as export,
-    ):
-        engine = open_engine(settings.database_url)
-        try:
-            upgrade(engine)
-            summary = UsageDays(engine, folder).replace(
-                export.days, now=datetime.now(UTC), allow_smaller=allow_smaller
+    settings = read_settings(os.environ, database_url=options.store_url)
+    folder = options.usage_dir or settings.usage_dir
+    parts = find_parts(options.source)
+    engine = open_engine(settings.database_url)
+    try:
+        upgrade(engine)
+        with progress("Reading", len(parts)) as advance:
+            refreshed = refresh(
+                UsageDays(engine, folder),
+                options.source,
+                now=datetime.now(UTC),
+                providers=options.provider,
+                allow_smaller=options.allow_smaller,
+                everything=options.all,
+                watch=lambda _done, _total: advance(),
             )
-        finally:
-            engine.dispose()
+    finally:
+        engine.dispose()
+    result = _result(refreshed)
+    if options.json:
+        print_json(result)
+    else:
+        _print_summary(result)
+    return 0
+
+
+def _result(refreshed: Refreshed) -> dict[str, object]:
+    summary = refreshed.summary
     eligible_ratio = summary.eligible_usd / summary.total_usd if summary.total_usd else None
     return {
-        "formats": list(export.formats),
-        "parts": export.parts,
-        "source_rows": export.source_rows,
-        "set_aside": dict(export.set_aside),
+        "formats": list(refreshed.formats),
+        "files_read": refreshed.parts_read,
+        "files_unchanged": refreshed.parts_unchanged,
+        "source_rows": refreshed.source_rows,
+        "set_aside": dict(refreshed.set_aside),
         "days_added": summary.added,
         "days_replaced": summary.replaced,
         "days_unchanged": summary.unchanged,
@@ -112,8 +105,7 @@ def ingest(
         "eligible_usd": summary.eligible_usd,
         "eligible_ratio": None if eligible_ratio is None else round(eligible_ratio, 6),
         "newest_hour": summary.newest_hour,
-        "prices_observed": len(export.prices),
-        "usage_dir": str(folder),
+        "prices_observed": len(refreshed.prices),
     }
 
 
@@ -126,7 +118,7 @@ def _print_summary(result: dict[str, object]) -> None:
         if isinstance(value, dict):
             shown = ", ".join(f"{count} {reason}" for reason, count in value.items()) or "none"
         elif isinstance(value, list):
-            shown = ", ".join(value)
+            shown = ", ".join(value) or "none"
         elif value is None:
             shown = "unknown"
         rows.append((name.replace("_", " "), shown))

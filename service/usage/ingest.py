@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from service.domain.errors import InputError
 from service.usage.aws_sku import aws_sku, region_of_usage_type
+from service.usage.columns import find_table
 from service.usage.cur import cur_form, cur_version, is_cur
 from service.usage.dataset_export import (
     check_dataset,
@@ -29,6 +30,7 @@ from service.usage.days import ObservedPrice
 from service.usage.eligibility import is_eligible
 from service.usage.faults import first_fault
 from service.usage.focus import focus_form, focus_version, is_focus
+from service.usage.parts_seen import ProviderDay
 from service.usage.rows import SPAN_FAULTS, STAGED_COLUMNS, RowForm
 from service.usage.scratch import scratch_folder
 from service.usage.sources import Part, find_files, literal, open_part, unreadable
@@ -66,7 +68,8 @@ class Export:
     """A well-formed export, summed; usable only inside ``read_export``'s ``with`` block.
 
     ``formats`` names what was read, such as ``FOCUS 1.2``; ``set_aside`` counts rows that are no
-    hourly usage by reason; ``source_rows`` counts all rows read.
+    hourly usage by reason; ``source_rows`` counts all rows read. ``part_days`` tells which days
+    each file read has usage in.
     """
 
     formats: tuple[str, ...]
@@ -75,6 +78,7 @@ class Export:
     set_aside: Mapping[str, int]
     days: tuple[ExportDay, ...]
     prices: tuple[ObservedPrice, ...]
+    part_days: Mapping[Path, frozenset[ProviderDay]]
 
 
 _HourFigures = tuple[int, int, Decimal, Decimal, Decimal]
@@ -92,6 +96,8 @@ def read_export(
     providers: Collection[str] | None = None,
     work_dir: Path | None = None,
     memory_limit_mb: int = MEMORY_LIMIT_MB,
+    unchanged: Mapping[Path, Collection[ProviderDay]] | None = None,
+    restated: Collection[ProviderDay] = (),
     watch: Callable[[int, int], None] = _unwatched,
 ) -> Iterator[Export]:
     """Read ``source``, a file or folder, completely; ``InputError`` for the first bad row.
@@ -99,6 +105,10 @@ def read_export(
     ``providers``: read only these (``aws``, ``azure``, ``gcp``), set other rows aside; by default
     every row must be of a known provider. Temporary files go below ``work_dir`` (by default
     the system's) and vanish at the end. ``watch(done, total)`` is told after each part.
+
+    ``unchanged`` names files of the source that need no reading, with the days that they have
+    rows in: one is read all the same when a file that did change has rows in one of its days, and
+    only days of changed files are given. ``restated`` adds days that changed files used to have.
     """
     import duckdb  # noqa: PLC0415 - heavy; only commands that read usage pay for it
 
@@ -112,15 +122,24 @@ def read_export(
         connection.execute(f"SET memory_limit = '{int(memory_limit_mb)}MB'")
         connection.execute(f"SET temp_directory = {literal(str(scratch / 'spill'))}")
         reading = _Reading(connection, providers, source if dataset else None)
-        for number, path in enumerate(paths):
+        kept = unchanged or {}
+        changed = [path for path in paths if path not in kept]
+        for number, path in enumerate(changed):
             reading.stage(path, number)
-            watch(number + 1, len(paths))
+            watch(number + 1, len(changed))
+        if kept:
+            reading.complete_days(kept, restated)
         yield reading.finish(source)
 
 
-def count_parts(source: Path) -> int:
-    """How many files ``read_export`` will read; ``InputError`` when there are none."""
-    return 1 if is_dataset(source) else len(find_files(source))
+def find_parts(source: Path) -> tuple[Path, ...]:
+    """The files that ``read_export`` reads; ``InputError`` when there are none.
+
+    Of a dataset folder that is the usage table and the price list that it is read with.
+    """
+    if is_dataset(source):
+        return (find_table(source, "usage"), find_table(source, "skus"))
+    return find_files(source)
 
 
 class _Reading:
@@ -137,6 +156,7 @@ class _Reading:
         self._dataset = dataset
         self._parts: list[tuple[Part, RowForm]] = []
         self._formats: set[str] = set()
+        self._whole = True
         connection.execute(f"CREATE TABLE staged ({STAGED_COLUMNS})")
 
     def stage(self, path: Path, number: int) -> None:
@@ -153,16 +173,37 @@ class _Reading:
         except duckdb.Error as error:
             raise unreadable(path, error) from error
 
+    def complete_days(
+        self,
+        unchanged: Mapping[Path, Collection[ProviderDay]],
+        restated: Collection[ProviderDay],
+    ) -> None:
+        """Stage what unchanged files add to the days that changed; drop their other days."""
+        changed = frozenset(restated).union(*self._part_days().values())
+        for path, days in unchanged.items():
+            if not changed.isdisjoint(days):
+                self.stage(path, len(self._parts))
+        self._db.execute("CREATE TABLE changed (provider VARCHAR, day DATE)")
+        if changed:
+            self._db.executemany("INSERT INTO changed VALUES (?, ?)", sorted(changed))
+        self._whole = False
+
     def finish(self, source: Path) -> Export:
         """Everything staged, named, priced and split into days."""
         self._forgive_spans()
         self._name_skus()
+        part_days = self._part_days()
+        if not self._whole:
+            self._db.execute(
+                "DELETE FROM staged WHERE aside IS NULL AND (provider, CAST(hour AS DATE)) "
+                "NOT IN (SELECT provider, day FROM changed)"
+            )
         self._sum_rows()
         days = self._days()
         counts = self._db.execute(
             "SELECT aside, sum(row_count) FROM staged GROUP BY aside ORDER BY aside"
         ).fetchall()
-        if not days:
+        if not days and self._whole:
             found = ", ".join(f"{count} {aside}" for aside, count in counts) or "no rows"
             raise InputError(
                 f"the export holds no hourly usage ({found})",
@@ -176,6 +217,7 @@ class _Reading:
             set_aside={aside: int(count) for aside, count in counts if aside is not None},
             days=days,
             prices=self._prices(),
+            part_days=part_days,
         )
 
     def _form(self, part: Part) -> tuple[str, RowForm]:
@@ -256,8 +298,6 @@ class _Reading:
             self._db.executemany("INSERT INTO eligible VALUES (?, ?)", eligible)
 
     def _price_by_list(self, dataset: Path) -> None:
-        from service.usage.columns import find_table  # noqa: PLC0415 - datasets only
-
         skus = open_part(self._db, find_table(dataset, "skus"))
         self._db.execute(
             "CREATE OR REPLACE TABLE summed AS SELECT s.* REPLACE (p.unit AS unit, "  # noqa: S608
@@ -311,6 +351,18 @@ class _Reading:
             total_usd=sum((total for *_, total in hours), Decimal(0)),
             write=write,
         )
+
+    def _part_days(self) -> dict[Path, frozenset[ProviderDay]]:
+        found: dict[int, set[ProviderDay]] = {}
+        for number, provider, day in self._db.execute(
+            "SELECT DISTINCT part, provider, CAST(hour AS DATE) FROM staged "
+            "WHERE aside IS NULL AND fault IS NULL"
+        ).fetchall():
+            found.setdefault(number, set()).add((provider, day))
+        return {
+            part.path: frozenset(found.get(number, ()))
+            for number, (part, _) in enumerate(self._parts)
+        }
 
     def _prices(self) -> tuple[ObservedPrice, ...]:
         rows = self._db.execute(
