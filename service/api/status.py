@@ -20,11 +20,13 @@ from service.api.reads import commitment_of
 from service.domain.commitments import OWNED_STATES
 from service.domain.errors import InputError
 from service.domain.hours import HOUR, MONTH_HOURS
-from service.domain.ids import CycleId
 from service.domain.purchases import IntentState, ProposalState
-from service.purchase.budget import spent
+from service.guard.caps import used
+from service.guard.context import spent_so_far
 from service.store import lease, schema
 from service.store.halt import Halt, read_halt
+from service.store.holdings import inventory
+from service.store.intents import COUNTED, list_intents
 from service.store.usage_tables import usage_days
 
 WHOLE_ESTATE = "all"
@@ -91,23 +93,22 @@ def _caps(
         caps = context.policy_source().policy.caps
     except InputError:
         return []
-    spent_so_far = spent(connection, now=now, cycle=CycleId(""))
+    # Counted as the guard counts, or the room that is shown is not the room that there is.
+    counted = spent_so_far(
+        list_intents(connection, states=COUNTED), inventory(connection), now=now, run=None
+    )
     found = []
-    for period, limits, used in (
-        ("per_day", caps.per_day, spent_so_far.day),
-        ("in_total", caps.in_total, spent_so_far.total),
-    ):
-        for measure in ("commit_usd_per_hour", "upfront_usd"):
-            limit, amount = getattr(limits, measure), getattr(used, measure)
-            found.append(
-                status_models.CapLeft(
-                    period=period,
-                    measure=measure,
-                    limit=limit,
-                    spent=amount,
-                    left=max(limit - amount, Decimal(0)),
-                )
-            )
+    for span, limits, amounts in used(caps, counted, now=now):
+        if span == "run" or amounts is None:
+            continue
+        for measure, limit, amount in (
+            ("commit_usd_per_hour", limits.commit_usd_per_hour, amounts.commit_usd_per_hour),
+            ("upfront_usd", limits.upfront_usd, amounts.upfront_usd),
+            ("obligation_usd", limits.obligation_usd, amounts.obligation_usd),
+        ):
+            cap = {"span": span, "measure": measure, "limit": limit, "spent": amount}
+            left = max(limit - amount, Decimal(0))
+            found.append(status_models.CapLeft.model_validate({**cap, "left": left}))
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from service.api.models import Commitment, Halt
@@ -68,13 +70,15 @@ class Performance(Answer):
 
 
 class CapLeft(Answer):
-    """One ceiling of the policy, and the room left under it; in flight and unknown count as spent.
+    """One ceiling of the policy, and the room left under it.
 
-    ``measure`` names the unit: amortised $/h of commitment, or cash due at purchase.
+    ``span`` is the last 24 hours or everything live; what is in flight, of unknown outcome, or
+    bought by others counts as spent. ``measure`` names the unit: amortised $/h of commitment,
+    cash due at purchase, or what is owed over the term.
     """
 
-    period: str = Field(examples=["per_day"])
-    measure: str = Field(examples=["upfront_usd"])
+    span: Literal["day", "total"]
+    measure: Literal["commit_usd_per_hour", "upfront_usd", "obligation_usd"]
     limit: DecimalText
     spent: DecimalText
     left: DecimalText

@@ -6,6 +6,7 @@ exact amount stands in the element's title.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -14,6 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from service.domain.commitments import Kind
 from service.domain.hours import iso
 from service.domain.money import text
 from service.web import charts
@@ -21,6 +23,33 @@ from service.web import charts
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
 ABSENT = "–"
+
+KIND_NAMES: Mapping[Kind, str] = {
+    Kind.AWS_COMPUTE_SP: "AWS Compute Savings Plan",
+    Kind.AWS_EC2_INSTANCE_SP: "AWS EC2 Instance Savings Plan",
+    Kind.AWS_DATABASE_SP: "AWS Database Savings Plan",
+    Kind.AWS_SAGEMAKER_SP: "AWS SageMaker Savings Plan",
+    Kind.AWS_RI_REGIONAL: "AWS regional Reserved Instance",
+    Kind.AWS_RI_ZONAL: "AWS zonal Reserved Instance",
+    Kind.AWS_RDS_RI: "AWS RDS Reserved Instance",
+    Kind.AWS_ELASTICACHE_RI: "AWS ElastiCache reserved node",
+    Kind.AWS_OPENSEARCH_RI: "AWS OpenSearch Reserved Instance",
+    Kind.AWS_REDSHIFT_RI: "AWS Redshift reserved node",
+    Kind.AWS_MEMORYDB_RI: "AWS MemoryDB reserved node",
+    Kind.AZURE_RESERVATION: "Azure reservation",
+    Kind.AZURE_SAVINGS_PLAN: "Azure savings plan",
+    Kind.GCP_RESOURCE_CUD: "Google resource-based commitment",
+    Kind.GCP_FLEXIBLE_CUD: "Google flexible commitment",
+}
+"""What each kind is called by those who sell it."""
+
+_MEASURES = {
+    "commit_usd_per_hour": "commitment, $/h",
+    "upfront_usd": "upfront, $",
+    "obligation_usd": "owed over the term, $",
+}
+_SPANS = {"day": "Last 24 hours", "total": "All that is live"}
+_FRESH_HOURS = 96
 
 _SMALL_USD = 10
 _LARGE_USD = 100_000
@@ -77,6 +106,21 @@ def relative(moment: datetime | None, now: datetime) -> str:
     return f"in {distance}" if moment > now else f"{distance} ago"
 
 
+def kind_name(kind: Kind) -> str:
+    """What a kind of commitment is called."""
+    return KIND_NAMES[kind]
+
+
+def cap_name(span_name: str, measure: str) -> str:
+    """One ceiling of the policy in words."""
+    return f"{_SPANS[span_name]}: {_MEASURES[measure]}"
+
+
+def age(hours: Decimal) -> str:
+    """How old data is: hours while they matter, days after that."""
+    return f"{text(hours)} h" if hours <= _FRESH_HOURS else f"{hours / 24:.0f} d"
+
+
 def words(name: object) -> str:
     """A name of the program as words for people."""
     return str(name).replace("_", " ").replace("-", " ")
@@ -97,9 +141,19 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        usd=usd, percent=percent, number=number, instant=instant, words=words, span=span
+        usd=usd,
+        percent=percent,
+        number=number,
+        instant=instant,
+        words=words,
+        span=span,
+        kind_name=kind_name,
+        age=age,
     )
     made.globals.update(
-        relative=relative, ladder_chart=charts.ladder, interval_chart=charts.interval
+        relative=relative,
+        cap_name=cap_name,
+        ladder_chart=charts.ladder,
+        interval_chart=charts.interval,
     )
     return made

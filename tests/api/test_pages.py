@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
+from service.domain.commitments import Kind
 from service.domain.ids import CommitmentId
 from service.domain.purchases import IntentState
 from service.store import holdings
 from service.store.engine import writing
 from service.store.states import Role
-from service.web.render import STATIC, TEMPLATES
+from service.web.render import KIND_NAMES, STATIC, TEMPLATES
 from tests.api.world import (
     NOW,
     World,
@@ -108,7 +109,7 @@ def test_no_page_asks_for_anything_from_elsewhere_or_runs_anything_inline(
     for path in paths(fill(world)):
         page = Page(reader.get(path).text)
         for address in page.addresses():
-            assert address.startswith("/"), (path, address)
+            assert address.startswith(("/", "#")), (path, address)
             assert not address.startswith("//"), (path, address)
         for script in page.all("script"):
             assert script.get("src"), path
@@ -151,7 +152,7 @@ def test_the_overview_shows_the_first_purchase_with_its_amount_and_time(engine: 
     assert "sp-00000001" in html
     assert "$1.25/h" in html
     assert 'datetime="2026-03-02T09:30:00Z"' in html
-    assert "aws compute sp" in html
+    assert "AWS Compute Savings Plan" in html
 
 
 def test_the_overview_tells_mode_data_age_next_run_rates_and_what_waits(
@@ -225,3 +226,7 @@ def test_anybody_may_read_pages_where_reads_were_opened(sqlite_engine: Engine) -
     assert answer.status_code == 200
     assert "sp-00000001" in answer.text
     assert "Sign in" in answer.text
+
+
+def test_every_kind_of_commitment_has_a_name_for_people() -> None:
+    assert set(KIND_NAMES) == set(Kind)

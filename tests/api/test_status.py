@@ -127,9 +127,11 @@ def test_status_tells_the_room_left_under_each_ceiling(world: World) -> None:
     add_purchase(world, 1)
     world.clock.instant += timedelta(hours=25)
     add_purchase(world, 2)
-    caps = {(cap["period"], cap["measure"]): cap for cap in status_of(world)["caps"]}
-    day, total = caps["per_day", "commit_usd_per_hour"], caps["in_total", "commit_usd_per_hour"]
+    caps = {(cap["span"], cap["measure"]): cap for cap in status_of(world)["caps"]}
+    day, total = caps["day", "commit_usd_per_hour"], caps["total", "commit_usd_per_hour"]
     assert (day["spent"], total["spent"]) == ("1.25", "2.5")
+    assert caps["total", "obligation_usd"]["spent"] == "21900"
+    assert len(caps) == 6
     for cap in caps.values():
         assert Decimal(cap["left"]) == Decimal(cap["limit"]) - Decimal(cap["spent"])
 
