@@ -42,8 +42,8 @@ def acquire(
     if lifetime <= timedelta(0):
         msg = f"a lease of {lifetime} would have ended before it began"
         raise InvariantError(msg)
-    now = database_now(connection)
     row = _locked(connection, name)
+    now = database_now(connection)  # after the wait for the lock, in which time has passed
     if row is None:
         return _first(connection, holder=holder, now=now, lifetime=lifetime, name=name)
     held = row["expires_at"] > now

@@ -26,6 +26,7 @@ GENESIS = "0" * 64
 """What the first event follows."""
 
 _SUBJECTS = ("cycle", "plan", "proposal", "intent", "commitment")
+_BATCH = 1_000
 SYSTEM = "tenor"
 """The actor of what nobody did by hand."""
 
@@ -135,8 +136,14 @@ def _lock_head(connection: Connection) -> tuple[int, str]:
 
 
 def _all_rows(connection: Connection) -> Iterator[RowMapping]:
-    query = select(events).order_by(events.c.sequence).execution_options(yield_per=1_000)
-    yield from connection.execute(query).mappings()
+    after = 0
+    while True:
+        query = select(events).where(events.c.sequence > after).order_by(events.c.sequence)
+        rows = connection.execute(query.limit(_BATCH)).mappings().all()
+        yield from rows
+        if len(rows) < _BATCH:
+            return
+        after = rows[-1]["sequence"]
 
 
 def _recorded(row: RowMapping) -> Recorded:
