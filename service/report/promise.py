@@ -1,0 +1,127 @@
+"""What each purchase promised against what it did, by billing again without it.
+
+A commitment's realised saving is the bill without it less the bill with it, all others held: what
+would not have been saved had it not been bought. Commitments share usage, so single savings need
+not add up to the joint one; both are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from service.billing.market import compile_market
+from service.domain.commitments import Commitment
+from service.domain.hours import TERM_HOURS, HourRange
+from service.domain.ids import CommitmentId
+from service.domain.plans import PlanLine
+from service.domain.usage import Dataset
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Savings against on demand, net of waste, in USD per hour of the term: 10%, mean, 90%."""
+
+    commitment: CommitmentId
+    low_usd_per_hour: Decimal
+    expected_usd_per_hour: Decimal
+    high_usd_per_hour: Decimal
+    term_hours: int
+
+
+def promise_of(line: PlanLine, commitment: CommitmentId) -> Promise:
+    """What ``line`` promised when it became ``commitment``."""
+    return Promise(
+        commitment=commitment,
+        low_usd_per_hour=line.expected_savings_low_usd_per_hour,
+        expected_usd_per_hour=line.expected_savings_usd_per_hour,
+        high_usd_per_hour=line.expected_savings_high_usd_per_hour,
+        term_hours=TERM_HOURS[line.term_months],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A promise held against the bill over ``hours`` hours of its term (``term_ratio`` of it).
+
+    Promised dollars are the promised rates times those hours. ``within`` is true when the
+    realised saving lies in the promised interval, ends included.
+    """
+
+    commitment: CommitmentId
+    hours: int
+    term_ratio: Decimal
+    promised_low_usd: Decimal
+    promised_usd: Decimal
+    promised_high_usd: Decimal
+    realised_usd: Decimal
+    within: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Promises:
+    """All promises that the window saw anything of. ``joint_usd``: the saving of all together."""
+
+    kept: tuple[Kept, ...]
+    promised_low_usd: Decimal
+    promised_usd: Decimal
+    promised_high_usd: Decimal
+    joint_usd: Decimal
+
+    @property
+    def broken(self) -> bool:
+        """True when all together saved less than the sum of the low promises."""
+        return bool(self.kept) and self.joint_usd < self.promised_low_usd
+
+
+def held_against(dataset: Dataset, promises: Sequence[Promise]) -> Promises:
+    """Bill ``dataset`` with and without each promised commitment, and without all of them.
+
+    Promises of commitments that the dataset does not hold, or that saw no hour of it, are left
+    out. Sums of interval ends are wider than the interval of the sum unless all go wrong
+    together; they are stated as sums.
+    """
+    market = compile_market(dataset.usage, dataset.skus, dataset.offerings)
+    whole = market.bill(dataset.commitments).total_usd
+    held = {one.commitment: one for one in dataset.commitments}
+    kept: list[Kept] = []
+    for promise in promises:
+        owned = held.get(promise.commitment)
+        hours = 0 if owned is None else hours_seen(owned, dataset.usage.hours)
+        if hours == 0:
+            continue
+        without = tuple(one for one in dataset.commitments if one.commitment != promise.commitment)
+        realised_usd = market.bill(without).total_usd - whole
+        kept.append(_kept(promise, hours, realised_usd))
+    named = {one.commitment for one in kept}
+    rest = tuple(one for one in dataset.commitments if one.commitment not in named)
+    return Promises(
+        kept=tuple(kept),
+        promised_low_usd=sum((one.promised_low_usd for one in kept), ZERO),
+        promised_usd=sum((one.promised_usd for one in kept), ZERO),
+        promised_high_usd=sum((one.promised_high_usd for one in kept), ZERO),
+        joint_usd=market.bill(rest).total_usd - whole if kept else ZERO,
+    )
+
+
+def hours_seen(one: Commitment, hours: HourRange) -> int:
+    """How many of ``hours`` lie in the commitment's term."""
+    first, last = hours.clip(one.start, one.end)
+    return max(0, last - first)
+
+
+def _kept(promise: Promise, hours: int, realised_usd: Decimal) -> Kept:
+    low, high = promise.low_usd_per_hour * hours, promise.high_usd_per_hour * hours
+    return Kept(
+        commitment=promise.commitment,
+        hours=hours,
+        term_ratio=Decimal(hours) / promise.term_hours,
+        promised_low_usd=low,
+        promised_usd=promise.expected_usd_per_hour * hours,
+        promised_high_usd=high,
+        realised_usd=realised_usd,
+        within=low <= realised_usd <= high,
+    )
