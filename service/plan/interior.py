@@ -64,6 +64,8 @@ class Standing:
     bound: float
     price_slack: Floats
     """Σ over hours of active·(1 − μ), by resource"""
+    prices: Floats
+    """Σ over hours of μ, by resource"""
 
 
 class Shard:
@@ -280,29 +282,26 @@ class Shard:
         """Take the corrector's direction so far; where that leaves the shard."""
         self._price += dual * self._price_step
         self._idle += primal * self._idle_step
-        at, worth, bound = 0.0, 0.0, 0.0
         for cell in self._cells:
             cell.first *= dual
             cell.price += cell.first
             cell.left += primal * cell.trial[0]
             for place in range(len(cell.covered)):
                 cell.covered[place] += primal * cell.trial[place + 1]
-            at += float(cell.left.sum())
-            worth += float(np.vdot(cell.demand, cell.price))
-            bound += self._bound_of(cell)
             cell.trial = []
-        owned = float((self.owned * self._price).sum())
-        slack = (self.active * (1.0 - self._price)).sum(axis=1)
-        return Standing(at, worth - owned, bound - owned, slack)
+        return self.standing()
 
     def standing(self) -> Standing:
-        """Where the shard stands before the first step."""
-        at = sum(float(cell.left.sum()) for cell in self._cells)
-        worth = sum(float(np.vdot(cell.demand, cell.price)) for cell in self._cells)
+        """Where the shard stands now."""
         owned = float((self.owned * self._price).sum())
-        bound = sum(self._bound_of(cell) for cell in self._cells)
-        slack = (self.active * (1.0 - self._price)).sum(axis=1)
-        return Standing(at, worth - owned, bound - owned, slack)
+        worth = sum(float(np.vdot(cell.demand, cell.price)) for cell in self._cells)
+        return Standing(
+            primal=sum(float(cell.left.sum()) for cell in self._cells),
+            dual=worth - owned,
+            bound=sum(self._bound_of(cell) for cell in self._cells) - owned,
+            price_slack=(self.active * (1.0 - self._price)).sum(axis=1),
+            prices=self._price.sum(axis=1),
+        )
 
     def _bound_of(self, cell: Cell) -> float:
         """The items' value at the resources' prices: each takes its cheapest cover."""

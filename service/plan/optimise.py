@@ -30,12 +30,14 @@ from service.plan.relaxation import TOLERANCE_RATIO, Relaxed, relax
 
 Floats = NDArray[np.float64]
 
+POLISH_EVALUATIONS = 200
+"""Bills that polishing may ask for when the dataset is small."""
+
 OPTIMAL_GAP_RATIO = Decimal("0.001")
 """A plan within this gap of its proven bound is called optimal."""
 
 _EXACT_CELLS = 1_000_000  # above so many line-hours the report is billed in float64
 _POLISH_CELLS = 20_000_000  # line-hours that polishing may go through
-_POLISH_EVALUATIONS = 600
 _DUST_RATIO = 1e-9  # of on-demand cost: amounts below are no purchases
 
 
@@ -77,6 +79,7 @@ def optimise(
     purchase_account: AccountId | None = None,
     sharing: Sharing = ORGANISATION,
     tolerance_ratio: float = TOLERANCE_RATIO,
+    evaluations: int = POLISH_EVALUATIONS,
     expired: Callable[[], bool] = lambda: False,
 ) -> Portfolio:
     """The best purchases from ``menu`` (all offerings when ``None``) for the dataset's hours.
@@ -87,8 +90,8 @@ def optimise(
     """
     account = purchase_account or buying_account(dataset)
     names, refusals = _buyable(dataset, menu)
-    market = _market(dataset, sharing)
-    task = _Task(market, account, names, tolerance_ratio, expired)
+    market = flat_market(dataset, sharing)
+    task = _Task(market, account, names, tolerance_ratio, evaluations, expired)
     owned = as_sized(dataset.commitments)
     billed = tuple(one for one in owned if one in dataset.commitments)
     problem, relaxed = task.relaxed(owned)
@@ -155,7 +158,7 @@ def _buyable(
     return names, tuple(refusals)
 
 
-def _market(dataset: Dataset, sharing: Sharing) -> Market:
+def flat_market(dataset: Dataset, sharing: Sharing) -> Market:
     """Float64 is enough for searching; what is reported is billed again."""
     quantity = np.ascontiguousarray(dataset.usage.quantity.T)
     price = [float(dataset.skus[line.key].on_demand_usd) for line in dataset.usage.lines]
@@ -175,6 +178,7 @@ class _Task:
     account: AccountId
     names: Sequence[OfferingId]
     tolerance_ratio: float
+    evaluations: int
     expired: Callable[[], bool]
 
     def candidates(self, names: Sequence[OfferingId]) -> list[Commitment]:
@@ -202,7 +206,7 @@ class _Task:
         if not names:
             return []
         stack = self.market.stack((*held, *self.candidates(names)))
-        bills = Bills(stack, len(held), _evaluations(stack))
+        bills = Bills(stack, len(held), _evaluations(stack, self.evaluations))
         start = np.array([levels[one] for one in names])
         best = polish(bills, start, _siblings(problem, names), self.expired)
         dust = best * bills.usd_per_level < _DUST_RATIO * problem.demand_total_usd
@@ -229,9 +233,9 @@ def _levels(problem: Problem, relaxed: Relaxed) -> dict[OfferingId, float]:
     }
 
 
-def _evaluations(stack: Stack) -> int:
+def _evaluations(stack: Stack, most: int) -> int:
     cells = stack.market.quantity.high.size
-    return min(_POLISH_EVALUATIONS, max(1, _POLISH_CELLS // max(cells, 1)))
+    return min(most, max(1, _POLISH_CELLS // max(cells, 1)))
 
 
 def _siblings(problem: Problem, names: Sequence[OfferingId]) -> list[list[int]]:

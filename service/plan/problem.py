@@ -105,13 +105,28 @@ def as_sized(commitments: Sequence[Commitment]) -> tuple[Commitment, ...]:
     )
 
 
-def pose(order: Waterfall, *, held: int, quantity: Floats, on_demand_usd: Floats) -> Problem:
+def pose(
+    order: Waterfall,
+    *,
+    held: int,
+    quantity: Floats,
+    on_demand_usd: Floats,
+    keep_dominated: bool = False,
+) -> Problem:
     """The relaxation's data for a waterfall of ``held`` commitments followed by candidates.
 
-    ``quantity`` is lines × hours, ``on_demand_usd`` the price by line.
+    ``quantity`` is lines × hours, ``on_demand_usd`` the price by line. An offering that another
+    beats everywhere is left out unless ``keep_dominated``.
     """
     reaches = _reaches(order, on_demand_usd)
-    rows = _Rows(order, reaches, held, quantity.shape[1], on_demand_usd)
+    buyable = _useful(order, reaches, held, on_demand_usd)
+    if not keep_dominated:
+        buyable = _undominated(order, reaches, buyable)
+    rows = _Rows(order, reaches, quantity.shape[1], on_demand_usd)
+    for index in buyable:
+        rows.buy(index)
+    for index in range(held):
+        rows.own(index)
     return _group(rows, quantity, on_demand_usd)
 
 
@@ -125,10 +140,10 @@ def _reaches(order: Waterfall, price: Floats) -> list[_Reach]:
 
 
 class _Rows:
-    """Resources, found by grouping rooms of the same reach and dropping dominated offerings."""
+    """Resources as they are found: rooms of the same reach share one."""
 
     def __init__(
-        self, order: Waterfall, reaches: Sequence[_Reach], held: int, hours: int, price: Floats
+        self, order: Waterfall, reaches: Sequence[_Reach], hours: int, price: Floats
     ) -> None:
         self.reach: list[_Reach] = []
         self.usd_per_room: list[float] = []
@@ -136,61 +151,70 @@ class _Rows:
         self.units_per_quantity: list[float] = []
         self.active: list[Floats] = []
         self.owned: list[Floats] = []
-        self._index: dict[tuple[_Reach, int], int] = {}
+        self._index: dict[_Reach, int] = {}
+        self._order = order
+        self._reaches = reaches
         self._hours = hours
-        for index in self._buyable(order, reaches, held, price):
-            self._buy(order, reaches, index)
-        for index in range(held):
-            self._own(order, reaches, index, price)
+        self._price = price
 
-    def _buyable(
-        self, order: Waterfall, reaches: Sequence[_Reach], held: int, price: Floats
-    ) -> list[int]:
-        """Candidates that no other dominates, cheapest reach first; ties go to the first."""
-        useful = [
-            index
-            for index in range(held, len(order.rooms))
-            if order.rooms[index].first < order.rooms[index].last
-            and order.rooms[index].usd_per_room > 0
-            and _saves(order, reaches, index, price)
-        ]
-        useful.sort(key=lambda index: -len(reaches[index].lines))
-        kept: list[int] = []
-        ratios = {index: _ratios(order, reaches, index) for index in useful}
-        for index in useful:
-            rivals = (other for other in useful if other != index)
-            if not any(_dominates(order, ratios, other, index) for other in rivals):
-                kept.append(index)
-        return sorted(kept)
-
-    def _buy(self, order: Waterfall, reaches: Sequence[_Reach], index: int) -> None:
-        room = order.rooms[index]
+    def buy(self, index: int) -> None:
+        """A resource for the candidate in room ``index``."""
+        room = self._order.rooms[index]
         active = np.zeros(self._hours)
         active[room.first : room.last] = 1.0
         usd_per_room = float(room.usd_per_room)
-        self._index.setdefault((reaches[index], 0), len(self.reach))
-        self.reach.append(reaches[index])
+        per_quantity = float(room.per_quantity) * usd_per_room
+        self._add(self._reaches[index], usd_per_room, active, room.offering.offering, per_quantity)
+
+    def own(self, index: int) -> None:
+        """Room owned in ``index``, in a resource of the same reach or in one of its own."""
+        room, reach = self._order.rooms[index], self._reaches[index]
+        if room.first >= room.last or not reach.lines:
+            return
+        if reach not in self._index:
+            worth = [
+                float(self._price[line]) / float(rate) for line, rate in _edges(reach) if rate > 0
+            ]
+            usd_per_room = float(np.mean(worth)) if worth else 1.0
+            self._add(reach, usd_per_room, np.zeros(self._hours), None, 0.0)
+        row = self._index[reach]
+        self.owned[row][room.first : room.last] += float(room.per_hour) * self.usd_per_room[row]
+
+    def _add(
+        self,
+        reach: _Reach,
+        usd_per_room: float,
+        active: Floats,
+        offering: OfferingId | None,
+        per_quantity: float,
+    ) -> None:
+        self._index.setdefault(reach, len(self.reach))
+        self.reach.append(reach)
         self.usd_per_room.append(usd_per_room)
-        self.offering.append(room.offering.offering)
-        self.units_per_quantity.append(float(room.per_quantity) * usd_per_room)
+        self.offering.append(offering)
+        self.units_per_quantity.append(per_quantity)
         self.active.append(active)
         self.owned.append(np.zeros(self._hours))
 
-    def _own(self, order: Waterfall, reaches: Sequence[_Reach], index: int, price: Floats) -> None:
-        room, reach = order.rooms[index], reaches[index]
-        if room.first >= room.last or not reach.lines:
-            return
-        row = self._index.get((reach, 0))
-        if row is None:
-            row = self._index[reach, 0] = len(self.reach)
-            self.reach.append(reach)
-            worth = [float(price[line]) / float(rate) for line, rate in _edges(reach) if rate > 0]
-            self.usd_per_room.append(float(np.mean(worth)) if worth else 1.0)
-            self.offering.append(None)
-            self.units_per_quantity.append(0.0)
-            self.active.append(np.zeros(self._hours))
-            self.owned.append(np.zeros(self._hours))
-        self.owned[row][room.first : room.last] += float(room.per_hour) * self.usd_per_room[row]
+
+def _useful(order: Waterfall, reaches: Sequence[_Reach], held: int, price: Floats) -> list[int]:
+    """Candidates that begin within the hours and beat on demand for something."""
+    return [
+        index
+        for index in range(held, len(order.rooms))
+        if order.rooms[index].first < order.rooms[index].last
+        and order.rooms[index].usd_per_room > 0
+        and _saves(order, reaches, index, price)
+    ]
+
+
+def _undominated(order: Waterfall, reaches: Sequence[_Reach], useful: list[int]) -> list[int]:
+    ratios = {index: _ratios(order, reaches, index) for index in useful}
+    return [
+        index
+        for index in useful
+        if not any(_dominates(order, ratios, other, index) for other in useful if other != index)
+    ]
 
 
 def _edges(reach: _Reach) -> list[tuple[int, Decimal]]:

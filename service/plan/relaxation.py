@@ -51,6 +51,7 @@ class Relaxed:
     lower_bound_usd: float
     value_usd: float
     iterations: int
+    worth_usd: Floats
 
 
 def relax(
@@ -64,6 +65,7 @@ def relax(
     When time runs out the bound is still proven, only weaker.
     """
     bought = np.zeros(len(problem.offering))
+    worth = np.zeros(len(problem.offering))
     lower = value = problem.fixed_usd
     iterations = 0
     for members in _parts(problem):
@@ -71,10 +73,11 @@ def relax(
         within = tolerance_ratio * max(problem.demand_total_usd, 1e-300)
         solved = part.solve(within * part.share, expired)
         bought[part.resources] = solved.bought
+        worth[part.resources] = solved.worth_usd
         lower += solved.lower_bound_usd
         value += solved.value_usd
         iterations = max(iterations, solved.iterations)
-    return Relaxed(bought, lower, value, iterations)
+    return Relaxed(bought, lower, value, iterations, worth)
 
 
 def _parts(problem: Problem) -> list[list[Group]]:
@@ -147,7 +150,7 @@ class _Part:
             crew = _Crew(pool, self._shards)
             self._start(crew)
             at = _sum(crew.each(Shard.standing))
-            best = self._bounded(at)
+            best, prices = self._bounded(at), at.prices
             primal = self._primal(at)
             done = 0
             while (primal - best) * self._scale > within_usd and done < _ITERATIONS:
@@ -159,12 +162,14 @@ class _Part:
                     break
                 done += 1
                 primal = self._primal(at)
-                best = max(best, self._bounded(at))
+                if self._bounded(at) > best:
+                    best, prices = self._bounded(at), at.prices
         return Relaxed(
             bought=self._bought * self._scale,
             lower_bound_usd=best * self._scale,
             value_usd=primal * self._scale,
             iterations=done,
+            worth_usd=prices,
         )
 
     def _primal(self, at: Standing) -> float:
@@ -267,4 +272,5 @@ def _sum(parts: Sequence[Standing]) -> Standing:
         dual=sum(one.dual for one in parts),
         bound=sum(one.bound for one in parts),
         price_slack=_added([one.price_slack for one in parts]),
+        prices=_added([one.prices for one in parts]),
     )

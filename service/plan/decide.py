@@ -1,0 +1,325 @@
+"""What to buy now, for the future behind the usage seen: mix, ladder, caps, rounding, replay.
+
+Decides a plan, purely: the same request gives the identical plan. The mix of offerings comes
+from the portfolio optimum over the newest hours, beside all that is owned and not about to
+expire; how much of it to own already now comes from the ladder, pool by pool, the narrowest
+first. Amounts leave through ``quantise``, rounded down, and what is reported is the bill
+replayed with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.billing.bill import Bill, bill
+from service.billing.market import Market
+from service.billing.sharing import ORGANISATION, Sharing
+from service.domain.commitments import Commitment, Offering
+from service.domain.errors import InvariantError
+from service.domain.hours import HOUR, WEEK_HOURS, HourRange, iso
+from service.domain.ids import AccountId, CycleId, OfferingId, PlanId
+from service.domain.plans import Plan, PlanInputs, PlanLine, PlanStatus, Refusal
+from service.domain.usage import Dataset, Usage
+from service.forecast.changes import PlannedChange
+from service.plan.explain import Sized, line_of
+from service.plan.ladder import tranche
+from service.plan.ladder_terms import Tranche
+from service.plan.optimise import flat_market, optimise
+from service.plan.pools import (
+    Owned,
+    Pool,
+    counted,
+    over,
+    owned_now,
+    pools_of,
+    reaches,
+    state_of,
+    terms_of,
+)
+from service.plan.problem import candidate, pose
+from service.plan.quantise import quantise, usd
+from service.plan.relaxation import relax
+
+Floats = NDArray[np.float64]
+
+EXPECTED_HOURS = 28 * 24
+"""The newest hours, on which the mix of offerings is optimised and the plan replayed."""
+
+_MIX_EVALUATIONS = 30  # the ladder decides how much; the mix need not be polished further
+
+Room = Callable[[Offering, Sequence[PlanLine]], Decimal]
+"""How much of an offering may still be bought beside the lines planned already: a quantity."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRequest:
+    """All that a decision depends on.
+
+    ``dataset``: usage seen up to its end, price list, every offering that is owned or may be
+    bought, and all commitments in whatever state. ``menu``: the offerings that may be bought.
+    ``accounts``: the purchase account by provider. ``lead_time_hours``: what ends this soon
+    counts as gone. ``step_hours``: time to the next decision. ``capital_annual_ratio``: the
+    price of money paid early. ``room``: what caps leave for one more line; ``None``: no caps.
+    """
+
+    cycle: CycleId
+    decided_at: datetime
+    dataset: Dataset
+    menu: tuple[OfferingId, ...]
+    accounts: Mapping[str, AccountId]
+    inputs: PlanInputs
+    lead_time_hours: int = 0
+    step_hours: int = WEEK_HOURS
+    changes: tuple[PlannedChange, ...] = ()
+    capital_annual_ratio: float = 0.0
+    gap_tolerance_ratio: Decimal = Decimal("0.001")
+    sharing: Sharing = ORGANISATION
+    room: Room | None = None
+    expired: Callable[[], bool] = lambda: False
+
+
+def decide(request: DecisionRequest) -> Plan:
+    """The plan for ``request``. Raises ``InvariantError`` when usage lies after the decision."""
+    desk = _Desk(request)
+    sized, refusals = _size(desk)
+    lines, more = _lines(desk, sized)
+    return _plan(desk, lines, (*refusals, *more))
+
+
+class _Desk:
+    """What is worked out once for a decision."""
+
+    def __init__(self, request: DecisionRequest) -> None:
+        usage = request.dataset.usage
+        if request.decided_at < usage.hours.end - HOUR:
+            msg = f"usage through {iso(usage.hours.end)} is not yet seen at the decision"
+            raise InvariantError(msg)
+        self.request = request
+        self.hours = _last(usage, EXPECTED_HOURS)
+        self.offerings = request.dataset.offerings
+        self.market: Market = flat_market(
+            replace(request.dataset, usage=self.hours, commitments=()), request.sharing
+        )
+        self.spend: Floats = self.market.on_demand_usd * self.hours.quantity.mean(axis=0)
+        kept = counted(request.dataset.commitments, request.decided_at, request.lead_time_hours)
+        self.owned = Owned(kept, tuple(reaches(self.market, kept, self.spend)))
+        now = owned_now(self.owned, request.decided_at, request.lead_time_hours)
+        self.base = tuple(over(one, self.hours.hours) for one in now)
+        self.pools = pools_of(self.market, request.menu, request.accounts, self.spend)
+        self.tranches = [self._tranche(pool) for pool in self.pools]
+
+    def _tranche(self, pool: Pool) -> Tranche:
+        request = self.request
+        state = state_of(
+            pool,
+            self.market,
+            request.dataset.usage,
+            self.owned,
+            self.spend,
+            decided_at=request.decided_at,
+            step_hours=request.step_hours,
+            changes=request.changes,
+        )
+        terms = terms_of(pool, self.offerings, request.capital_annual_ratio)
+        return tranche(state, terms, seed=request.inputs.seed)
+
+    def mix(
+        self, menu: Sequence[OfferingId], held: Sequence[Commitment]
+    ) -> dict[OfferingId, float]:
+        """Quantities that the optimum over the expected hours buys from ``menu``."""
+        if not menu:
+            return {}
+        portfolio = optimise(
+            replace(self.market.dataset, commitments=tuple(held)),
+            menu=menu,
+            purchase_account=min(self.request.accounts.values()),
+            sharing=self.request.sharing,
+            evaluations=_MIX_EVALUATIONS,
+            expired=self.request.expired,
+        )
+        return {one.offering: float(one.quantity) for one in portfolio.purchases}
+
+    def buy(self, name: OfferingId, quantity: Decimal) -> Commitment:
+        """``quantity`` of an offering as it would be owned over the expected hours."""
+        offering = self.offerings[name]
+        account = self.request.accounts[offering.provider]
+        return over(candidate(offering, self.hours.hours, account, quantity), self.hours.hours)
+
+
+def _last(usage: Usage, hours: int) -> Usage:
+    count = min(hours, usage.hours.count)
+    first = usage.hours.count - count
+    return Usage(HourRange(usage.hours.hour(first), count), usage.lines, usage.quantity[first:])
+
+
+def _size(desk: _Desk) -> tuple[list[Sized], list[Refusal]]:
+    """On-demand dollars per hour to buy of each offering: the mix, capped by the ladder."""
+    chosen = [buy.offer for one in desk.tranches for buy in one.buys]
+    mix = desk.mix([OfferingId(one) for one in chosen], desk.base)
+    sized: list[Sized] = []
+    refusals: list[Refusal] = []
+    wide = _wide(desk.pools)
+    again = False
+    for index, (pool, allowed) in enumerate(zip(desk.pools, desk.tranches, strict=True)):
+        if index in wide and again:
+            mix = _mix_again(desk, index, sized)
+            again = False
+        wanted = sum(_on_demand(pool, name, mix.get(name, 0.0)) for name in pool.offerings)
+        room = sum(buy.quantity_usd_per_hour for buy in allowed.buys)
+        room -= _bought_inside(desk, pool, sized)
+        amount = max(min(wanted, room), 0.0)
+        if amount < wanted * (1 - 1e-9):
+            again = True
+            refusals += _held_back(pool, allowed, wanted, amount)
+        if amount > 0:
+            sized += _split(pool, allowed, amount, wanted)
+    return sized, refusals
+
+
+def _wide(pools: Sequence[Pool]) -> set[int]:
+    """Pools whose lines contain another pool's and more."""
+    lines = [frozenset(pool.lines) for pool in pools]
+    return {index for index, mine in enumerate(lines) if any(theirs < mine for theirs in lines)}
+
+
+def _mix_again(desk: _Desk, first: int, sized: Sequence[Sized]) -> dict[OfferingId, float]:
+    """The wider pools' mix beside what the ladder left of the narrower ones."""
+    held = [desk.buy(one.offering, Decimal(repr(one.quantity))) for one in sized]
+    menu = [OfferingId(buy.offer) for allowed in desk.tranches[first:] for buy in allowed.buys]
+    return desk.mix(menu, (*desk.base, *held))
+
+
+def _on_demand(pool: Pool, name: OfferingId, quantity: float) -> float:
+    reach = pool.reach[name]
+    return quantity * reach.usd_per_quantity / reach.rate_ratio
+
+
+def _bought_inside(desk: _Desk, pool: Pool, sized: Sequence[Sized]) -> float:
+    """On-demand dollars of this plan's purchases so far that fall on the pool's usage."""
+    inside = set(pool.lines)
+    total = 0.0
+    for one in sized:
+        spend = sum(desk.spend[line] for line in one.pool.lines)
+        shared = sum(desk.spend[line] for line in one.pool.lines if line in inside)
+        total += one.on_demand_usd_per_hour * shared / spend
+    return float(total)
+
+
+def _held_back(pool: Pool, allowed: Tranche, wanted: float, amount: float) -> list[Refusal]:
+    if amount > 0:
+        return []
+    detail = (
+        f"{pool.name}: the newest hours alone would pay for {wanted:.4f} USD/h of on-demand use "
+        f"more; {allowed.level_usd_per_hour:.4f} is worth owning now and "
+        f"{allowed.owned_usd_per_hour:.4f} is owned or bought above"
+    )
+    return [Refusal("ladder", pool.offerings[0], detail)]
+
+
+def _split(pool: Pool, allowed: Tranche, amount: float, wanted: float) -> list[Sized]:
+    """The pool's amount over the ladder's terms, in the ladder's proportions."""
+    total = sum(buy.quantity_usd_per_hour for buy in allowed.buys)
+    return [
+        Sized(
+            pool=pool,
+            offering=OfferingId(buy.offer),
+            on_demand_usd_per_hour=amount * buy.quantity_usd_per_hour / total,
+            wanted_usd_per_hour=wanted,
+            tranche=allowed,
+        )
+        for buy in allowed.buys
+        if buy.quantity_usd_per_hour > 0
+    ]
+
+
+def _lines(desk: _Desk, sized: Sequence[Sized]) -> tuple[list[PlanLine], list[Refusal]]:
+    """Rounded, capped lines, and what fell below the smallest purchase."""
+    lines: list[PlanLine] = []
+    refusals: list[Refusal] = []
+    for one in sized:
+        offering = desk.offerings[one.offering]
+        wanted = one.quantity
+        if desk.request.room is not None:
+            wanted = min(wanted, float(max(desk.request.room(offering, lines), Decimal(0))))
+        amount = quantise(wanted, step=offering.step, min_quantity=offering.min_quantity)
+        if amount == 0:
+            detail = f"{wanted:.6f} is below the smallest purchase or step of the offering"
+            refusals.append(Refusal("min_quantity", one.offering, detail))
+            continue
+        account = desk.request.accounts[offering.provider]
+        cycle = desk.request.cycle
+        line = line_of(
+            one, offering, quantity=amount, account=account, cycle=cycle, pools=desk.pools
+        )
+        lines.append(line)
+    return lines, refusals
+
+
+def _plan(desk: _Desk, lines: Sequence[PlanLine], refusals: Sequence[Refusal]) -> Plan:
+    request = desk.request
+    bought = [desk.buy(line.offering, line.quantity) for line in lines]
+    before = _bill(desk, desk.base)
+    after = _bill(desk, (*desk.base, *bought)) if bought else before
+    lower = min(usd(max(_bound(desk, lines), 0.0)), after.total_usd)
+    gap = (after.total_usd - lower) / before.total_usd if before.total_usd else Decimal(0)
+    gap = round(gap, 12)
+    optimal = gap <= request.gap_tolerance_ratio
+    return Plan(
+        plan=PlanId(digest("plan", request.cycle, request.inputs, [one.line for one in lines])),
+        cycle=request.cycle,
+        decided_at=request.decided_at,
+        status=PlanStatus.OPTIMAL if optimal else PlanStatus.FEASIBLE,
+        window_hours=desk.hours.hours.count,
+        before_usd=before.total_usd,
+        after_usd=after.total_usd,
+        lower_bound_usd=lower,
+        gap_ratio=gap,
+        coverage_ratio=after.coverage_ratio,
+        utilization_ratio=after.utilization_ratio,
+        lines=tuple(lines),
+        refusals=tuple(refusals),
+        inputs=request.inputs,
+    )
+
+
+def _bill(desk: _Desk, commitments: Sequence[Commitment]) -> Bill:
+    dataset = replace(desk.market.dataset, commitments=tuple(commitments))
+    return bill(dataset, sharing=desk.request.sharing)
+
+
+def _bound(desk: _Desk, lines: Sequence[PlanLine]) -> float:
+    """Proven for every purchase up to the quantities planned, over the expected hours.
+
+    The relaxation's prices at the plan say what a unit more or less would be worth; the bill
+    is convex in the relaxation, so no smaller purchase can beat that tangent.
+    """
+    bought = [desk.buy(line.offering, line.quantity) for line in lines]
+    stack = desk.market.stack((*desk.base, *bought))
+    problem = pose(
+        desk.market.stack((*desk.base, *bought, *bought)).plan,
+        held=len(desk.base) + len(bought),
+        quantity=desk.market.quantity.high,
+        on_demand_usd=desk.market.on_demand_usd,
+        keep_dominated=True,
+    )
+    solved = relax(replace(problem, active=np.zeros_like(problem.active)))
+    planned = {line.offering: float(line.quantity) for line in lines}
+    hours = desk.hours.hours.count
+    bound = solved.lower_bound_usd + float(stack.usd_per_level @ stack.levels)
+    for place, name in enumerate(problem.offering):
+        if name is not None:
+            units = planned[name] * problem.units_per_quantity[place]
+            bound -= max(hours - float(solved.worth_usd[place]), 0.0) * units
+    return bound
+
+
+def digest(*parts: object) -> str:
+    """A short identifier that depends on nothing but ``parts``."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:20]

@@ -1,0 +1,175 @@
+"""Turns one sized amount into a plan's line: what it costs, what it promises, and why.
+
+Every figure comes from the ladder's forecast paths and the offering's prices; none is invented
+here. Savings are against on demand, net of waste, in dollars per hour over the term.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from service.domain.commitments import Offering
+from service.domain.hours import TERM_HOURS
+from service.domain.ids import AccountId, CycleId, LineId, OfferingId
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import PlanLine
+from service.plan.ladder_terms import Reasons, Tranche
+from service.plan.pools import Pool, Reach
+from service.plan.quantise import exactly
+
+_PLACES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """An amount of one offering that a pool should own more of now.
+
+    ``on_demand_usd_per_hour`` is what will be bought, ``wanted_usd_per_hour`` what the mix over
+    the newest hours alone would buy for the pool; both in on-demand dollars.
+    """
+
+    pool: Pool
+    offering: OfferingId
+    on_demand_usd_per_hour: float
+    wanted_usd_per_hour: float
+    tranche: Tranche
+
+    @property
+    def reach(self) -> Reach:
+        """The offering's reach."""
+        return self.pool.reach[self.offering]
+
+    @property
+    def quantity(self) -> float:
+        """The amount in the offering's own unit: $/h (spend) or capacity."""
+        return self.on_demand_usd_per_hour * self.reach.rate_ratio / self.reach.usd_per_quantity
+
+
+def line_of(
+    sized: Sized,
+    offering: Offering,
+    *,
+    quantity: Decimal,
+    account: AccountId,
+    cycle: CycleId,
+    pools: Sequence[Pool],
+) -> PlanLine:
+    """The plan's line for ``quantity`` of ``offering`` bought in ``account``."""
+    commit = commit_usd_per_hour(offering, quantity)
+    hours = TERM_HOURS[offering.term_months]
+    promise = _promise(sized, float(commit), hours)
+    return PlanLine(
+        line=LineId(_digest(cycle, offering.offering, account, quantity)),
+        offering=offering.offering,
+        provider=offering.provider,
+        kind=offering.kind,
+        account=account,
+        region=offering.region,
+        family=offering.family,
+        term_months=offering.term_months,
+        payment=offering.payment,
+        quantity=quantity,
+        commit_usd_per_hour=CommitUsdPerHour(commit),
+        upfront_usd=quantity * offering.upfront_usd,
+        total_usd=commit * hours,
+        expected_savings_usd_per_hour=promise.expected,
+        expected_savings_low_usd_per_hour=promise.low,
+        expected_savings_high_usd_per_hour=promise.high,
+        expected_utilization_ratio=promise.utilization,
+        break_even_months=_rounded(sized.reach.rate_ratio * offering.term_months),
+        reason=_reason(sized, offering, quantity, commit, pools),
+    )
+
+
+def commit_usd_per_hour(offering: Offering, quantity: Decimal) -> Decimal:
+    """The amortised hourly obligation of ``quantity``, upfront included."""
+    if offering.kind.is_spend:
+        return quantity
+    (rate_usd,) = offering.rates_usd.values()
+    return quantity * rate_usd
+
+
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    expected: Decimal
+    low: Decimal
+    high: Decimal
+    utilization: Decimal
+
+
+def _promise(sized: Sized, commit: float, hours: int) -> _Promise:
+    """The ladder's savings of the whole tranche, for the share of it that is bought."""
+    why = sized.tranche.reasons
+    covers = commit / sized.reach.rate_ratio
+    whole = sum(buy.quantity_usd_per_hour for buy in sized.tranche.buys)
+    if why is None or whole <= 0:
+        saving = covers - commit
+        return _Promise(*(_rounded(one) for one in (saving, saving, saving, 1.0)))
+    share = covers / whole
+    expected, low, high = (
+        one * share / hours
+        for one in (why.expected_savings_usd, why.low_savings_usd, why.high_savings_usd)
+    )
+    used = (expected + commit) / covers
+    return _Promise(
+        _rounded(expected), _rounded(low), _rounded(high), _rounded(min(max(used, 0.0), 1.0))
+    )
+
+
+def _reason(
+    sized: Sized, offering: Offering, quantity: Decimal, commit: Decimal, pools: Sequence[Pool]
+) -> str:
+    payment = str(offering.payment).replace("_", " ")
+    level = sized.tranche
+    unit = "USD/h" if offering.kind.is_spend else "units"
+    covers = float(commit) / sized.reach.rate_ratio
+    what = (
+        f"{sized.pool.name}: {level.level_usd_per_hour:.2f} USD/h of on-demand use is worth owning "
+        f"now and {level.owned_usd_per_hour:.2f} is owned; buy {quantity.normalize():f} {unit} "
+        f"({commit:.4f} USD/h committed) for {offering.term_months} months, {payment}, covering "
+        f"{covers:.2f} USD/h at {sized.reach.rate_ratio:.1%} of on demand"
+    )
+    parts = [what]
+    if level.reasons is not None:
+        parts += _because(level.reasons)
+    parts.append(
+        f"the newest hours alone would buy {sized.wanted_usd_per_hour:.2f} USD/h for this pool"
+    )
+    rivals = [pool.name for pool in pools if _is_rival(sized.pool, pool)]
+    if rivals:
+        parts.append(f"preferred for this part of the usage to {', '.join(rivals[:3])}")
+    return "; ".join(parts)
+
+
+def _because(why: Reasons) -> list[str]:
+    waiting = (
+        f"waiting one step would lose {-why.waiting_usd:.2f} USD"
+        if why.waiting_usd < 0
+        else f"waiting one step would gain {why.waiting_usd:.2f} USD"
+    )
+    use = (
+        f"the last unit owned is used in {why.use_probability_ratio:.0%} of the term's hours and "
+        f"needs {why.break_even_ratio:.0%}"
+    )
+    saves = (
+        f"the tranche saves {why.expected_savings_usd:.2f} USD over the term "
+        f"({why.low_savings_usd:.2f} to {why.high_savings_usd:.2f}), "
+        f"{why.worst_savings_usd:.2f} in the worst case in twenty"
+    )
+    rejected = f"rejected: {why.rejected}, worse by {why.rejected_by_usd:.2f} USD"
+    return [use, f"limited by {why.limit}", saves, waiting, rejected]
+
+
+def _is_rival(mine: Pool, other: Pool) -> bool:
+    return other is not mine and bool(set(mine.lines) & set(other.lines))
+
+
+def _rounded(value: float) -> Decimal:
+    return round(exactly(value), _PLACES)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:20]
