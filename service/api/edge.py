@@ -6,6 +6,7 @@ It is also the one place in the API that catches everything: what nothing else f
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 
@@ -23,6 +24,9 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_ROUTINE = ("/static", "/healthz", "/readyz")
+"""What probes and pages ask for all the time: logged at DEBUG."""
+
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -55,7 +59,9 @@ class Edge:
             except Exception:  # noqa: BLE001 - the API's edge: record, apologise, go on
                 self._log.exception("api.failed", method=scope["method"], path=scope["path"])
                 await self._apologise(scope, exchange, request_id)
-            self._log.info(
+            routine = scope["path"].startswith(_ROUTINE)
+            self._log.log(
+                logging.DEBUG if routine else logging.INFO,
                 "api.answered",
                 method=scope["method"],
                 path=scope["path"],

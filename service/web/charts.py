@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
-_WIDTH, _HEIGHT = 640, 150
+_WIDTH, _HEIGHT = 1000, 150
 _LEFT, _BOTTOM = 0, 20
 _DAY = timedelta(days=1)
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from service.domain.commitments import Kind
-from service.domain.hours import iso
+from service.domain.hours import TERM_HOURS, iso
 from service.domain.money import text
 from service.web import charts
 
@@ -102,6 +102,8 @@ def relative(moment: datetime | None, now: datetime) -> str:
     """How far ``moment`` is from ``now``, in words."""
     if moment is None:
         return ABSENT
+    if abs(moment - now) < timedelta(minutes=1):
+        return "just now"
     distance = span(moment - now)
     return f"in {distance}" if moment > now else f"{distance} ago"
 
@@ -119,6 +121,11 @@ def cap_name(span_name: str, measure: str) -> str:
 def age(hours: Decimal) -> str:
     """How old data is: hours while they matter, days after that."""
     return f"{text(hours)} h" if hours <= _FRESH_HOURS else f"{hours / 24:.0f} d"
+
+
+def over_term(usd_per_hour: Decimal, term_months: int) -> Decimal:
+    """Dollars over a whole term of so many months, at so much an hour."""
+    return usd_per_hour * TERM_HOURS[term_months]
 
 
 def words(name: object) -> str:
@@ -153,6 +160,7 @@ def environment() -> Environment:
     made.globals.update(
         relative=relative,
         cap_name=cap_name,
+        over_term=over_term,
         ladder_chart=charts.ladder,
         interval_chart=charts.interval,
     )

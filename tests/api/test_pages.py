@@ -194,9 +194,27 @@ def test_pages_are_not_kept_by_caches(reader: TestClient) -> None:
 def test_a_proposal_shows_why_how_much_and_the_downside(world: World, reader: TestClient) -> None:
     proposal = fill(world)
     html = reader.get(f"/proposals/{proposal}").text
-    for words in ("steady use for ninety days", "$10,950.00", "$0.40/h", "−$0.10/h", "97.0 %"):
+    for words in (
+        "steady use for ninety days",
+        "$10,950.00",
+        "$0.40",
+        "−$0.10",
+        "−$876.00",
+        "97.0 %",
+    ):
         assert words in html, words
     assert "25 USD/h" in html
+
+
+def test_a_proposal_whose_lifetime_is_over_is_shown_without_forms(
+    world: World, reader: TestClient
+) -> None:
+    path = f"/proposals/{fill(world)}"
+    assert "/approve" in reader.get(path).text
+    world.clock.instant += timedelta(hours=48)
+    fresh = world.signed_in(world.token(Role.OPERATOR))
+    assert "/approve" not in fresh.get(path).text
+    assert "Its lifetime ended" in fresh.get(path).text
 
 
 def test_older_rows_are_behind_a_link(world: World, reader: TestClient) -> None:
