@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from service.billing.bill import Bill
 from service.billing.market import Market, compile_market
-from service.domain.commitments import Commitment, CommitmentState
+from service.domain.commitments import Commitment, CommitmentState, Offering
 from service.domain.hours import MONTH_HOURS, TERM_HOURS, floor_hour
 from service.domain.ids import CommitmentId, LineId, PlanId
 from service.domain.plans import Plan, PlanLine, Verdict
@@ -33,8 +33,8 @@ def context_of(
     situation: Situation,
     *,
     gap_ratio: Decimal | None,
-    coverage_ratio_after: Decimal,
-    utilization_ratio_after: Decimal,
+    coverage_ratio_after: Decimal | None,
+    utilization_ratio_after: Decimal | None,
     lines: Sequence[PlanLine],
     plan: PlanId,
     intents: Sequence[Intent],
@@ -70,16 +70,25 @@ def context_of(
 
 def pool_of(situation: Situation, line: PlanLine) -> PoolSize:
     """The usage that the line's offering covers, and its on-demand cost now, in USD/h."""
-    dataset = situation.dataset(REPLAY_HOURS)
-    offering = dataset.offerings[line.offering]
-    total = Decimal(0)
-    means = dataset.usage.quantity.mean(axis=0)
-    for label, mean in zip(dataset.usage.lines, means, strict=True):
-        covers = label.sku in offering.rates_usd and offering.region in {None, label.region}
-        if covers:
-            total += Decimal(str(float(mean))) * dataset.skus[label.key].on_demand_usd
+    on_demand, _ = covered_usd_per_hour(situation, situation.prices.offerings[line.offering])
     name = "/".join((line.provider, line.region or "any region", line.family or "any family"))
-    return PoolSize(pool=name, on_demand_usd_per_hour=total)
+    return PoolSize(pool=name, on_demand_usd_per_hour=on_demand)
+
+
+def covered_usd_per_hour(situation: Situation, offering: Offering) -> tuple[Decimal, Decimal]:
+    """What the usage that ``offering`` covers costs an hour: on demand, and at its rates.
+
+    Means of the newest four weeks, everything covered, in USD per hour.
+    """
+    usage = situation.dataset(REPLAY_HOURS).usage
+    on_demand = committed = Decimal(0)
+    for label, mean in zip(usage.lines, usage.quantity.mean(axis=0), strict=True):
+        rate = offering.rates_usd.get(label.sku)
+        if rate is not None and offering.region in {None, label.region}:
+            amount = Decimal(repr(float(mean)))
+            on_demand += amount * situation.prices.skus[label.key].on_demand_usd
+            committed += amount * rate
+    return on_demand, committed
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ LEAST_HISTORY_HOURS = 28 * 24
 class Situation:
     """The facts behind one decision.
 
+    ``on_sale`` names the offerings that can be bought now; ``prices`` also holds what is owned.
     ``usage`` is eligible usage up to ``usage_through``, the first hour not seen. ``commitments``
     are the provider's listing plus purchases that no listing shows yet; ``inventory`` the
     listing alone, read at ``inventory_read_at``.
@@ -47,6 +48,7 @@ class Situation:
     usage: Usage
     usage_digest: str
     prices: PriceSnapshot
+    on_sale: frozenset[OfferingId]
     commitments: tuple[Commitment, ...]
     inventory: tuple[InventoryItem, ...]
     inventory_read_at: datetime
@@ -102,6 +104,7 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
         usage=usage,
         usage_digest=_digest_of(usage),
         prices=replace(prices, offerings=offerings),
+        on_sale=frozenset(prices.offerings),
         commitments=tuple(one for one in commitments if one.offering in offerings),
         inventory=listed,
         inventory_read_at=inventory_read_at,

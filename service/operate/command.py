@@ -1,0 +1,156 @@
+"""``tenor run``, ``cycle``, ``halt``, ``resume``, ``status``, ``doctor`` and ``demo``."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+    from service.wiring import Parts
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that run the service as a whole."""
+    demo = commands.add_parser(
+        "demo", help="the whole service against a sandbox cloud on this machine, no credentials"
+    )
+    demo.add_argument("--days", type=int, default=90, help="simulated days with --once (90)")
+    demo.add_argument("--port", type=int, default=8321, help="port of the pages (8321; 0: any)")
+    demo.add_argument("--once", action="store_true", help="run headless to the end and report")
+    demo.add_argument("--seed", type=int, default=7, help="seed of the simulated organisation")
+    demo.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    demo.set_defaults(run=run_demo)
+
+    daemon = commands.add_parser("run", help="the daemon: scheduler, status API and pages")
+    daemon.add_argument("--bell-seconds", type=float, default=15.0, help=argparse.SUPPRESS)
+    daemon.set_defaults(run=run_daemon)
+
+    cycle = commands.add_parser("cycle", help="run one decision cycle now")
+    cycle.add_argument("--json", action="store_true", help="print one JSON object")
+    cycle.set_defaults(run=run_cycle)
+
+    halt = commands.add_parser("halt", help="stop all buying at once, everywhere")
+    halt.add_argument("--reason", required=True, help="kept in the audit trail")
+    halt.set_defaults(run=lambda options: run_switch(options, halted=True))
+    resume = commands.add_parser("resume", help="let buying go on after a halt")
+    resume.add_argument("--reason", default="resumed", help="kept in the audit trail")
+    resume.set_defaults(run=lambda options: run_switch(options, halted=False))
+    for switch in (halt, resume):
+        switch.add_argument("--by", default=None, help="who does it (default: the user)")
+        switch.add_argument("--json", action="store_true", help="print one JSON object")
+
+    status = commands.add_parser("status", help="what Tenor did, is about to do, and may do")
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    status.set_defaults(run=run_status)
+
+    doctor = commands.add_parser(
+        "doctor", help="check credentials, permissions, data age and clock, with the mend for each"
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.set_defaults(run=run_doctor)
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """The demo, headless with ``--once``, else until interrupted."""
+    from service.operate import demo  # noqa: PLC0415 - imports wait for the run
+
+    if options.once:
+        return demo.run_once(days=options.days, seed=options.seed, as_json=options.json)
+    return demo.run_live(port=options.port, seed=options.seed)
+
+
+def run_daemon(options: argparse.Namespace) -> int:
+    """The daemon, until SIGTERM or SIGINT."""
+    import signal  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+
+    from service.observe.log import configure_logging  # noqa: PLC0415
+    from service.operate import daemon  # noqa: PLC0415
+
+    settings = _settings()
+    configure_logging(settings.log_level)
+    parts = _parts(settings)
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda _number, _frame: stop.set())
+    clean = daemon.run_daemon(parts, stop, bell_seconds=options.bell_seconds)
+    if not clean:
+        # A provider call or a solve is still running in a thread that Python would wait for. Its
+        # intent is on disk; the next start resumes it.
+        os._exit(1)
+    return 0
+
+
+def run_cycle(options: argparse.Namespace) -> int:
+    """Reconcile, decide, act and report once, now, under the executor's lease."""
+    from service.operate.once import cycle_now  # noqa: PLC0415
+    from service.report.render import print_json, print_table  # noqa: PLC0415
+
+    result = cycle_now(_parts(_settings()))
+    if options.json:
+        print_json(result)
+    else:
+        print_table("Cycle", ("what", "value"), list(result.items()))
+    return 4 if result["unknown"] else 0
+
+
+def run_switch(options: argparse.Namespace, *, halted: bool) -> int:
+    """Halt or resume; effective at once in every process on this database."""
+    from service.report.render import print_json  # noqa: PLC0415
+    from service.store.engine import writing  # noqa: PLC0415
+    from service.store.halt import set_halt  # noqa: PLC0415
+
+    parts = _parts(_settings())
+    by = options.by or getpass.getuser()
+    with writing(parts.engine) as connection:
+        changed = set_halt(
+            connection, halted=halted, by=by, reason=options.reason, now=parts.clock.now()
+        )
+    word = "halted" if halted else "running"
+    if options.json:
+        print_json({"halted": halted, "changed": changed, "by": by})
+    else:
+        print(f"Buying is {word}." if changed else f"Buying was {word} already.")  # noqa: T201
+    return 0
+
+
+def run_status(options: argparse.Namespace) -> int:
+    """The same as the API's /v1/status, from the database."""
+    from service.operate.status import print_status, status_of  # noqa: PLC0415
+    from service.report.render import print_json  # noqa: PLC0415
+
+    status = status_of(_parts(_settings()))
+    if options.json:
+        print_json(status)
+    else:
+        print_status(status)
+    return 0
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Each check with its finding and its mend; exit status 1 when one fails."""
+    from service.operate.doctor import examine  # noqa: PLC0415
+    from service.report.render import print_json, print_table  # noqa: PLC0415
+
+    checks = examine(_settings())
+    if options.json:
+        print_json({"checks": [check.as_row() for check in checks]})
+    else:
+        rows = [("ok" if c.passed else "FAILED", c.name, c.finding, c.mend) for c in checks]
+        print_table("Doctor", ("", "check", "finding", "how to mend it"), rows)
+    return 0 if all(check.passed for check in checks) else 1
+
+
+def _settings() -> Settings:
+    from service.settings import read_settings  # noqa: PLC0415
+
+    return read_settings(os.environ)
+
+
+def _parts(settings: Settings) -> Parts:
+    from service.wiring import build  # noqa: PLC0415
+
+    return build(settings)

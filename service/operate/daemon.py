@@ -1,0 +1,137 @@
+"""The daemon: the jobs and when they are due, the bell, the API beside them, a clean end."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+from service.api.app import create_app
+from service.api.serve import RunningServer, serve
+from service.domain.errors import TenorError
+from service.domain.ids import CycleId
+from service.observe.log import get_logger
+from service.operate.ingesting import ingest
+from service.operate.settling import expire, tie_loose_ends
+from service.operate.situation import LEAST_HISTORY_HOURS
+from service.pipeline import Cycle, run_cycle
+from service.scheduler import Bell, Executor, Job
+from service.store import due
+from service.store.lease import Lease
+from service.usage.quality import decision_window
+from service.wiring import Parts
+
+log = get_logger(__name__)
+
+CYCLE = "cycle"
+MONDAY_AT_SIX = timedelta(days=4, hours=6)
+"""Weeks counted from 1970, a Thursday, end four days later: cycles are decided on Mondays."""
+
+STOP_SECONDS = 8.0
+"""How long work under way may take to end when the daemon is told to stop."""
+
+
+def jobs_of(parts: Parts) -> tuple[Job, ...]:
+    """What recurs, in the order in which it runs when several are due."""
+    settings = parts.settings
+    return (
+        Job(
+            "ingest",
+            timedelta(hours=settings.ingest_every_hours),
+            timedelta(0),
+            lambda _run, _lease: ingest(parts),
+        ),
+        Job("expiries", timedelta(hours=1), timedelta(0), lambda _run, _lease: expire(parts)),
+        Job(
+            "reconcile",
+            timedelta(hours=settings.reconcile_every_hours),
+            timedelta(0),
+            lambda _run, lease: tie_loose_ends(parts, lease=lease),
+        ),
+        Job(
+            CYCLE,
+            timedelta(hours=settings.cycle_every_hours),
+            MONDAY_AT_SIX,
+            lambda run, lease: decide(parts, run, lease),
+            lambda: not_ready(parts),
+        ),
+    )
+
+
+def decide(parts: Parts, run: due.Run, lease: Lease) -> str:
+    """Run the cycle that ``run`` names; returns a sentence."""
+    cycle = Cycle(CycleId(run.run), run.schedule, run.due_at)
+    result = run_cycle(parts, cycle, lease=lease)
+    acted = result.acted
+    return (
+        f"{len(result.plan.lines)} lines: {acted.bought} bought, {acted.proposed} proposed, "
+        f"{acted.refused} refused, {acted.declined} declined, {acted.unknown} unknown"
+    )
+
+
+def not_ready(parts: Parts) -> str | None:
+    """Why a decision could not be made now; a cycle waits, still due, until there is no reason."""
+    try:
+        policy = parts.policy().policy
+        decision_window(
+            parts.usage.manifest(),
+            now=parts.clock.now(),
+            lag_hours=parts.settings.lag_hours,
+            want_hours=parts.settings.history_hours,
+            least_hours=LEAST_HISTORY_HOURS,
+            age_hours_max=int(policy.freshness.max_data_age_hours),
+            provider=parts.cloud.provider,
+        )
+    except TenorError as error:
+        return str(error)
+    return None
+
+
+def executor_of(parts: Parts) -> Executor:
+    """This process as a candidate for the lease, with all jobs.
+
+    What an earlier holder left half done is settled by the reconcile job, which is due at least
+    as often as anything that buys; until then the open outcome itself keeps purchases out.
+    """
+    return Executor(
+        engine=parts.engine,
+        clock=parts.clock,
+        holder=parts.holder,
+        lifetime=parts.lease_lifetime,
+        jobs=jobs_of(parts),
+        on_acquired=lambda lease: log.info("executor.ready", fence=lease.fence),
+    )
+
+
+def serve_api(parts: Parts, jobs: tuple[Job, ...]) -> RunningServer:
+    """The API and pages, answering in a thread."""
+    app = create_app(
+        engine=parts.engine,
+        clock=parts.clock,
+        policy_source=parts.policy,
+        jobs=jobs,
+        open_reads=parts.settings.open_reads,
+    )
+    return serve(app, parts.settings.listen_host, parts.settings.listen_port)
+
+
+def run_daemon(
+    parts: Parts, stop: threading.Event, *, bell_seconds: float = 15.0, announce: bool = True
+) -> bool:
+    """Run until ``stop`` is set; ``True`` when everything under way had ended in time.
+
+    Work that was cut off is resumed at the next start: that is what intents are for.
+    """
+    executor = executor_of(parts)
+    heartbeat = min(bell_seconds, parts.settings.lease_seconds / 4)
+    bell = Bell(executor, every_seconds=bell_seconds, heartbeat_seconds=heartbeat)
+    server = serve_api(parts, executor.jobs)
+    bell.start()
+    if announce:
+        log.info("daemon.started", url=server.url, holder=parts.holder)
+    try:
+        stop.wait()
+    finally:
+        ended = bell.stop(within_seconds=STOP_SECONDS)
+        server.stop()
+        log.info("daemon.stopped", clean=ended)
+    return ended

@@ -1,0 +1,147 @@
+"""Stages 2 to 4 joined to the store: what the pure stages are given, and what is kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from service import __version__
+from service.domain.commitments import Commitment, Offering
+from service.domain.hours import iso
+from service.domain.ids import CycleId, PlanId
+from service.domain.money import text
+from service.domain.plans import Plan, PlanInputs, PlanLine, Verdict
+from service.guard.caps import sum_of
+from service.guard.context import GuardContext, target_of
+from service.guard.menu import permitted, room_for, target_for
+from service.guard.rules import judge
+from service.operate.guarding import context_of, covered_usd_per_hour, plan_context
+from service.operate.situation import Situation
+from service.plan.decide import DecisionRequest, decide
+from service.store import holdings, intents
+from service.store.engine import reading
+from service.store.halt import is_halted
+from service.wiring import Parts
+
+
+def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Plan:
+    """The plan: forecast per pool, portfolio and ladder, within what the policy leaves room for.
+
+    One call, because the ladder asks the forecast of each pool for what it needs; the same
+    function is behind ``tenor plan`` and the portfolio backtest.
+    """
+    policy = situation.policy
+    on_sale = [situation.prices.offerings[one] for one in situation.on_sale]
+    kept, _ = permitted(on_sale, policy=policy, account=situation.account)
+    with reading(parts.engine) as connection:
+        before = context_of(
+            situation,
+            gap_ratio=None,
+            coverage_ratio_after=None,
+            utilization_ratio_after=None,
+            lines=(),
+            plan=PlanId(""),
+            intents=intents.list_intents(connection),
+            inventory=holdings.inventory(connection),
+            halted=is_halted(connection),
+            holds_lease=True,
+        )
+    request = DecisionRequest(
+        cycle=cycle,
+        decided_at=situation.now,
+        dataset=situation.dataset(),
+        menu=tuple(sorted(offering.offering for offering in kept)),
+        accounts={parts.cloud.provider: situation.account},
+        inputs=inputs_of(situation, parts.settings.seed),
+        lead_time_hours=int(policy.timing.lead_time_hours),
+        step_hours=parts.settings.cycle_every_hours,
+        capital_annual_ratio=float(policy.finance.cost_of_capital_annual_ratio),
+        gap_tolerance_ratio=policy.finance.solver_gap_tolerance_ratio,
+        room=_Room(situation, before),
+    )
+    return decide(request)
+
+
+def inputs_of(situation: Situation, seed: int) -> PlanInputs:
+    """Digests of everything that the plan depends on."""
+    return PlanInputs(
+        usage_digest=situation.usage_digest,
+        prices_digest=situation.prices.digest,
+        commitments_digest=_digest_of(situation.commitments),
+        policy_digest=situation.policy.digest,
+        usage_through=situation.usage_through,
+        seed=seed,
+        code_version=__version__,
+    )
+
+
+def guard(parts: Parts, situation: Situation, plan: Plan) -> tuple[Verdict, ...]:
+    """The policy's verdict on every line, with what is spent and halted as of now."""
+    with reading(parts.engine) as connection:
+        context = plan_context(
+            situation,
+            plan,
+            intents=intents.list_intents(connection),
+            inventory=holdings.inventory(connection),
+            halted=is_halted(connection),
+        )
+    return judge(plan.lines, policy=situation.policy, context=context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What caps and the pool's share leave for one more line, as a quantity of its offering."""
+
+    situation: Situation
+    context: GuardContext
+
+    def __call__(self, offering: Offering, lines: Sequence[PlanLine]) -> Decimal:
+        """Beside ``lines``, which are planned already: $/h (spend) or units (capacity)."""
+        policy = self.situation.policy
+        room = room_for(
+            target_for(offering, self.situation.account),
+            policy=policy,
+            context=self.context,
+            asked=[(target_of(line), sum_of(line)) for line in lines],
+        )
+        commit_per_unit = _commit_usd_per_unit(offering)
+        upfront = offering.upfront_usd / commit_per_unit
+        most = min(room.most_usd_per_hour(offering.term_months, upfront), self._share(offering))
+        taken = sum(
+            (line.commit_usd_per_hour for line in lines if line.offering == offering.offering),
+            Decimal(0),
+        )
+        return max(Decimal(0), most - taken) / commit_per_unit
+
+    def _share(self, offering: Offering) -> Decimal:
+        """The most hourly commitment that the pool's largest share per tranche permits."""
+        on_demand, committed = covered_usd_per_hour(self.situation, offering)
+        ratio = self.situation.policy.risk.max_pool_share_per_tranche_ratio
+        # Replacing x dollars of on demand takes x times the pool's average rate in commitment.
+        return committed * ratio if on_demand > 0 else Decimal(0)
+
+
+def _commit_usd_per_unit(offering: Offering) -> Decimal:
+    if offering.kind.is_spend:
+        return Decimal(1)
+    (rate_usd,) = offering.rates_usd.values()
+    return rate_usd
+
+
+def _digest_of(commitments: Sequence[Commitment]) -> str:
+    rows = sorted(
+        "|".join(
+            (
+                one.commitment,
+                one.offering,
+                text(one.quantity),
+                iso(one.start),
+                iso(one.end),
+                one.state.value,
+            )
+        )
+        for one in commitments
+    )
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()

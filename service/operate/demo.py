@@ -1,0 +1,152 @@
+"""``tenor demo``: the whole service against a sandbox cloud on this machine, on a virtual clock.
+
+Nothing here is special to the demo but the clock and the cloud's address: the same jobs, the
+same SDK clients over HTTP, the same API. ``--once`` runs days headless, with a simulated approver
+who signs proposals over the API; without it the pages are served until interrupted.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from service.api.serve import RunningServer
+from service.api.tokens import mint
+from service.observe.log import configure_logging
+from service.operate.approver import approve_waiting
+from service.operate.daemon import executor_of, serve_api
+from service.operate.demo_result import print_result, result_of
+from service.report.render import print_json, progress
+from service.sandbox.cloud import SandboxCloud
+from service.sandbox.faults import Fault, FaultKind
+from service.sandbox.world import WorldOptions
+from service.scheduler import Bell, Executor
+from service.settings import Settings
+from service.store.engine import writing
+from service.store.states import Role
+from service.wiring import Parts, build
+
+FOLDER = Path("var") / "demo"
+STEP_HOURS = 6
+DAY_STEPS = 24 // STEP_HOURS
+TICK_SECONDS = 0.5
+VIRTUAL_HOURS_PER_SECOND = 2.0
+"""The live demo's pace: a virtual week takes 84 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A sandbox and a Tenor on it."""
+
+    cloud: SandboxCloud
+    parts: Parts
+    executor: Executor
+
+
+@contextmanager
+def prepared(*, seed: int, port: int, folder: Path) -> Iterator[Demo]:
+    """A fresh sandbox and a fresh Tenor in ``folder``, which is emptied first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with SandboxCloud.generated(WorldOptions(seed=seed), exports=folder / "exports") as cloud:
+        # Clouds fail now and then: one answer in six is lost although the purchase was made.
+        lost = Fault(
+            "savingsplans.CreateSavingsPlan", FaultKind.ERROR_AFTER, times=1_000, chance=1 / 6
+        )
+        cloud.world.faults.add(lost)
+        settings = Settings(
+            database_url=f"sqlite:///{folder / 'tenor.db'}",
+            data_dir=folder,
+            policy_file=_policy(folder, cloud),
+            exports=folder / "exports",
+            aws_endpoint_url=cloud.endpoint_url,
+            ingest_every_hours=24,
+            reconcile_every_hours=STEP_HOURS,
+            listing_lag_hours=1,
+            listen_port=port,
+            open_reads=True,
+            seed=seed,
+        )
+        parts = build(settings, clock=cloud.world.clock)
+        try:
+            yield Demo(cloud, parts, executor_of(parts))
+        finally:
+            parts.engine.dispose()
+
+
+def run_once(*, days: int, seed: int, as_json: bool, folder: Path = FOLDER) -> int:
+    """Run ``days`` simulated days headless and report; exit status 0 when the run is sound."""
+    configure_logging("ERROR")
+    with prepared(seed=seed, port=0, folder=folder) as demo:
+        token = _token(demo.parts, Role.APPROVER, "simulated approver")
+        server = serve_api(demo.parts, demo.executor.jobs)
+        try:
+            with progress("Simulating days", days) as advance:
+                for step in range(days * DAY_STEPS):
+                    demo.executor.ring_all()
+                    if step % DAY_STEPS == DAY_STEPS - 1:
+                        approve_waiting(server.url, token)
+                        advance()
+                    demo.cloud.advance(STEP_HOURS)
+                demo.executor.ring_all()
+        finally:
+            server.stop()
+        result = result_of(demo.parts, demo.cloud, days=days)
+        demo.executor.release()
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result)
+    return 0
+
+
+def run_live(*, port: int, seed: int, folder: Path = FOLDER) -> int:
+    """Serve the pages while virtual time runs, until interrupted."""
+    configure_logging("WARNING")
+    stop = threading.Event()
+    with prepared(seed=seed, port=port, folder=folder) as demo:
+        server = serve_api(demo.parts, demo.executor.jobs)
+        bell = Bell(demo.executor, every_seconds=1.0, heartbeat_seconds=5.0)
+        _say(server, _token(demo.parts, Role.OPERATOR, "you, in the demo"))
+        bell.start()
+        try:
+            while not stop.wait(TICK_SECONDS):
+                demo.cloud.advance(TICK_SECONDS * VIRTUAL_HOURS_PER_SECOND)
+        except KeyboardInterrupt:
+            sys.stderr.write("\nstopping\n")
+        finally:
+            bell.stop(within_seconds=8)
+            server.stop()
+    return 0
+
+
+def _policy(folder: Path, cloud: SandboxCloud) -> Path:
+    shipped = Path(__file__).with_name("demo_policy.yaml").read_text(encoding="utf-8")
+    path = folder / "policy.yaml"
+    path.write_text(shipped.replace("PAYER", cloud.world.payer), encoding="utf-8")
+    return path
+
+
+def _token(parts: Parts, role: Role, label: str) -> str:
+    # Tokens expire by the wall clock, whatever the virtual one says.
+    now = datetime.now(UTC)
+    with writing(parts.engine) as connection:
+        minted = mint(
+            connection, label=label, role=role, now=now, expires_at=now + timedelta(days=1)
+        )
+    return minted.text
+
+
+def _say(server: RunningServer, token: str) -> None:
+    sys.stdout.write(
+        f"Tenor is running against a sandbox cloud on this machine. open {server.url}\n"
+        f"To approve proposals or halt, sign in with the token {token}\n"
+        "A virtual week passes in about a minute and a half. Ctrl-C ends it.\n"
+    )
+    sys.stdout.flush()

@@ -1,0 +1,78 @@
+"""What a headless demo came to: Tenor's own books beside the sandbox's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import func, select
+
+from service.domain.commitments import CommitmentState
+from service.domain.plans import Decision
+from service.domain.purchases import IntentState
+from service.report.render import print_table
+from service.sandbox.cloud import SandboxCloud
+from service.store import holdings, schema
+from service.store.engine import reading
+from service.store.states import RunState
+from service.wiring import Parts
+
+
+def result_of(parts: Parts, cloud: SandboxCloud, *, days: int) -> dict[str, object]:
+    """The object of ``tenor demo --once``; dollars and ratios are the sandbox's own bill.
+
+    ``sandbox_commitments_active`` and ``double_purchases`` are the sandbox's count, everything
+    about cycles, purchases and proposals is Tenor's ledger.
+    """
+    snapshot, totals = cloud.snapshot(), cloud.totals()
+    with reading(parts.engine) as connection:
+        counted = connection.execute(
+            select(schema.intents.c.state, func.count()).group_by(schema.intents.c.state)
+        )
+        states: dict[str, int] = {state: count for state, count in counted}
+        listed = holdings.inventory(connection, provider=parts.cloud.provider)
+        refusals = connection.execute(
+            select(func.count())
+            .select_from(schema.verdicts)
+            .where(schema.verdicts.c.decision == Decision.REFUSE.value)
+        ).scalar_one()
+        cycles = connection.execute(
+            select(func.count())
+            .select_from(schema.cycles)
+            .where(schema.cycles.c.state == RunState.DONE.value)
+        ).scalar_one()
+        proposals = connection.execute(
+            select(func.count()).select_from(schema.proposals)
+        ).scalar_one()
+    covered = totals.on_demand_equivalent_usd - totals.on_demand_usd
+    return {
+        "days": days,
+        "cycles": cycles,
+        "purchases": states.get(IntentState.BOUGHT.value, 0),
+        "proposals": proposals,
+        "double_purchases": snapshot.double_purchases,
+        "guardrail_refusals": refusals,
+        "commitments_active": sum(
+            item.commitment.state is CommitmentState.ACTIVE for item in listed
+        ),
+        "sandbox_commitments_active": snapshot.commitments_active,
+        "on_demand_equivalent_usd": totals.on_demand_equivalent_usd,
+        "total_usd": totals.total_usd,
+        "effective_savings_rate": round(totals.effective_savings_rate, 9),
+        "coverage_ratio": round(covered / totals.on_demand_equivalent_usd, 9),
+        "utilization_ratio": round(
+            totals.used_usd / totals.commitment_usd if totals.commitment_usd else covered * 0, 9
+        ),
+        "unknown_outcomes_open": sum(
+            states.get(state.value, 0) for state in (IntentState.UNKNOWN, IntentState.CALLING)
+        ),
+        "answers_lost": sum(cloud.world.faults.struck.values()),
+    }
+
+
+def print_result(result: Mapping[str, object]) -> None:
+    """The result for people."""
+    print_table(
+        "The demo, in simulated days",
+        ("what", "value"),
+        [(name.replace("_", " "), value) for name, value in result.items()],
+    )

@@ -1,0 +1,68 @@
+"""One decision cycle on demand: what ``tenor cycle`` does."""
+
+from __future__ import annotations
+
+from service.domain.errors import LeaseLostError, RefusedError
+from service.domain.hours import iso
+from service.domain.ids import CycleId
+from service.operate.ingesting import ingest
+from service.operate.settling import tie_loose_ends
+from service.pipeline import Cycle, run_cycle
+from service.store import due
+from service.store import lease as leases
+from service.store.engine import reading, writing
+from service.store.states import RunState
+from service.wiring import Parts
+
+ON_DEMAND = "manual"
+"""The schedule of cycles that somebody asked for; each is named by the instant of asking."""
+
+
+def cycle_now(parts: Parts) -> dict[str, object]:
+    """Ingest, tie loose ends and decide once; returns what came of it.
+
+    Raises ``RefusedError`` while another process is the executor: two must never decide at once.
+    """
+    with writing(parts.engine) as connection:
+        lease = leases.acquire(connection, holder=parts.holder, lifetime=parts.lease_lifetime)
+    if lease is None:
+        with reading(parts.engine) as connection:
+            other = leases.current(connection)
+        holder = "another process" if other is None else other.holder
+        raise RefusedError(rule="lease", detail=f"{holder} is the executor now")
+    try:
+        if parts.settings.exports.exists():
+            ingest(parts)
+        tie_loose_ends(parts, lease=lease)
+        now = parts.clock.now()
+        with writing(parts.engine) as connection:
+            lease = leases.renew(connection, lease, lifetime=parts.lease_lifetime)
+            run = due.claim(connection, schedule=ON_DEMAND, due_at=now, lease=lease, now=now)
+        if run is None:
+            raise RefusedError(rule="cycle", detail=f"the cycle of {iso(now)} has run already")
+        cycle = Cycle(CycleId(run.run), ON_DEMAND, now)
+        result = run_cycle(parts, cycle, lease=lease)
+        with writing(parts.engine) as connection:
+            due.finish(connection, run, state=RunState.DONE, lease=lease, now=parts.clock.now())
+    finally:
+        _release(parts, lease)
+    acted = result.acted
+    return {
+        "cycle": cycle.cycle,
+        "plan": result.plan.plan,
+        "status": result.plan.status.value,
+        "lines": len(result.plan.lines),
+        "bought": acted.bought,
+        "proposed": acted.proposed,
+        "refused": acted.refused,
+        "declined": acted.declined,
+        "unknown": acted.unknown,
+    }
+
+
+def _release(parts: Parts, lease: leases.Lease) -> None:
+    try:
+        with writing(parts.engine) as connection:
+            leases.release(connection, lease)
+    except LeaseLostError:
+        return

@@ -1,0 +1,166 @@
+"""``tenor proposals``: list, show, approve and reject what waits for a person."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from service.domain.errors import InputError, RefusedError
+
+if TYPE_CHECKING:
+    from service.domain.purchases import Proposal
+    from service.wiring import Parts
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``proposals`` and its actions; without one it lists."""
+    parser = commands.add_parser("proposals", help="list, show, approve or reject proposals")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run_list, all=False)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+
+    listing = actions.add_parser("list", help="those that wait for a person")
+    listing.add_argument("--all", action="store_true", help="decided and expired ones too")
+    listing.set_defaults(run=run_list)
+
+    show = actions.add_parser("show", help="one proposal: what, why, and the policy's verdict")
+    show.set_defaults(run=run_show)
+    approve = actions.add_parser("approve", help="let it be bought, priced and guarded again")
+    approve.set_defaults(run=lambda options: run_decide(options, yes=True))
+    reject = actions.add_parser("reject", help="say no")
+    reject.set_defaults(run=lambda options: run_decide(options, yes=False))
+    for action in (show, approve, reject):
+        action.add_argument("proposal", metavar="ID")
+    for action in (approve, reject):
+        action.add_argument("--comment", default="", help="kept in the audit trail")
+        action.add_argument("--by", default=None, help="who decides (default: the user)")
+        action.add_argument(
+            "--version", type=int, default=None, help="decide only if it is still this version"
+        )
+    for action in (listing, show, approve, reject):
+        action.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run_list(options: argparse.Namespace) -> int:
+    """Proposals, oldest first."""
+    from service.domain.purchases import ProposalState  # noqa: PLC0415
+    from service.report.render import print_json, print_table  # noqa: PLC0415
+    from service.store import proposals  # noqa: PLC0415
+    from service.store.engine import reading  # noqa: PLC0415
+
+    states = None if options.all else (ProposalState.WAITING, ProposalState.APPROVED)
+    with reading(_parts().engine) as connection:
+        found = proposals.list_proposals(connection, states=states)
+    if options.json:
+        print_json({"proposals": [_document(one) for one in found]})
+        return 0
+    rows = [
+        (
+            one.proposal,
+            one.state.value,
+            one.line.kind.value,
+            one.line.commit_usd_per_hour,
+            one.line.upfront_usd,
+            one.expires_at,
+        )
+        for one in found
+    ]
+    columns = ("proposal", "state", "kind", "commit USD/h", "upfront USD", "expires")
+    print_table("Proposals", columns, rows)
+    return 0
+
+
+def run_show(options: argparse.Namespace) -> int:
+    """One proposal with its reason and verdict."""
+    from service.report.render import print_json, print_table  # noqa: PLC0415
+
+    found = _find(_parts(), options.proposal)
+    if options.json:
+        print_json(_document(found))
+        return 0
+    line = found.line
+    print_table(
+        f"Proposal {found.proposal}",
+        ("what", "value"),
+        [
+            ("state", f"{found.state.value}, version {found.version}"),
+            ("offering", f"{line.kind.value} {line.offering}"),
+            ("term", f"{line.term_months} months, {line.payment.value}"),
+            ("commit USD/h", line.commit_usd_per_hour),
+            ("upfront USD", line.upfront_usd),
+            ("whole term USD", line.total_usd),
+            ("expected savings USD/h", line.expected_savings_usd_per_hour),
+            ("low to high USD/h", _range(found)),
+            ("expected utilization", line.expected_utilization_ratio),
+            ("break-even months", line.break_even_months),
+            ("why", line.reason),
+            ("expires", found.expires_at),
+        ],
+    )
+    rows = [(r.rule, r.decision.value, r.actual, r.limit) for r in found.verdict.results]
+    print_table("Verdict", ("rule", "decision", "actual", "limit"), rows)
+    return 0
+
+
+def run_decide(options: argparse.Namespace, *, yes: bool) -> int:
+    """Approve or reject; exit status 3 when it can no longer be decided."""
+    from service.purchase.propose import NotDecided, approve, reject  # noqa: PLC0415
+    from service.report.render import print_json  # noqa: PLC0415
+    from service.store.engine import writing  # noqa: PLC0415
+
+    parts = _parts()
+    found = _find(parts, options.proposal)
+    decide = approve if yes else reject
+    with writing(parts.engine) as connection:
+        decided = decide(
+            connection,
+            found.proposal,
+            version=found.version if options.version is None else options.version,
+            by=options.by or getpass.getuser(),
+            comment=options.comment,
+            now=parts.clock.now(),
+        )
+    if isinstance(decided, NotDecided):
+        raise RefusedError(rule=decided.obstacle.value, detail=decided.detail)
+    if options.json:
+        print_json(_document(decided))
+    else:
+        print(f"{decided.proposal} is {decided.state.value}.")  # noqa: T201
+    return 0
+
+
+def _parts() -> Parts:
+    from service.settings import read_settings  # noqa: PLC0415
+    from service.wiring import build  # noqa: PLC0415
+
+    return build(read_settings(os.environ))
+
+
+def _find(parts: Parts, identity: str) -> Proposal:
+    from service.domain.ids import ProposalId  # noqa: PLC0415
+    from service.store import proposals  # noqa: PLC0415
+    from service.store.engine import reading  # noqa: PLC0415
+
+    with reading(parts.engine) as connection:
+        found = proposals.find(connection, ProposalId(identity))
+    if found is None:
+        raise InputError(
+            f"there is no proposal {identity}",
+            file="the command line",
+            remedy="tenor proposals list --all shows every one.",
+        )
+    return found
+
+
+def _document(proposal: Proposal) -> Mapping[str, Any]:
+    from service.store.codec import to_document  # noqa: PLC0415
+
+    return to_document(proposal)
+
+
+def _range(proposal: Proposal) -> str:
+    line = proposal.line
+    return f"{line.expected_savings_low_usd_per_hour} to {line.expected_savings_high_usd_per_hour}"

@@ -1,0 +1,141 @@
+"""Decides what is reported: what commitments saved lately, each purchase against its promise.
+
+Realised amounts come from the billing code on the usage of the newest hours, with the commitments
+that were really owned in them. Reports are kept; a later one on the same period replaces it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from service.billing.bill import bill
+from service.domain.hours import iso
+from service.domain.purchases import Intent, IntentState
+from service.domain.usage import Dataset
+from service.observe.events import ReportRecorded
+from service.observe.log import log_event
+from service.operate.situation import Situation
+from service.report.promise import Promise, Promises, held_against, promise_of
+from service.report.savings import Realised, realised
+from service.store import intents, ledger, records
+from service.store.engine import reading, writing
+from service.store.records import ReportRow
+from service.wiring import Parts
+
+REPORT_HOURS = 28 * 24
+WHOLE_ESTATE = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The newest report: savings over its hours, and promises held against them."""
+
+    realised: Realised
+    promises: Promises
+
+
+def report(parts: Parts, situation: Situation) -> Reported:
+    """Bill the newest four weeks as they were owned, compare with the promises, keep the result."""
+    dataset = _as_owned(situation)
+    with reading(parts.engine) as connection:
+        bought = intents.list_intents(
+            connection, states=(IntentState.BOUGHT,), provider=parts.cloud.provider
+        )
+    result = Reported(
+        realised=realised(
+            bill(dataset),
+            commitments=dataset.commitments,
+            offerings=dataset.offerings,
+            as_of=situation.now,
+            scope="eligible usage",
+        ),
+        promises=held_against(dataset, _promises(bought)),
+    )
+    _keep(parts, result, situation.now)
+    return result
+
+
+def _as_owned(situation: Situation) -> Dataset:
+    """The newest hours with what the provider listed: nothing that is only in flight."""
+    listed = tuple(
+        item.commitment
+        for item in situation.inventory
+        if item.commitment.offering in situation.prices.offerings
+    )
+    return replace(situation.dataset(REPORT_HOURS), commitments=listed)
+
+
+def _promises(bought: tuple[Intent, ...]) -> tuple[Promise, ...]:
+    return tuple(
+        promise_of(intent.line, intent.commitment)
+        for intent in bought
+        if intent.commitment is not None
+    )
+
+
+def _keep(parts: Parts, result: Reported, now: datetime) -> None:
+    row = _row(result, now)
+    event = ReportRecorded(
+        through=row.period_end,
+        realised_usd=row.realised_usd,
+        promised_usd=row.promised_usd,
+        effective_savings_rate=result.realised.effective_savings_rate,
+    )
+    with writing(parts.engine) as connection:
+        records.record_report(connection, row)
+        ledger.append(connection, event, now=now)
+    log_event(event)
+
+
+def _row(result: Reported, now: datetime) -> ReportRow:
+    seen, promises = result.realised, result.promises
+    hours = seen.hours
+    digest = hashlib.sha256(f"{WHOLE_ESTATE} {iso(hours.start)} {iso(hours.end)}".encode())
+    return ReportRow(
+        report=f"report-{digest.hexdigest()[:20]}",
+        subject=WHOLE_ESTATE,
+        period_start=hours.start,
+        period_end=hours.end,
+        promised_usd=promises.promised_usd,
+        promised_low_usd=promises.promised_low_usd,
+        promised_high_usd=promises.promised_high_usd,
+        realised_usd=promises.joint_usd,
+        made_at=now,
+        document=_document(seen, promises),
+    )
+
+
+def _document(seen: Realised, promises: Promises) -> dict[str, object]:
+    amounts: dict[str, Decimal] = {
+        "on_demand_equivalent_usd": seen.on_demand_equivalent_usd,
+        "on_demand_usd": seen.on_demand_usd,
+        "commitment_usd": seen.commitment_usd,
+        "total_usd": seen.total_usd,
+        "savings_usd": seen.savings_usd,
+        "unused_usd": seen.unused_usd,
+        "effective_savings_rate": seen.effective_savings_rate,
+        "coverage_ratio": seen.coverage_ratio,
+        "utilization_ratio": seen.utilization_ratio,
+        "lock_in_months": seen.binding.lock_in_months,
+        "remaining_usd": seen.binding.remaining_usd,
+    }
+    return {
+        "scope": seen.scope,
+        "basis": seen.basis,
+        **{name: format(round(amount, 9), "f") for name, amount in amounts.items()},
+        "promises": [
+            {
+                "commitment": str(one.commitment),
+                "hours": one.hours,
+                "promised_usd": format(round(one.promised_usd, 9), "f"),
+                "promised_low_usd": format(round(one.promised_low_usd, 9), "f"),
+                "promised_high_usd": format(round(one.promised_high_usd, 9), "f"),
+                "realised_usd": format(round(one.realised_usd, 9), "f"),
+                "within": one.within,
+            }
+            for one in promises.kept
+        ],
+    }

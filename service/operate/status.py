@@ -1,0 +1,59 @@
+"""``tenor status``: what ``/v1/status`` says, read straight from the database."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from service.api.context import AppContext, WallClock
+from service.api.status import read_status
+from service.operate.daemon import jobs_of
+from service.report.render import print_table
+from service.store.engine import reading
+from service.wiring import Parts
+
+
+def status_of(parts: Parts) -> dict[str, Any]:
+    """The status as the API would answer it, as plain JSON values."""
+    context = AppContext(
+        engine=parts.engine,
+        clock=parts.clock,
+        auth_clock=WallClock(),
+        policy_source=parts.policy,
+        jobs=jobs_of(parts),
+        open_reads=False,
+        session_key=secrets.token_bytes(32),
+    )
+    with reading(parts.engine) as connection:
+        status = read_status(connection, context)
+    answer: dict[str, Any] = json.loads(status.model_dump_json())
+    return answer
+
+
+def print_status(status: Mapping[str, Any]) -> None:
+    """The parts of the status that fit a terminal."""
+    policy, halt = status["policy"], status["halt"]
+    rows: list[tuple[str, object]] = [
+        ("now", status["now"]),
+        ("policy", policy["problem"] or f"{policy['name']} ({policy['mode']})"),
+        ("buying", f"halted: {halt['reason']}" if halt["halted"] else "running"),
+        ("executor", (status["executor"] or {"holder": "nobody"})["holder"]),
+    ]
+    rows += [
+        (f"{one['provider']} data", f"through {one['through']}, {one['age_hours']} h old")
+        for one in status["data"]
+    ]
+    if status["performance"] is not None:
+        names = ("effective_savings_rate", "coverage_ratio", "utilization_ratio")
+        rows += [(name.replace("_", " "), status["performance"][name]) for name in names]
+        rows.append(("realised USD", status["performance"]["realised_usd"]))
+        rows.append(("promised USD", status["performance"]["promised_usd"]))
+    rows.append(("unknown outcomes", len(status["unknown_purchases"])))
+    print_table("Tenor", ("what", "value"), rows)
+    jobs = [
+        (job["name"], job["last_state"] or "", job["last_detail"], job["next_due_at"] or "")
+        for job in status["jobs"]
+    ]
+    print_table("Jobs", ("job", "last", "what it said", "next due"), jobs)
