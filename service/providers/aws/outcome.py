@@ -74,7 +74,7 @@ def outcome_of(error: BotoCoreError | ClientError | ProviderError) -> Refused | 
 
     ``ProviderError`` is what fetching the role's keys raises: it comes before sending.
     """
-    if isinstance(error, ProviderError | _NEVER_SENT):
+    if isinstance(error, (ProviderError, *_NEVER_SENT)):
         return Refused(code=NOT_SENT, detail=str(error))
     if not isinstance(error, ClientError):
         return Unknown(detail=f"{type(error).__name__}: {error}")
