@@ -73,10 +73,13 @@ class Executor:
         self._prepared_fence: int | None = None
         self._waiting: dict[str, str] = {}
         self._working = threading.Lock()
+        self._released = False
         self.jobs = tuple(jobs)
 
     def heartbeat(self) -> Lease | None:
         """Take or keep the lease; ``None`` while another process holds it."""
+        if self._released:
+            return None
         before = self._lease
         with writing(self._engine) as connection:
             lease = leases.acquire(connection, holder=self._holder, lifetime=self._lifetime)
@@ -113,13 +116,23 @@ class Executor:
         """Run everything that is due, in the jobs' order; returns how many runs were done."""
         return sum(self.ring(job.name) for job in self.jobs)
 
-    def release(self) -> None:
-        """Let another process have the lease at once; waits for work under way to end."""
-        with self._working:
+    def release(self, *, within_seconds: float = -1) -> bool:
+        """Let another process have the lease at once, and do nothing from now on.
+
+        Waits for work under way to end, for ever unless ``within_seconds`` is given; ``False``
+        when it has not ended by then.
+        """
+        if not self._working.acquire(timeout=within_seconds):
+            return False
+        try:
+            self._released = True
             lease, self._lease = self._lease, None
             if lease is not None:
                 with writing(self._engine) as connection:
                     leases.release(connection, lease)
+        finally:
+            self._working.release()
+        return True
 
     def _prepare(self, lease: Lease) -> None:
         if self._prepared_fence != lease.fence:
@@ -215,10 +228,13 @@ class Bell:
         for job in self._executor.jobs:
             self._scheduler.modify_job(job.name, next_run_time=first)
 
-    def stop(self) -> None:
-        """Stop ringing, let the work under way end, and give the lease back."""
-        self._scheduler.shutdown(wait=True)
-        self._executor.release()
+    def stop(self, *, within_seconds: float) -> bool:
+        """Stop ringing, let the work under way end, and give the lease back.
+
+        ``False`` when the work had not ended in time: the lease is then left to expire.
+        """
+        self._scheduler.shutdown(wait=False)
+        return self._executor.release(within_seconds=within_seconds)
 
     def _beat(self) -> None:
         try:

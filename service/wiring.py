@@ -11,15 +11,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from service.api.ports import PolicyInForce
+from service.api.ports import PolicyInForce, policy_file
 from service.domain.errors import InputError
 from service.domain.hours import Clock
-from service.guard.policy import load_policy
 from service.providers.aws.buyer import AwsBuyer
 from service.providers.aws.clients import AwsAccess, AwsClients
 from service.providers.aws.reader import AwsReader
 from service.providers.port import ProviderBuyer, ProviderReader
 from service.settings import Settings
+from service.store import migrate
 from service.store.engine import open_engine
 from service.store.usage_days import UsageDays
 
@@ -61,8 +61,7 @@ class Parts:
 
     def policy(self) -> PolicyInForce:
         """The policy file as it stands now; raises ``PolicyError`` when it is not sound."""
-        path = shipped(self.settings.policy_file)
-        return PolicyInForce(policy=load_policy(path), text=path.read_text(encoding="utf-8"))
+        return policy_file(shipped(self.settings.policy_file))()
 
 
 def shipped(path: Path) -> Path:
@@ -100,10 +99,18 @@ def access_of(settings: Settings) -> AwsAccess:
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
-    """The parts that ``settings`` describe; the database must have been migrated."""
+    """The parts that ``settings`` describe.
+
+    An embedded database (SQLite) is created and brought up to date here; a served one must have
+    been migrated with ``tenor migrate``, or ``InputError`` says so.
+    """
     running_clock = clock or WallClock()
-    _make_folder_of(settings.database_url)
     engine = open_engine(settings.database_url)
+    if engine.dialect.name == "sqlite":
+        _make_folder_of(settings.database_url)
+        migrate.upgrade(engine)
+    else:
+        migrate.require_current(engine)
     return Parts(
         settings=settings,
         engine=engine,

@@ -156,7 +156,7 @@ def test_the_bell_runs_what_is_due_at_once_and_stops_cleanly(sqlite_engine: Engi
     while not worker.ran and waiting < 200:
         waiting += 1
         _pause()
-    bell.stop()
+    assert bell.stop(within_seconds=5)
     assert worker.ran == [f"cycle@{iso(MONDAY)}"]
     assert set(states(sqlite_engine).values()) == {"done"}
 
