@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.domain.errors import InputError
+from service.domain.errors import InputError, RefusedError
 from service.report.render import print_json, print_table, progress
 
 if TYPE_CHECKING:
     from service.domain.commitments import Offering
     from service.domain.plans import Refusal
     from service.domain.usage import Dataset
+    from service.plan.guarded import Guarded
     from service.plan.optimise import Portfolio, Purchase
 
 
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             file="--time-limit",
             remedy="Give a positive number of seconds",
         )
-    return _as_given(options)
+    return _as_given(options) if options.as_given else _decided(options)
 
 
 def _as_given(options: argparse.Namespace) -> int:
@@ -68,6 +69,26 @@ def _as_given(options: argparse.Namespace) -> int:
     else:
         _show(portfolio, dataset)
     return 0
+
+
+def _decided(options: argparse.Namespace) -> int:
+    from service.domain.ids import AccountId  # noqa: PLC0415
+    from service.guard.policy import load_policy  # noqa: PLC0415
+    from service.plan.guarded import plan_dataset  # noqa: PLC0415
+    from service.usage.dataset import load_dataset  # noqa: PLC0415
+
+    policy = load_policy(options.policy) if options.policy is not None else None
+    dataset = load_dataset(options.data)
+    account = AccountId(options.account) if options.account else None
+    begun = time.monotonic()
+    with _deadline("Deciding", begun, options.time_limit) as expired:
+        guarded = plan_dataset(dataset, policy=policy, account=account, expired=expired)
+    seconds = round(time.monotonic() - begun, 3)
+    if options.json:
+        print_json(guarded_json(guarded, seconds))
+    else:
+        _show_guarded(guarded)
+    return RefusedError.exit_code if guarded.all_refused else 0
 
 
 @contextmanager
@@ -105,6 +126,34 @@ def as_json(portfolio: Portfolio, dataset: Dataset, seconds: Decimal) -> dict[st
             for one in portfolio.purchases
         ],
         "refusals": [_refusal(one) for one in portfolio.refusals],
+    }
+
+
+def guarded_json(guarded: Guarded, seconds: float) -> dict[str, object]:
+    """The object that docs/tables.md describes, for a decided plan."""
+    plan = guarded.plan
+    return {
+        "status": "refused" if guarded.all_refused else str(plan.status),
+        "gap_ratio": plan.gap_ratio,
+        "lower_bound_usd": plan.lower_bound_usd,
+        "before_usd": plan.before_usd,
+        "after_usd": plan.before_usd if guarded.all_refused else plan.after_usd,
+        "seconds": seconds,
+        "window_hours": plan.window_hours,
+        "buy": [
+            {
+                "offer": line.offering,
+                "account": line.account,
+                "quantity": line.quantity,
+                "commit_usd_per_hour": line.commit_usd_per_hour,
+                "upfront_usd": line.upfront_usd,
+                "needs_sign_off": line.line in guarded.sign_off,
+                "expected_savings_usd_per_hour": line.expected_savings_usd_per_hour,
+                "reason": line.reason,
+            }
+            for line in plan.lines
+        ],
+        "refusals": [_refusal(one) for one in guarded.refusals],
     }
 
 
@@ -153,6 +202,40 @@ def _show(portfolio: Portfolio, dataset: Dataset) -> None:
             for one in portfolio.purchases
         ],
     )
-    if portfolio.refusals:
-        rows = [(one.rule, one.offering or "", one.detail) for one in portfolio.refusals]
+    _show_refusals(portfolio.refusals)
+
+
+def _show_guarded(guarded: Guarded) -> None:
+    plan = guarded.plan
+    print_table(
+        f"Plan: {'refused' if guarded.all_refused else plan.status}",
+        ["", f"USD over the newest {plan.window_hours} hours"],
+        [
+            ("bill before", round(plan.before_usd, 2)),
+            ("bill with the plan", round(plan.after_usd, 2)),
+            ("proven lower bound for these purchases", round(plan.lower_bound_usd, 2)),
+            ("gap, share of the bill before", round(plan.gap_ratio, 6)),
+        ],
+    )
+    print_table(
+        "Buy",
+        ["offer", "quantity", "commit USD/h", "upfront USD", "saves USD/h", "reason"],
+        [
+            (
+                line.offering,
+                line.quantity,
+                round(line.commit_usd_per_hour, 3),
+                round(line.upfront_usd, 2),
+                round(line.expected_savings_usd_per_hour, 3),
+                ("needs sign-off; " if line.line in guarded.sign_off else "") + line.reason,
+            )
+            for line in plan.lines
+        ],
+    )
+    _show_refusals(guarded.refusals)
+
+
+def _show_refusals(refusals: Sequence[Refusal]) -> None:
+    if refusals:
+        rows = [(one.rule, one.offering or "", one.detail) for one in refusals]
         print_table("Refused", ["rule", "offer", "detail"], rows)

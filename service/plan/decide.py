@@ -93,6 +93,18 @@ def decide(request: DecisionRequest) -> Plan:
     return _plan(desk, lines, (*refusals, *more))
 
 
+def pool_sizes(request: DecisionRequest) -> dict[OfferingId, tuple[str, Decimal]]:
+    """For each offering of the menu its pool's name and on-demand cost now, in USD/h."""
+    hours = _last(request.dataset.usage, EXPECTED_HOURS)
+    market = flat_market(replace(request.dataset, usage=hours, commitments=()), request.sharing)
+    spend = market.on_demand_usd * hours.quantity.mean(axis=0)
+    sizes: dict[OfferingId, tuple[str, Decimal]] = {}
+    for pool in pools_of(market, request.menu, request.accounts, spend):
+        size = usd(float(spend[list(pool.lines)].sum()))
+        sizes.update(dict.fromkeys(pool.offerings, (pool.name, size)))
+    return sizes
+
+
 class _Desk:
     """What is worked out once for a decision."""
 
