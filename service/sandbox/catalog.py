@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache
 from hashlib import sha256
 from uuid import NAMESPACE_URL, uuid5
 
@@ -57,6 +58,7 @@ class Catalog:
         return replace(self, offerings={**self.offerings, offering: changed})
 
 
+@cache
 def shipped_catalog() -> Catalog:
     """The catalogue that ``catalog.yaml`` describes."""
     tables = shipped_tables()

@@ -24,6 +24,7 @@ class SandboxCloud:
         self.world = world
         self.server = SandboxServer(world, port=port)
         self._exports = None if exports is None else ExportWriter(world, exports)
+        self._clients: AwsClients | None = None
 
     @classmethod
     def generated(
@@ -64,8 +65,10 @@ class SandboxCloud:
         )
 
     def clients(self) -> AwsClients:
-        """boto3 clients for the adapter, speaking for the payer."""
-        return AwsClients(self.access())
+        """boto3 clients for the adapter, speaking for the payer; the same ones every time."""
+        if self._clients is None:
+            self._clients = AwsClients(self.access())
+        return self._clients
 
     def advance(self, hours: float) -> Sequence[Path]:
         """Let time pass and billing data arrive; the export files that are new or changed."""

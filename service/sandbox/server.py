@@ -15,12 +15,13 @@ from typing import Self
 
 from service.domain.errors import InvariantError
 from service.sandbox.faults import ApiError, Fault, FaultKind
-from service.sandbox.identity import ROOT_ACCESS_KEY, ROOT_SECRET_KEY
+from service.sandbox.identity import ROOT_ACCESS_KEY, ROOT_SECRET_KEY, Principal
 from service.sandbox.wire import account_services, cost_explorer, ec2, pricing, savingsplans
 from service.sandbox.wire.call import Call, Handler
 from service.sandbox.wire.protocol import (
     WIRES,
     Answer,
+    Scope,
     Wire,
     read_request,
     scope_of,
@@ -115,7 +116,7 @@ class SandboxServer:
             wire = WIRES[scope.service]
             with self.world.lock:
                 request_id = str(self.world.new_id())
-                principal = self.world.identity.principal(scope.access_key)
+                principal = self._principal(scope, wire)
                 name, fields = read_request(wire, request.path, request.target, request.body)
                 handler = operations.get(name)
                 if handler is None:
@@ -126,6 +127,13 @@ class SandboxServer:
                 return self._perform(wire, operation, handler, call, request_id)
         except ApiError as error:
             return write_error(wire, error, request_id)
+
+    def _principal(self, scope: Scope, wire: Wire) -> Principal:
+        principal = self.world.identity.principal(scope.access_key)
+        if principal is None:
+            message = "The security token included in the request is invalid."
+            raise ApiError(wire.stranger_code, message, 403)
+        return principal
 
     def _perform(
         self, wire: Wire, operation: str, handler: Handler, call: Call, request_id: str

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.credentials import Credentials, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader, create_loader
 
 from service.domain.errors import InputError, ProviderError
 
@@ -165,8 +167,15 @@ class _OnlySource:
         return self._credentials
 
 
+@cache
+def _service_models() -> Loader:
+    """The SDK's service models, read once for all sessions: some take a second to parse."""
+    return create_loader()
+
+
 def _session_of(credentials: Credentials) -> boto3.Session:
     core = botocore.session.Session()
+    core.register_component("data_loader", _service_models())
     core.register_component("credential_provider", _OnlySource(credentials))
     return boto3.Session(botocore_session=core)
 

@@ -43,6 +43,7 @@ class Wire:
     throttle_code: str
     throttle_status: int
     internal_code: str
+    stranger_code: str
     target_prefix: str = ""
     namespace: str = ""
 
@@ -54,6 +55,7 @@ WIRES: Mapping[str, Wire] = {
         "ThrottlingException",
         429,
         "InternalServerException",
+        "UnrecognizedClientException",
     ),
     "pricing": Wire(
         Protocol.JSON,
@@ -61,6 +63,7 @@ WIRES: Mapping[str, Wire] = {
         "ThrottlingException",
         400,
         "InternalErrorException",
+        "UnrecognizedClientException",
         "AWSPriceListService",
     ),
     "ce": Wire(
@@ -69,6 +72,7 @@ WIRES: Mapping[str, Wire] = {
         "LimitExceededException",
         400,
         "InternalServerException",
+        "UnrecognizedClientException",
         "AWSInsightsIndexService",
     ),
     "organizations": Wire(
@@ -77,6 +81,7 @@ WIRES: Mapping[str, Wire] = {
         "TooManyRequestsException",
         400,
         "ServiceException",
+        "UnrecognizedClientException",
         "AWSOrganizationsV20161128",
     ),
     "sts": Wire(
@@ -85,6 +90,7 @@ WIRES: Mapping[str, Wire] = {
         "Throttling",
         400,
         "InternalFailure",
+        "InvalidClientTokenId",
         namespace="https://sts.amazonaws.com/doc/2011-06-15/",
     ),
     "ec2": Wire(
@@ -93,6 +99,7 @@ WIRES: Mapping[str, Wire] = {
         "RequestLimitExceeded",
         503,
         "InternalError",
+        "AuthFailure",
         namespace="http://ec2.amazonaws.com/doc/2016-11-15/",
     ),
 }

@@ -1,0 +1,87 @@
+"""Small sandboxes for tests, and raw looks at what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from service.domain.commitments import Kind, Offering, Payment
+from service.domain.usage import Usage
+from service.providers.aws.clients import AwsClients
+from service.sandbox.access import sandbox_access
+from service.sandbox.catalog import Catalog
+from service.sandbox.cloud import SandboxCloud
+from service.sandbox.faults import Fault
+from service.sandbox.world import World, WorldOptions
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+SMALL = WorldOptions(seed=11, start=START, history_days=10, horizon_days=1_200, page_size=7)
+
+
+@cache
+def _small_world() -> tuple[Catalog, Usage]:
+    world = World.generated(SMALL)
+    return world.catalog, world.usage
+
+
+def small_world() -> World:
+    """A fresh world on the same usage."""
+    return World(SMALL, *_small_world())
+
+
+@contextmanager
+def small_cloud(exports: Path | None = None) -> Iterator[SandboxCloud]:
+    """A sandbox with little history and tiny pages, answering until the block ends."""
+    with SandboxCloud(small_world(), exports=exports) as cloud:
+        yield cloud
+
+
+def offer(
+    world: World,
+    kind: Kind = Kind.AWS_COMPUTE_SP,
+    years: int = 1,
+    payment: Payment = Payment.NO_UPFRONT,
+) -> Offering:
+    """The first offering of that kind, term and payment."""
+    return next(
+        one
+        for one in world.catalog.offerings.values()
+        if (one.kind, one.term_months, one.payment) == (kind, 12 * years, payment)
+    )
+
+
+def impatient(cloud: SandboxCloud) -> AwsClients:
+    """Clients that wait only briefly for the answer to a purchase."""
+    return AwsClients(sandbox_access(cloud.endpoint_url, purchase_read_timeout_seconds=0.3))
+
+
+class Sdk(Protocol):
+    """A boto3 client: its methods are made at run time."""
+
+    def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
+        """Any operation."""
+        ...
+
+
+def sdk(cloud: SandboxCloud, service: str, region: str | None = None) -> Sdk:
+    """A client that sends each request once, so that tests see every answer."""
+    return cast("Sdk", cloud.clients().purchasing(service, region))
+
+
+def create_plan(client: Sdk, offering: Offering, **changes: object) -> str:
+    """Buy one plan over the wire; ``changes`` replace or add parameters."""
+    arguments: dict[str, Any] = {
+        "savingsPlanOfferingId": offering.offering,
+        "commitment": "1.5",
+        "clientToken": "token-1",
+    }
+    return str(client.create_savings_plan(**(arguments | changes))["savingsPlanId"])
+
+
+def strike(cloud: SandboxCloud, fault: Fault) -> None:
+    """Arm one fault."""
+    cloud.world.faults.add(fault)
