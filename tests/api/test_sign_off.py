@@ -1,5 +1,9 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import Engine
+from starlette.testclient import TestClient
 
 from service.domain.plans import Decision
 from service.domain.purchases import ProposalState
@@ -229,3 +233,22 @@ def test_who_may_not_decide_is_shown_no_form(sqlite_engine: Engine, role: Role |
         page = client.get(path).text
         assert 'method="post" action="/proposals' not in page
         assert 'method="post" action="/halt' not in page
+
+
+def test_of_two_people_who_decide_at_once_exactly_one_is_heard(engine: Engine) -> None:
+    world = make_world(engine)
+    (proposal,) = add_proposals(world)
+    path = f"/v1/proposals/{proposal.proposal}"
+    clients = [world.client(world.token(Role.APPROVER, label=name)) for name in ("Ada", "Bo")]
+    together = threading.Barrier(2)
+
+    def decide(client: TestClient, move: str) -> int:
+        together.wait(5)
+        return client.post(f"{path}/{move}", headers=IF_FIRST).status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = sorted(pool.map(decide, clients, ("approve", "reject")))
+    assert answers in ([200, 409], [200, 412])
+    kinds = [item["kind"] for item in clients[0].get("/v1/audit").json()["items"]]
+    decisions = [kind for kind in kinds if kind in {"proposal.approved", "proposal.rejected"}]
+    assert len(decisions) == 1
