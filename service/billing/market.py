@@ -86,6 +86,9 @@ def compile_market(
     )
 
 
+Hours = NDArray[np.intp]
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """A move in float64: ``room`` is a position in ``Stack.pools``, rates by line."""
@@ -97,13 +100,27 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class _Trace:
-    """What a step did: at ``hours``, where the room was ``enough``; shares need the amounts."""
+    """What a step did: in the hours ``covered`` all usage fitted, in those ``short`` it did not.
+
+    Steps of several lines keep what each line had in the short hours, and the share covered.
+    """
 
     step: _Step
-    hours: NDArray[np.intp] | slice
-    enough: NDArray[np.bool_]
-    before: tuple[Floats, ...]
-    share: Floats
+    covered: Hours
+    short: Hours
+    before: tuple[Floats, ...] = ()
+    share: Floats | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    """The hours in which a pool's room still takes all that it meets, and how much is left.
+
+    An hour in which some usage did not fit is closed for good: its next dollar belongs there.
+    """
+
+    hours: Hours
+    room: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,34 +175,30 @@ class Stack:
             msg = f"levels must be {len(self.levels)} numbers of at least 0"
             raise InvariantError(msg)
         left: dict[int, Floats] = {}
-        room, still_open = self._rooms(levels)
+        rooms = self._rooms(levels)
         idle: set[int] = set()
-        shut = [not one.any() for one in still_open]
         traces: list[_Trace] = []
         for step in self.steps:
-            if shut[step.room] or idle.issuperset(step.lines):
+            pool = rooms[step.room]
+            if not len(pool.hours) or idle.issuperset(step.lines):
                 continue
             for line in step.lines:
                 if line not in left:
                     left[line] = self.market.quantity.high[line].copy()
-            rest = [left[line] for line in step.lines]
-            done = _advance(step, rest, room[step.room], still_open[step.room])
+            done = _advance(step, [left[line] for line in step.lines], pool)
             if done is None:
                 idle.update(line for line in step.lines if not left[line].any())
-                shut[step.room] = not still_open[step.room].any()
             elif trace:
                 traces.append(done)
         return left, traces
 
-    def _rooms(self, levels: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    def _rooms(self, levels: Floats) -> list[_Open]:
         pooled = np.bincount(self.pool_of, weights=levels, minlength=len(self.pools))
-        hours = self.market.quantity.high.shape[1]
-        room = np.zeros((len(self.pools), hours))
-        still_open = np.zeros((len(self.pools), hours), dtype=bool)
-        for index, pool in enumerate(self.pools):
-            room[index, pool.first : pool.last] = pooled[index] * float(pool.per_quantity)
-            still_open[index, pool.first : pool.last] = True
-        return room, still_open
+        rooms = []
+        for pool, level in zip(self.pools, pooled.tolist(), strict=True):
+            hours = np.arange(pool.first, pool.last)
+            rooms.append(_Open(hours, np.full(len(hours), level * float(pool.per_quantity))))
+        return rooms
 
     def _backward(self, traces: Sequence[_Trace]) -> Floats:
         """On-demand dollars that one more unit of each pool's room would save."""
@@ -235,83 +248,62 @@ def _pool(room: Room) -> tuple[object, ...]:
     return (one.offering, one.account, one.scope, one.zone, room.first, room.last)
 
 
-def _live(
-    wanted: NDArray[np.bool_], still_open: NDArray[np.bool_]
-) -> NDArray[np.intp] | slice | None:
-    """The hours in which there is something to do; all of them as a slice, which copies nothing."""
-    both = wanted & still_open
-    count = int(np.count_nonzero(both))
-    if count == len(both):
-        return slice(None)
-    return np.flatnonzero(both) if count else None
-
-
-def _advance(
-    step: _Step, left: Sequence[Floats], room: Floats, still_open: NDArray[np.bool_]
-) -> _Trace | None:
-    """Make one step in place; ``None`` when no hour has both usage and an open room."""
+def _advance(step: _Step, left: Sequence[Floats], pool: _Open) -> _Trace | None:
+    """Make one step in place; ``None`` when there is no usage left in the pool's open hours."""
     if len(step.lines) > 1:
-        return _advance_many(step, left, room, still_open)
-    rate = step.rates[0]
-    hours = _live(left[0] > 0, still_open)
-    if hours is None:
+        return _advance_many(step, left, pool)
+    (rate,), (line,) = step.rates, left
+    hours, before = pool.hours, line[pool.hours]
+    if not before.any():
         return None
-    before, there = left[0][hours], room[hours]
-    need = before * rate
-    enough = need <= there
-    after = np.zeros_like(need)
-    if rate:
-        short = ~enough
-        np.divide(there, rate, out=after, where=short)
-        np.subtract(before, after, out=after, where=short)
-    room[hours] = np.maximum(there - need, 0.0)
-    left[0][hours] = after
-    still_open[hours] = enough
-    return _Trace(step, hours, enough, (), after)
+    rest = pool.room - before * rate
+    short = (rest < 0.0).nonzero()[0]
+    line[hours] = 0.0
+    if not len(short):
+        pool.room = rest
+        return _Trace(step, hours, short)
+    line[hours[short]] = rest[short] / -rate
+    fits = (rest >= 0.0).nonzero()[0]
+    pool.hours, pool.room = hours[fits], rest[fits]
+    return _Trace(step, pool.hours, hours[short])
 
 
-def _advance_many(
-    step: _Step, left: Sequence[Floats], room: Floats, still_open: NDArray[np.bool_]
-) -> _Trace | None:
-    wanted = left[0] > 0
-    for more in left[1:]:
-        wanted |= more > 0
-    hours = _live(wanted, still_open)
-    if hours is None:
+def _advance_many(step: _Step, left: Sequence[Floats], pool: _Open) -> _Trace | None:
+    hours = pool.hours
+    before = [line[hours] for line in left]
+    if not any(one.any() for one in before):
         return None
-    before = tuple(one[hours].copy() for one in left)
-    there = room[hours]
-    need = before[0] * step.rates[0]
-    for one, rate in zip(before[1:], step.rates[1:], strict=True):
+    need = np.zeros(len(hours))
+    for one, rate in zip(before, step.rates, strict=True):
         need += one * rate
-    enough = need <= there
-    share = np.divide(there, need, out=np.ones_like(need), where=~enough)
-    room[hours] = np.maximum(there - need, 0.0)
-    for one, was in zip(left, before, strict=True):
-        one[hours] = was * (1.0 - share)
-    still_open[hours] = enough
-    return _Trace(step, hours, enough, before, share)
+    rest = pool.room - need
+    short = (rest < 0.0).nonzero()[0]
+    fits = (rest >= 0.0).nonzero()[0]
+    share = pool.room[short] / need[short]
+    had = tuple(one[short] for one in before)
+    for line, was in zip(left, had, strict=True):
+        line[hours] = 0.0
+        line[hours[short]] = was * (1.0 - share)
+    pool.hours, pool.room = hours[fits], rest[fits]
+    return _Trace(step, pool.hours, hours[short], had, share)
 
 
 def _retreat(done: _Trace, worth: Sequence[Floats], value: Floats) -> None:
     """Carry the worth of a unit left, and of a unit of room, back over one step."""
-    step, hours, enough = done.step, done.hours, done.enough
-    there = value[hours]
-    if len(step.lines) == 1:
-        rate = step.rates[0]
-        unit = worth[0][hours]
-        now = np.where(enough, there * rate, unit)
-        if rate:
-            value[hours] = np.where(enough, there, unit / rate)
-        worth[0][hours] = now
+    step, covered, short = done.step, done.covered, done.short
+    there = value[covered]
+    if done.share is None:
+        (rate,), (line,) = step.rates, worth
+        line[covered] = there * rate
+        value[short] = line[short] / rate if rate else 0.0
         return
-    need = np.zeros_like(done.share)
-    lost = np.zeros_like(done.share)
-    for one, was, rate in zip(worth, done.before, step.rates, strict=True):
+    need = np.zeros(len(short))
+    lost = np.zeros(len(short))
+    for line, was, rate in zip(worth, done.before, step.rates, strict=True):
         need += was * rate
-        lost += one[hours] * was
-    marginal = np.divide(lost, need, out=np.zeros_like(need), where=~enough)
-    for one, rate in zip(worth, step.rates, strict=True):
-        shared = one[hours] * (1.0 - done.share) + rate * done.share * marginal
-        one[hours] = np.where(enough, there * rate, shared)
-    value[hours] = np.where(enough, there, marginal)
+        lost += line[short] * was
+    marginal = lost / need
+    for line, rate in zip(worth, step.rates, strict=True):
+        line[covered] = there * rate
+        line[short] = line[short] * (1.0 - done.share) + rate * done.share * marginal
+    value[short] = marginal
