@@ -165,7 +165,7 @@ def _problem(detail: ErrorDetails, document: Document) -> Problem:
             line,
             key,
             f"{path[-1]} is missing",
-            f"Add `{path[-1]}`: limits are required, never implied.",
+            f"Add {path[-1]}: limits are required, never implied.",
         )
     if kind == "extra_forbidden":
         known = _keys_at(path[:-1])

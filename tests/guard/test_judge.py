@@ -303,3 +303,13 @@ def test_denied_wins_over_allowed() -> None:
 def test_two_lines_with_one_id_are_an_invariant_broken() -> None:
     with pytest.raises(InvariantError, match="same id"):
         judge([line(), line()], policy=policy(), context=context())
+
+
+def test_forbidding_one_line_makes_no_room_for_another() -> None:
+    lines = [line("m4", family="m4", commit="3", saving="1.2"), line("b", commit="3.5", saving="1")]
+    facts = context(*lines, pool_usd_per_hour="100")
+    denying = policy("worth:", "denied: {families: [m4]}\nworth:")
+    loose = judge(lines, policy=policy(), context=facts)
+    tight = judge(lines, policy=denying, context=facts)
+    assert [refusing(verdict) for verdict in loose] == [set(), {"run_commit"}]
+    assert [refusing(verdict) for verdict in tight] == [{"family"}, {"run_commit"}]

@@ -244,7 +244,7 @@ def is_looser(one: Verdict, other: Verdict) -> bool:
     return STRICTNESS[one.decision] < STRICTNESS[other.decision]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_a_tighter_limit_never_gives_any_line_a_looser_verdict(data: st.DataObject) -> None:
     lines = data.draw(lines_of_a_run)
@@ -257,7 +257,7 @@ def test_a_tighter_limit_never_gives_any_line_a_looser_verdict(data: st.DataObje
     assert not any(is_looser(new, old) for new, old in zip(after, before, strict=True))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_what_a_tighter_policy_lets_through_the_looser_one_does_too(data: st.DataObject) -> None:
     lines = data.draw(lines_of_a_run)
@@ -274,7 +274,7 @@ def test_what_a_tighter_policy_lets_through_the_looser_one_does_too(data: st.Dat
         assert not is_looser(let_through[verdict.line], verdict)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_what_is_let_through_stays_within_every_cap(data: st.DataObject) -> None:
     lines = data.draw(lines_of_a_run)
@@ -300,7 +300,7 @@ def test_what_is_let_through_stays_within_every_cap(data: st.DataObject) -> None
     assert asked + total <= policy.caps.in_total.commit_usd_per_hour
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_losing_a_fact_never_gives_a_looser_verdict(data: st.DataObject) -> None:
     lines = data.draw(lines_of_a_run)
