@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
+from enum import StrEnum
 from typing import TypeVar
 
 from service.domain.commitments import Commitment, CommitmentState, Kind, Offering, Payment
@@ -18,6 +19,7 @@ from service.domain.usage import Sku, SkuKey
 from service.usage.columns import Column, Table, as_decimal, as_hour
 
 T = TypeVar("T")
+Word = TypeVar("Word", bound=StrEnum)
 
 PROVIDERS = ("aws", "azure", "gcp")
 TERMS_MONTHS = (12, 36, 60)
@@ -88,7 +90,7 @@ def read_offers(table: Table) -> dict[OfferingId, Offering]:
 
 def _offer_fields(table: Table) -> dict[str, Sequence[object]]:
     kinds = ", ".join(Kind)
-    kind = _cells(table, "kind", lambda word: Kind(str(word)), f"Use one of {kinds}")
+    kind = _cells(table, "kind", _member(Kind), f"Use one of {kinds}")
     provider = _cells(table, "provider", one_of(PROVIDERS), f"Use {', '.join(PROVIDERS)}")
     for row, (one, other) in enumerate(zip(kind, provider, strict=True)):
         if not one.startswith(other):
@@ -100,9 +102,7 @@ def _offer_fields(table: Table) -> dict[str, Sequence[object]]:
         "provider": provider,
         "kind": kind,
         "term_months": _cells(table, "term_months", _term, "Use 12, 36 or 60"),
-        "payment": _cells(
-            table, "payment", lambda word: Payment(str(word)), f"Use one of {', '.join(Payment)}"
-        ),
+        "payment": _cells(table, "payment", _member(Payment), f"Use one of {', '.join(Payment)}"),
         "region": _optional_texts(table, "region"),
         "family": _optional_texts(table, "family"),
         "platform": _optional_texts(table, "platform"),
@@ -135,7 +135,7 @@ def read_holdings(table: Table, offerings: Mapping[OfferingId, Offering]) -> tup
     hour = "Write the start of an hour in UTC, as 2026-01-31T13:00:00Z"
     start, end = _cells(table, "start", as_hour, hour), _cells(table, "end", as_hour, hour)
     states = ", ".join(CommitmentState)
-    state = _cells(table, "state", lambda word: CommitmentState(str(word)), f"Use one of {states}")
+    state = _cells(table, "state", _member(CommitmentState), f"Use one of {states}")
     seen: dict[str, int] = {}
     found = []
     for row in range(table.rows):
@@ -196,6 +196,16 @@ def one_of(known: Collection[str]) -> Callable[[object], str]:
         return str(value)
 
     return check
+
+
+def _member(words: type[Word]) -> Callable[[object], Word]:
+    def parse(value: object) -> Word:
+        if value not in set(words):
+            msg = f"{value!r} is not known"
+            raise ValueError(msg)
+        return words(str(value))
+
+    return parse
 
 
 def _positive(value: object) -> Decimal:
