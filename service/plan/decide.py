@@ -158,7 +158,7 @@ class _Desk:
         )
         return {one.offering: float(one.quantity) for one in portfolio.purchases}
 
-    def buy(self, name: OfferingId, quantity: Decimal) -> Commitment:
+    def as_owned(self, name: OfferingId, quantity: Decimal) -> Commitment:
         """``quantity`` of an offering as it would be owned over the expected hours."""
         offering = self.offerings[name]
         account = self.request.accounts[offering.provider]
@@ -203,7 +203,7 @@ def _wide(pools: Sequence[Pool]) -> set[int]:
 
 def _mix_again(desk: _Desk, first: int, sized: Sequence[Sized]) -> dict[OfferingId, float]:
     """The wider pools' mix beside what the ladder left of the narrower ones."""
-    held = [desk.buy(one.offering, Decimal(repr(one.quantity))) for one in sized]
+    held = [desk.as_owned(one.offering, Decimal(repr(one.quantity))) for one in sized]
     menu = [OfferingId(buy.offer) for allowed in desk.tranches[first:] for buy in allowed.buys]
     return desk.mix(menu, (*desk.base, *held))
 
@@ -276,7 +276,7 @@ def _lines(desk: _Desk, sized: Sequence[Sized]) -> tuple[list[PlanLine], list[Re
 
 def _plan(desk: _Desk, lines: Sequence[PlanLine], refusals: Sequence[Refusal]) -> Plan:
     request = desk.request
-    bought = [desk.buy(line.offering, line.quantity) for line in lines]
+    bought = [desk.as_owned(line.offering, line.quantity) for line in lines]
     before = _bill(desk, desk.base)
     after = _bill(desk, (*desk.base, *bought)) if bought else before
     lower = min(usd(max(_bound(desk, lines), 0.0)), after.total_usd)
@@ -312,7 +312,7 @@ def _bound(desk: _Desk, lines: Sequence[PlanLine]) -> float:
     The relaxation's prices at the plan say what a unit more or less would be worth; the bill
     is convex in the relaxation, so no smaller purchase can beat that tangent.
     """
-    bought = [desk.buy(line.offering, line.quantity) for line in lines]
+    bought = [desk.as_owned(line.offering, line.quantity) for line in lines]
     stack = desk.market.stack((*desk.base, *bought))
     problem = pose(
         desk.market.stack((*desk.base, *bought, *bought)).plan,

@@ -124,7 +124,7 @@ def pose(
         buyable = _undominated(order, reaches, buyable)
     rows = _Rows(order, reaches, quantity.shape[1], on_demand_usd)
     for index in buyable:
-        rows.buy(index)
+        rows.offer(index)
     for index in range(held):
         rows.own(index)
     return _group(rows, quantity, on_demand_usd)
@@ -157,7 +157,7 @@ class _Rows:
         self._hours = hours
         self._price = price
 
-    def buy(self, index: int) -> None:
+    def offer(self, index: int) -> None:
         """A resource for the candidate in room ``index``."""
         room = self._order.rooms[index]
         active = np.zeros(self._hours)
