@@ -20,8 +20,8 @@ from service.observe.events import CycleFailed, CycleFinished, CycleStarted, Pla
 from service.observe.log import bound_ids, log_event
 from service.operate.acting import Acted, act, record_verdicts
 from service.operate.deciding import forecast_and_plan, guard
+from service.operate.reconciling import reconcile
 from service.operate.reporting import Reported, report
-from service.operate.settling import reconcile
 from service.operate.situation import read_situation
 from service.store import ledger, records
 from service.store.engine import reading, writing
@@ -70,7 +70,7 @@ def _stages(parts: Parts, cycle: Cycle, lease: Lease) -> CycleResult:
     _keep(parts, plan, verdicts)
     acted = act(parts, situation, plan, verdicts, cycle=cycle.cycle, lease=lease)  # 5. purchase
     seen = reconcile(parts, lease=lease)  # 6.
-    reported = report(parts, read_situation(parts, inventory_read_at=seen.read_at))  # 7.
+    reported = report(parts, situation.with_inventory(seen.inventory, seen.read_at))  # 7.
     return CycleResult(plan, acted, reported)
 
 

@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
+from sqlalchemy import Connection
+
 from service.domain.ids import CycleId, PlanId
-from service.domain.plans import Decision, Plan, Verdict
+from service.domain.plans import Decision, Plan, PlanLine, Verdict
 from service.domain.purchases import Bought, Unknown
 from service.guard.rules import reasons
 from service.observe.events import LineRefused
 from service.observe.log import log_event
 from service.operate.guarding import FreshJudge
+from service.operate.reconciling import reconcile
 from service.operate.situation import Situation
 from service.purchase.desk import Desk, Executed, Execution
 from service.purchase.execute import execute
 from service.purchase.propose import record_proposals
-from service.store import ledger, records
+from service.store import intents, ledger, records
 from service.store.engine import writing
 from service.store.lease import Lease
 from service.store.states import VerdictStage
@@ -96,9 +99,48 @@ def act(
         )
     desk = desk_of(parts, situation, lease, gaps={plan.plan: plan.gap_ratio})
     allowed = [line for line in plan.lines if decided[line.line] is Decision.ALLOW]
-    results = [execute(desk, line=line, plan=plan.plan, cycle=cycle) for line in allowed]
+    results = buy(parts, desk, plan, allowed, cycle=cycle)
     refused = sum(one is Decision.REFUSE for one in decided.values())
     return replace(count(results), proposed=len(recorded), refused=refused)
+
+
+def buy(
+    parts: Parts, desk: Desk, plan: Plan, lines: Sequence[PlanLine], *, cycle: CycleId
+) -> list[Execution]:
+    """Execute ``lines`` in order. An unknown outcome is looked for in the inventory at once.
+
+    While it stays unknown, what follows in its scope is declined and stays to be tried again.
+    """
+    results: list[Execution] = []
+    for line in lines:
+        result = execute(desk, line=line, plan=plan.plan, cycle=cycle)
+        results.append(result)
+        if isinstance(result, Executed) and isinstance(result.outcome, Unknown):
+            reconcile(parts, lease=desk.lease)
+    return results
+
+
+def left_over(connection: Connection, plan: Plan) -> list[PlanLine]:
+    """Lines that the guard allowed and that nothing has been decided on since.
+
+    Those are the ones that a passing obstacle kept from being bought: halt, an open outcome, a
+    provider that did not answer. A line that was bought or judged at execution is not among them.
+    """
+    allowed = {
+        verdict.line
+        for verdict in records.verdicts_of(connection, plan.plan, stage=VerdictStage.PROPOSAL)
+        if verdict.decision is Decision.ALLOW
+    }
+    judged = {
+        verdict.line
+        for verdict in records.verdicts_of(connection, plan.plan, stage=VerdictStage.EXECUTION)
+    }
+    return [
+        line
+        for line in plan.lines
+        if line.line in allowed - judged
+        and intents.find_for_line(connection, plan.plan, line.line) is None
+    ]
 
 
 def count(results: Sequence[Execution]) -> Acted:

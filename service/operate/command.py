@@ -55,11 +55,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run_demo(options: argparse.Namespace) -> int:
     """The demo, headless with ``--once``, else until interrupted."""
-    from service.operate import demo  # noqa: PLC0415 - imports wait for the run
+    from service.operate.demo import run_live, run_once  # noqa: PLC0415 - imports wait
 
     if options.once:
-        return demo.run_once(days=options.days, seed=options.seed, as_json=options.json)
-    return demo.run_live(port=options.port, seed=options.seed)
+        return run_once(days=options.days, seed=options.seed, as_json=options.json)
+    return run_live(port=options.port, seed=options.seed)
 
 
 def run_daemon(options: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ def result_of(parts: Parts, cloud: SandboxCloud, *, days: int) -> dict[str, obje
         counted = connection.execute(
             select(schema.intents.c.state, func.count()).group_by(schema.intents.c.state)
         )
-        states: dict[str, int] = {state: count for state, count in counted}
+        states = {str(state): int(count) for state, count in counted}
         listed = holdings.inventory(connection, provider=parts.cloud.provider)
         refusals = connection.execute(
             select(func.count())

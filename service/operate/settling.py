@@ -13,21 +13,21 @@ from service.domain.errors import ProviderError, RefusedError
 from service.domain.ids import PlanId
 from service.domain.plans import Decision, PlanLine, RuleResult, Verdict
 from service.domain.purchases import IntentState, ProposalState
-from service.observe.log import get_logger
-from service.operate.acting import count, desk_of
+from service.operate.acting import buy, count, desk_of, left_over
+from service.operate.reconciling import reconcile
 from service.operate.situation import read_situation
-from service.purchase.desk import Desk, Executed, Facts
+from service.purchase.desk import Desk, Facts
 from service.purchase.execute import execute_approved
 from service.purchase.propose import expire_due
 from service.purchase.resume import resume
-from service.reconcile import settle
 from service.reconcile.settle import Reconciliation
 from service.store import intents, proposals, records
 from service.store.engine import reading, writing
 from service.store.lease import Lease
 from service.wiring import Parts
 
-log = get_logger(__name__)
+DEFERRED_FOR = timedelta(hours=24)
+"""How long after a plan its allowed lines are still tried again; later they are planned anew."""
 
 
 class NoFacts:
@@ -49,41 +49,25 @@ class NoFacts:
         return Verdict(line.line, Decision.REFUSE, (result,))
 
 
-def reconcile(parts: Parts, *, lease: Lease) -> Reconciliation:
-    """Compare the provider's inventory with the ledger, and settle what it proves."""
-    done = settle.reconcile(
-        provider=parts.cloud.provider,
-        engine=parts.engine,
-        reader=parts.cloud.reader,
-        buyer=parts.cloud.buyer,
-        clock=parts.clock,
-        held=lease,
-        grace=timedelta(hours=parts.settings.listing_lag_hours),
-    )
-    for finding in done.alarms:
-        log.warning("reconcile.alarm", finding=type(finding).__name__, detail=str(finding))
-    return done
-
-
 def tie_loose_ends(parts: Parts, *, lease: Lease) -> str:
-    """Reconcile, resume interrupted purchases, buy what was approved; returns a sentence."""
+    """Reconcile, then go on with what was left half done, approved, or kept from being bought."""
     done = reconcile(parts, lease=lease)
     with reading(parts.engine) as connection:
         left = intents.list_intents(connection, states=(IntentState.RECORDED, IntentState.CALLING))
         approved = proposals.list_proposals(connection, states=(ProposalState.APPROVED,))
-    resumed: tuple[Executed, ...] = ()
-    bought = 0
-    if left or approved:
-        plans = {one.plan for one in left} | {one.plan for one in approved}
-        desk = _desk(parts, done, lease, plans)
-        resumed = resume(desk)
-        results = [execution for _, execution in execute_approved(desk)]
-        bought = count(results).bought
-        reconcile(parts, lease=lease)
-    return (
-        f"{done.matched} matched, {len(done.findings)} findings, {len(resumed)} resumed, "
-        f"{bought} approved bought"
-    )
+        plan = records.newest_plan(connection, since=parts.clock.now() - DEFERRED_FOR)
+        deferred = [] if plan is None else left_over(connection, plan)
+    said = f"{done.matched} matched, {len(done.findings)} findings"
+    if not (left or approved or deferred):
+        return said
+    plans = {one.plan for one in left} | {one.plan for one in approved}
+    desk = _desk(parts, done, lease, plans | ({plan.plan} if plan else set()))
+    resumed = resume(desk)
+    results = [execution for _, execution in execute_approved(desk)]
+    if plan is not None:
+        results += buy(parts, desk, plan, deferred, cycle=plan.cycle)
+    reconcile(parts, lease=lease)
+    return f"{said}, {len(resumed)} resumed, {count(results).bought} bought"
 
 
 def expire(parts: Parts) -> str:

@@ -58,6 +58,16 @@ class Situation:
         """The first hour that the decision does not see."""
         return self.usage.hours.end
 
+    def with_inventory(self, inventory: tuple[InventoryItem, ...], read_at: datetime) -> Situation:
+        """The same facts beside a later reading of the inventory."""
+        return replace(
+            self,
+            inventory=inventory,
+            inventory_read_at=read_at,
+            commitments=tuple(item.commitment for item in inventory),
+            prices=replace(self.prices, offerings=_with_owned(self.prices.offerings, inventory)),
+        )
+
     def dataset(self, hours: int | None = None) -> Dataset:
         """Usage, prices and commitments as the pure stages want them; the last ``hours`` only."""
         usage = self.usage if hours is None else last_hours(self.usage, hours)

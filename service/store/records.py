@@ -122,6 +122,17 @@ def plan_of_cycle(connection: Connection, cycle: CycleId) -> Plan | None:
     return None if document is None else from_document(Plan, document)
 
 
+def newest_plan(connection: Connection, *, since: datetime) -> Plan | None:
+    """The plan decided last, if that was at or after ``since``."""
+    document = connection.execute(
+        select(plans.c.document)
+        .where(plans.c.decided_at >= since)
+        .order_by(plans.c.decided_at.desc(), plans.c.plan_id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return None if document is None else from_document(Plan, document)
+
+
 def record_verdict(
     connection: Connection, plan: PlanId, verdict: Verdict, *, stage: VerdictStage, now: datetime
 ) -> None:
