@@ -6,6 +6,7 @@ weighted months left are the commitment lock-in: Σ c·m / Σ c over what is own
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +21,8 @@ from service.api.reads import commitment_of
 from service.domain.commitments import OWNED_STATES
 from service.domain.errors import InputError
 from service.domain.hours import HOUR, MONTH_HOURS
+from service.domain.ids import PlanId
+from service.domain.plans import Decision
 from service.domain.purchases import IntentState, ProposalState
 from service.guard.caps import used
 from service.guard.context import spent_so_far
@@ -27,6 +30,8 @@ from service.store import lease, schema
 from service.store.halt import Halt, read_halt
 from service.store.holdings import inventory
 from service.store.intents import COUNTED, list_intents
+from service.store.records import verdicts_of
+from service.store.states import VerdictStage
 from service.store.usage_tables import usage_days
 
 WHOLE_ESTATE = "all"
@@ -47,6 +52,7 @@ def read_status(connection: Connection, context: AppContext) -> status_models.St
         data=_data(connection, now),
         executor=_executor(connection),
         jobs=_jobs(connection, context.jobs, now),
+        latest_decision=_latest_decision(connection),
         performance=_performance(connection),
         caps=_caps(connection, context, now),
         lock_in=_lock_in(connection, now),
@@ -192,6 +198,37 @@ def next_due(job: ScheduledJob, last_due_at: datetime | None, now: datetime) -> 
         return _EPOCH + job.offset + (now - _EPOCH - job.offset) // job.every * job.every
     steps = (last_due_at - _EPOCH - job.offset) // job.every + 1
     return _EPOCH + job.offset + steps * job.every
+
+
+def _latest_decision(connection: Connection) -> status_models.LatestDecision | None:
+    table = schema.plans
+    newest = connection.execute(
+        select(table.c.plan_id, table.c.decided_at)
+        .order_by(table.c.decided_at.desc(), table.c.plan_id.desc())
+        .limit(1)
+    ).one_or_none()
+    if newest is None:
+        return None
+    judged = verdicts_of(connection, PlanId(newest.plan_id), stage=VerdictStage.PROPOSAL)
+    said = Counter(verdict.decision for verdict in judged)
+    rules = Counter(
+        result.rule
+        for verdict in judged
+        for result in verdict.results
+        if result.decision is Decision.REFUSE
+    )
+    return status_models.LatestDecision(
+        plan=newest.plan_id,
+        decided_at=newest.decided_at,
+        lines=len(judged),
+        allowed=said[Decision.ALLOW],
+        need_sign_off=said[Decision.NEEDS_SIGN_OFF],
+        refused=said[Decision.REFUSE],
+        refused_by=[
+            status_models.RuleRefusals(rule=rule, lines=lines)
+            for rule, lines in rules.most_common()
+        ],
+    )
 
 
 def _performance(connection: Connection) -> status_models.Performance | None:

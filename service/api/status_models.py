@@ -119,6 +119,25 @@ class Pending(Answer):
     next_expires_at: Instant | None
 
 
+class RuleRefusals(Answer):
+    """How many lines of a plan one rule of the policy refused."""
+
+    rule: str = Field(examples=["data_age"])
+    lines: int
+
+
+class LatestDecision(Answer):
+    """The newest plan, and what the policy said of its lines when it was decided."""
+
+    plan: str
+    decided_at: Instant
+    lines: int
+    allowed: int
+    need_sign_off: int
+    refused: int
+    refused_by: list[RuleRefusals] = Field(description="a line may be refused by several rules")
+
+
 class Status(Answer):
     """What Tenor is doing, may do, did, and owns."""
 
@@ -128,6 +147,7 @@ class Status(Answer):
     data: list[DataState]
     executor: Executor | None = Field(description="null when no process holds the lease")
     jobs: list[JobState]
+    latest_decision: LatestDecision | None = Field(description="null before the first plan")
     performance: Performance | None = Field(description="null before the first report")
     caps: list[CapLeft] = Field(description="empty when the policy cannot be read")
     lock_in: LockIn

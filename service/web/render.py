@@ -70,7 +70,10 @@ def usd(amount: Decimal | None) -> str:
 
 def percent(ratio: Decimal | None) -> str:
     """A ratio 0-1 as per cent with one decimal."""
-    return ABSENT if ratio is None else f"{ratio * 100:.1f} %"
+    if ratio is None:
+        return ABSENT
+    shown = f"{abs(ratio) * 100:.1f} %"
+    return f"−{shown}" if ratio < 0 and shown != "0.0 %" else shown
 
 
 def number(value: Decimal | None) -> str:
@@ -128,6 +131,16 @@ def over_term(usd_per_hour: Decimal, term_months: int) -> Decimal:
     return usd_per_hour * TERM_HOURS[term_months]
 
 
+def tenths(value: Decimal) -> str:
+    """A number to one decimal, for what is an estimate anyway."""
+    return f"{value:.1f}"
+
+
+def sentences(reason: str) -> list[str]:
+    """An explanation cut where its author separated one thought from the next."""
+    return [part.strip() for part in reason.split("; ") if part.strip()]
+
+
 def words(name: object) -> str:
     """A name of the program as words for people."""
     return str(name).replace("_", " ").replace("-", " ")
@@ -156,6 +169,8 @@ def environment() -> Environment:
         span=span,
         kind_name=kind_name,
         age=age,
+        tenths=tenths,
+        sentences=sentences,
     )
     made.globals.update(
         relative=relative,

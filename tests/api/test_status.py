@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, insert, text
 
 from service.api.status import next_due
+from service.domain.plans import Decision
 from service.domain.purchases import IntentState
 from service.store import due, lease
 from service.store.engine import open_engine, reading, writing
@@ -148,6 +149,17 @@ def test_status_shows_the_policy_that_is_in_force_or_what_is_wrong_with_it(
     sound = status_of(make_world(sqlite_engine))
     assert sound["policy"]["mode"] == "copilot"
     assert sound["policy"]["problem"] is None
+
+
+def test_status_tells_what_the_policy_said_of_the_newest_plan(engine: Engine) -> None:
+    world = make_world(engine)
+    add_proposals(world)
+    world.clock.instant += timedelta(hours=1)
+    add_proposals(world, lines=3, decision=Decision.REFUSE)
+    found = status_of(world)["latest_decision"]
+    assert found["decided_at"] == "2026-03-02T10:30:00Z"
+    assert (found["lines"], found["refused"], found["need_sign_off"]) == (3, 3, 0)
+    assert found["refused_by"] == [{"rule": "caps.per_line", "lines": 3}]
 
 
 def test_status_shows_each_jobs_last_and_next_run(engine: Engine) -> None:

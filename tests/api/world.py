@@ -224,6 +224,7 @@ def add_proposals(
     *,
     reason: str = "steady use for ninety days",
     lines: int = 1,
+    decision: Decision = Decision.NEEDS_SIGN_OFF,
 ) -> tuple[Proposal, ...]:
     """A finished cycle with a plan whose lines wait for a person; earlier ones are withdrawn."""
     number = next(_NUMBERS) if number is None else number
@@ -232,7 +233,7 @@ def add_proposals(
     cycle = CycleId(f"cycle@{due_at.isoformat()}")
     wanted = tuple(a_line(f"l-{index}", reason=reason) for index in range(lines))
     plan = a_plan(f"plan-{number}", cycle, wanted, now)
-    verdicts = tuple(a_verdict(line) for line in wanted)
+    verdicts = tuple(a_verdict(line, decision) for line in wanted)
     with writing(world.engine) as connection:
         records.start_cycle(connection, cycle, schedule="cycle", due_at=due_at, now=now)
         records.record_plan(connection, plan)
