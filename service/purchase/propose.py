@@ -64,6 +64,7 @@ def record_proposals(
     The plan must be stored. What earlier plans left undecided is withdrawn: those lines were
     sized without knowing what this plan knows, and approving both would buy the gap twice.
     """
+    ledger.lock(connection)
     by_line = {verdict.line: verdict for verdict in verdicts}
     _withdraw_older(connection, plan, now=now)
     recorded = []
@@ -118,6 +119,7 @@ def reject(
 
 def expire_due(connection: Connection, *, now: datetime) -> tuple[ProposalId, ...]:
     """End every undecided or unexecuted proposal whose lifetime is over."""
+    ledger.lock(connection)
     return tuple(
         proposal.proposal
         for proposal in proposals.expired(connection, now)
@@ -190,6 +192,7 @@ def _decide(
     if not by.strip():
         msg = "a decision needs the name of who made it"
         raise InvariantError(msg)
+    ledger.lock(connection)
     found = proposals.find(connection, identity)
     if found is None:
         return NotDecided(Obstacle.NOT_FOUND, f"There is no proposal {identity}.")

@@ -20,7 +20,7 @@ from service.purchase.checks import (
 from service.purchase.desk import Declined, Desk, Executed, Request
 from service.purchase.execute import complete
 from service.purchase.written import abandon_call, refuse_recorded
-from service.store import intents, lease
+from service.store import intents, lease, ledger
 from service.store.engine import writing
 
 ABANDONED_AFTER = timedelta(minutes=15)
@@ -38,6 +38,7 @@ def resume(desk: Desk, *, abandoned_after: timedelta = ABANDONED_AFTER) -> tuple
     now = desk.clock.now()
     with writing(desk.engine) as connection:
         lease.require(connection, desk.lease)
+        ledger.lock(connection)
         calling = intents.list_intents(
             connection, states=(IntentState.CALLING,), provider=desk.provider
         )
@@ -63,6 +64,7 @@ def _resume_recorded(desk: Desk, intent: Intent) -> Executed:
     quote = declined or price_now(desk, intent.line, intent.order)
     with writing(desk.engine) as connection:
         lease.require(connection, desk.lease)
+        ledger.lock(connection)
         if isinstance(quote, Declined):
             declined = quote
         else:

@@ -48,6 +48,7 @@ def write_intent(
 
     ``request.line`` is at the quoted price. Budget and intent are read and written together.
     """
+    ledger.lock(connection)
     known = intents.find_for_line(connection, request.plan, request.line.line)
     if known is not None:
         return standing(known)
@@ -92,6 +93,7 @@ def write_intent(
 
 def decline(connection: Connection, desk: Desk, request: Request, declined: Declined) -> Execution:
     """Write down a final no, on the proposal or on the line. A passing one leaves no trace."""
+    ledger.lock(connection)
     known = intents.find_for_line(connection, request.plan, request.line.line)
     if known is not None:
         return standing(known)
@@ -124,6 +126,7 @@ def standing(intent: Intent) -> Executed:
 
 def mark_calling(connection: Connection, desk: Desk, intent: Intent) -> Executed | None:
     """Mark the call, or refuse the intent when buying was halted since; ``None`` means call."""
+    ledger.lock(connection)
     now = desk.clock.now()
     halt = read_halt(connection)
     if halt.halted:
@@ -144,6 +147,7 @@ def refuse_recorded(
     connection: Connection, intent: Intent, refused: Refused, *, now: datetime
 ) -> Executed:
     """Refuse an intent that was written and never called."""
+    ledger.lock(connection)
     moved = intents.move(
         connection,
         intent.order.intent,
@@ -162,6 +166,7 @@ def refuse_recorded(
 
 def abandon_call(connection: Connection, intent: Intent, *, now: datetime) -> Executed:
     """Make a call that nobody is waiting for any more unknown."""
+    ledger.lock(connection)
     outcome = Unknown("the process died, or lost its lease, while it was calling")
     return _answer(connection, intent, outcome, word=Word.PROVIDER, now=now)
 
@@ -179,6 +184,7 @@ def record_outcome(
     An answer that comes after a new holder made the intent unknown moves nothing; a commitment
     id in it is kept as evidence for reconciliation.
     """
+    ledger.lock(connection)
     if isinstance(outcome, Bought):
         outcome = _unclaimed(connection, intent, outcome)
     return _answer(connection, intent, outcome, word=word, now=desk.clock.now())

@@ -43,6 +43,9 @@ GRACE = timedelta(hours=2)
 """How long an unlisted purchase stays unknown. Listings are eventually consistent and providers
 publish no bound; seconds are usual. Erring long only holds up further purchases in one scope."""
 
+SHORTEST_GRACE = timedelta(minutes=5)
+"""Below this no setting may go: a call that timed out here may still take effect there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
@@ -77,6 +80,8 @@ def reconcile(
 ) -> Reconciliation:
     """Read the inventory, settle what it proves, mirror it, and say what was found.
 
+    ``grace`` is how long an unlisted purchase stays unknown, five minutes at the least.
+
     ``ProviderError`` when it cannot be read whole, ``LeaseLostError`` when this process is not
     the executor; nothing has changed then.
     """
@@ -84,13 +89,14 @@ def reconcile(
     inventory = tuple(reader.inventory())
     with writing(engine) as connection:
         lease.require(connection, held)
+        ledger.lock(connection)
         mirrored = holdings.list_holdings(connection, provider=provider)
         result = match(
             intents=intents.list_intents(connection, provider=provider),
             inventory=inventory,
             known=tuple(Known(one.item, one.vanished_at is not None) for one in mirrored),
             read_at=read_at,
-            grace=grace,
+            grace=max(grace, SHORTEST_GRACE),
             idempotency=buyer.idempotency,
         )
         now = clock.now()

@@ -48,7 +48,10 @@ def open_engine(url: str) -> Engine:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that may write; commits at the end, rolls back on any error."""
+    """A transaction that may write; commits at the end, rolls back on any error.
+
+    Never open one inside another: on SQLite the inner one waits for the outer one for ever.
+    """
     with engine.begin() as connection:
         yield connection
 

@@ -44,6 +44,7 @@ def is_halted(connection: Connection) -> bool:
 
 def set_halt(connection: Connection, *, halted: bool, by: str, reason: str, now: datetime) -> bool:
     """Stop buying, or let it resume, with its event; ``False`` when it stood so already."""
+    ledger.lock(connection)
     if read_halt(connection).halted == halted:
         return False
     values = {"halted": halted, "reason": reason, "changed_by": by, "changed_at": now}

@@ -43,6 +43,15 @@ class Recorded:
     hash: str
 
 
+def lock(connection: Connection) -> None:
+    """Wait for the other writers of events, and keep them waiting until this transaction ends.
+
+    Whoever writes rows and tells of them locks first the lease (if it needs it), then this,
+    then rows: one order for all, so that no two transactions can wait for each other.
+    """
+    _lock_head(connection)
+
+
 def append(connection: Connection, event: Event, *, now: datetime, actor: str = SYSTEM) -> int:
     """Write one event; returns its sequence number, which is the one before plus one."""
     sequence, previous = _lock_head(connection)

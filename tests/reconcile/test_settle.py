@@ -15,7 +15,7 @@ from service.domain.purchases import IntentState, InventoryItem
 from service.purchase.desk import Desk
 from service.purchase.execute import execute
 from service.reconcile.match import Duplicate, External, StillUnknown, Vanished
-from service.reconcile.settle import Reconciliation, reconcile
+from service.reconcile.settle import SHORTEST_GRACE, Reconciliation, reconcile
 from service.store import holdings, intents, ledger
 from service.store.engine import reading, writing
 from service.store.states import Origin
@@ -57,7 +57,7 @@ def buy(desk: Desk, number: int = 1) -> None:
     execute(desk, line=make_line(number), plan=PLAN, cycle=CYCLE)
 
 
-def read(desk: Desk) -> Reconciliation:
+def read(desk: Desk, *, grace: timedelta = GRACE) -> Reconciliation:
     assert isinstance(desk.buyer, FileCloud)
     return reconcile(
         provider=PROVIDER,
@@ -66,7 +66,7 @@ def read(desk: Desk) -> Reconciliation:
         buyer=desk.buyer,
         clock=desk.clock,
         held=desk.lease,
-        grace=GRACE,
+        grace=grace,
     )
 
 
@@ -106,6 +106,19 @@ def test_a_timed_out_purchase_without_effect_blocks_until_the_grace_is_over(
     assert states(desk.engine) == [IntentState.REFUSED]
     buy(desk, 2)
     assert len(cloud.sales()) == 1
+
+
+def test_no_setting_lets_an_unlisted_purchase_be_given_up_at_once(
+    desk: Desk, cloud: FileCloud, clock: HandClock
+) -> None:
+    cloud.fault = Fault.TIMEOUT_BEFORE
+    buy(desk)
+    clock.pass_time(SHORTEST_GRACE - timedelta(seconds=1))
+    read(desk, grace=timedelta(0))
+    assert states(desk.engine) == [IntentState.UNKNOWN]
+    clock.pass_time(timedelta(seconds=1))
+    read(desk, grace=timedelta(0))
+    assert states(desk.engine) == [IntentState.REFUSED]
 
 
 class Unreadable(FileCloud):
