@@ -1,0 +1,102 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.web.charts import interval, ladder
+from service.web.render import age, number, percent, relative, sentences, usd
+from tests.api.world import NOW
+
+MONEY = st.decimals(
+    min_value=Decimal(-(10**9)), max_value=Decimal(10**9), places=9, allow_nan=False
+)
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("0", "$0.00"),
+        ("1.25", "$1.25"),
+        ("0.0713", "$0.0713"),
+        ("9.9999", "$9.9999"),
+        ("10.005", "$10.00"),
+        ("1234.5", "$1,234.50"),
+        ("123456.7", "$123,457"),
+        ("-3", "−$3.00"),
+    ],
+)
+def test_dollars_are_shown_with_the_cents_that_matter(amount: str, shown: str) -> None:
+    assert usd(Decimal(amount)) == shown
+
+
+@given(MONEY)
+def test_shown_dollars_are_never_further_off_than_they_look(amount: Decimal) -> None:
+    shown = usd(amount)
+    value = Decimal(shown.replace("$", "").replace(",", "").replace("−", "-"))
+    places = len(shown.partition(".")[2])
+    assert abs(value - amount) <= Decimal(1).scaleb(-places) / 2
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown"),
+    [("0", "0.0 %"), ("-0", "0.0 %"), ("-0.0001", "0.0 %"), ("-0.05", "−5.0 %"), ("1", "100.0 %")],
+)
+def test_ratios_are_shown_as_per_cent(ratio: str, shown: str) -> None:
+    assert percent(Decimal(ratio)) == shown
+
+
+def test_what_is_not_known_is_a_dash_and_never_a_nought() -> None:
+    assert usd(None) == percent(None) == number(None) == relative(None, NOW) == "–"
+
+
+@pytest.mark.parametrize(
+    ("distance", "shown"),
+    [
+        (timedelta(seconds=20), "just now"),
+        (timedelta(minutes=5), "in 5 min"),
+        (timedelta(hours=-3, minutes=-4), "3 h 4 min ago"),
+        (timedelta(days=2, hours=1), "in 2 d 1 h"),
+        (timedelta(days=-40), "40 d ago"),
+    ],
+)
+def test_distances_are_told_in_the_units_that_matter(distance: timedelta, shown: str) -> None:
+    assert relative(NOW + distance, NOW) == shown
+
+
+def test_old_data_is_told_in_days() -> None:
+    assert (age(Decimal("50.5")), age(Decimal(97))) == ("50.5 h", "4 d")
+
+
+def test_a_reason_is_cut_between_its_thoughts() -> None:
+    assert sentences("buy 1 USD/h; used in 72% of hours; ") == [
+        "buy 1 USD/h",
+        "used in 72% of hours",
+    ]
+
+
+def test_the_ladder_steps_down_as_commitments_end() -> None:
+    ends = [
+        (datetime(2027, 3, 2, tzinfo=UTC), Decimal(1)),
+        (datetime(2026, 9, 2, tzinfo=UTC), Decimal(3)),
+        (datetime(2026, 1, 1, tzinfo=UTC), Decimal(9)),
+    ]
+    drawn = str(ladder(ends, NOW))
+    line = drawn.split('class="line" points="')[1].split('"', maxsplit=1)[0]
+    heights = [float(point.split(",")[1]) for point in line.split(" ")]
+    assert heights == [4.0, 4.0, 101.5, 101.5, 134.0]
+    assert "$4.00 an hour now" in drawn
+    assert ">2027<" in drawn
+    assert ladder(ends[2:], NOW) == ""
+
+
+@given(MONEY, MONEY, MONEY, st.none() | MONEY)
+def test_an_interval_is_drawn_inside_its_picture(
+    low: Decimal, middle: Decimal, high: Decimal, actual: Decimal | None
+) -> None:
+    low, middle, high = sorted((low, middle, high))
+    drawn = str(interval(low, middle, high, actual))
+    if drawn:
+        places = [float(part.split('"')[0]) for part in drawn.split('x1="')[1:]]
+        assert all(8 <= place <= 992 for place in places)
