@@ -142,6 +142,8 @@ def configure_logging(
     # boto and urllib3 describe every request at DEBUG; that is a protocol trace, not our log.
     for chatty in ("botocore", "urllib3", "apscheduler.executors"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+    # A ring that comes while the one before still works is skipped: that is meant, and frequent.
+    logging.getLogger("apscheduler.scheduler").setLevel(max(logging.ERROR, root.level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

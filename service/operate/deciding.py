@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from service import __version__
@@ -81,7 +81,7 @@ def guard(parts: Parts, situation: Situation, plan: Plan) -> tuple[Verdict, ...]
     """The policy's verdict on every line, with what is spent and halted as of now."""
     with reading(parts.engine) as connection:
         context = plan_context(
-            situation,
+            replace(situation, now=parts.clock.now()),
             plan,
             intents=intents.list_intents(connection),
             inventory=holdings.inventory(connection),

@@ -36,8 +36,8 @@ FOLDER = Path("var") / "demo"
 STEP_HOURS = 6
 DAY_STEPS = 24 // STEP_HOURS
 TICK_SECONDS = 0.5
-VIRTUAL_HOURS_PER_SECOND = 2.0
-"""The live demo's pace: a virtual week takes 84 seconds."""
+VIRTUAL_HOURS_PER_SECOND = 1.0
+"""The live demo's pace: a virtual week takes just under three minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,6 @@ def _say(server: RunningServer, token: str) -> None:
     sys.stdout.write(
         f"Tenor is running against a sandbox cloud on this machine. open {server.url}\n"
         f"To approve proposals or halt, sign in with the token {token}\n"
-        "A virtual week passes in about a minute and a half. Ctrl-C ends it.\n"
+        "A virtual day passes in 24 seconds. Ctrl-C ends it.\n"
     )
     sys.stdout.flush()

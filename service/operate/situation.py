@@ -30,6 +30,8 @@ from service.usage.quality import decision_window
 from service.wiring import Parts
 
 LEAST_HISTORY_HOURS = 28 * 24
+OBSERVED_HOURS = 30 * 24
+"""How far back the exports are asked for what this customer pays on demand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,6 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
     Raises ``RefusedError`` when usage is too old, too short, incomplete or implausible,
     ``PolicyError`` and ``ProviderError`` when policy or prices cannot be read.
     """
-    now = parts.clock.now()
     policy = read_policy(parts)
     usage = read_usage(parts, policy)
     prices = read_prices(parts, usage)
@@ -106,6 +107,7 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
         unlisted = holdings.in_flight(connection, provider=parts.cloud.provider)
     commitments = (*(item.commitment for item in listed), *unlisted)
     offerings = _with_owned(prices.offerings, listed)
+    now = parts.clock.now()  # after everything was read, or ages would come out negative
     _refuse_unpriced(commitments, offerings, now)
     return Situation(
         now=now,
@@ -155,7 +157,7 @@ def read_prices(parts: Parts, usage: Usage) -> PriceSnapshot:
     """
     keys = sorted({line.key for line in usage.lines})
     skus = {sku.key: sku for sku in parts.cloud.reader.prices(keys)}
-    observed = parts.usage.prices(last_hours(usage, 168).hours)
+    observed = parts.usage.prices(last_hours(usage, OBSERVED_HOURS).hours)
     snapshot = price_snapshots.snapshot_of(
         parts.cloud.provider,
         parts.clock.now(),
