@@ -140,9 +140,14 @@ def explanation(policy: Policy, target: Target) -> Mapping[str, object]:
         if scope.caps is not None:
             caps += _caps(scope.name, scope.caps)
     content = json.loads(policy.canonical_text())
+    for window in content["blackouts"]["weekly"]:
+        window["start"], window["end"] = _clock(window["start"]), _clock(window["end"])
     return {
         "mode": mode_of(policy, target).value,
-        "scopes": [f"{scope.name} ({fields_stated(scope.match)} fields)" for scope in scopes],
+        "scopes": [
+            {"name": scope.name, "mode": scope.mode.value, "fields": fields_stated(scope.match)}
+            for scope in scopes
+        ],
         "halted": policy.halt,
         "purchase_account": getattr(policy.purchase_accounts, target.provider),
         "refused": refused,
@@ -152,6 +157,11 @@ def explanation(policy: Policy, target: Target) -> Mapping[str, object]:
             for part in ("worth", "after_purchase", "sign_off", "risk", "freshness", "blackouts")
         },
     }
+
+
+def _clock(minutes: int) -> str:
+    """Minutes after midnight as they are written in a policy."""
+    return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 def _caps(owner: str, caps: Caps) -> list[dict[str, object]]:

@@ -183,6 +183,8 @@ def _of_intent(
 ) -> Spend:
     line = intent.line
     item = items.get(intent.commitment) if intent.commitment is not None else None
+    # Not listed: taken as owed until its term must be over.
+    over = intent.recorded_at + timedelta(hours=term_hours(line.term_months))
     return Spend(
         target=target_of(line),
         commit_usd_per_hour=line.commit_usd_per_hour,
@@ -190,7 +192,7 @@ def _of_intent(
         obligation_usd=obligation_usd(line.commit_usd_per_hour, line.term_months, line.total_usd),
         loss_usd=loss_usd(line),
         at=intent.recorded_at,
-        live=item is None or _is_live(item, now),
+        live=now < over if item is None else _is_live(item, now),
         in_run=run is not None and intent.plan == run,
     )
 

@@ -120,6 +120,14 @@ def test_what_is_in_flight_unknown_or_owned_counts_once() -> None:
     assert len(excluding) == len(spent) - 1
 
 
+def test_a_purchase_that_is_not_listed_is_owed_until_its_term_must_be_over() -> None:
+    bought = [intent(IntentState.BOUGHT)]
+    (early,) = spent_so_far(bought, [], now=NOW + timedelta(days=364), run=None)
+    (late,) = spent_so_far(bought, [], now=NOW + timedelta(days=365), run=None)
+    assert early.live
+    assert not late.live
+
+
 def test_a_line_of_unknown_outcome_stops_the_next_one_like_it() -> None:
     facts = replace(context(), open_unknown=unknown_targets([intent(IntentState.CALLING)]))
     (verdict,) = judge([line()], policy=policy(), context=facts)
@@ -213,6 +221,8 @@ def test_explain_tells_the_mode_the_scopes_and_all_caps(
     answer = json.loads(capsys.readouterr().out)
     assert answer["mode"] == "copilot"
     assert answer["purchase_account"] == PAYER
+    assert answer["scopes"] == [{"name": "instance-plans", "mode": "copilot", "fields": 2}]
+    assert answer["blackouts"]["weekly"][0]["start"] == "17:00"
     assert {cap["of"] for cap in answer["caps"]} == {"policy", "instance-plans"}
     assert main(["policy", "explain", file, "--account", "999900001111"]) == 0
     assert "account 999900001111" in capsys.readouterr().out
