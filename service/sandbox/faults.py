@@ -38,6 +38,8 @@ class FaultKind(StrEnum):
     """Do nothing and answer 500."""
     ERROR_AFTER = "error_after"
     """Do it and answer 500."""
+    BROKEN_AFTER = "broken_after"
+    """Do it, and answer 200 with a body that cannot be read."""
     LISTING_LAG = "listing_lag"
     """What the call buys stays out of listings for ``lag_hours`` and ``lag_reads`` listings."""
     PAYMENT_FAILS = "payment_fails"

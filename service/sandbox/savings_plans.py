@@ -21,8 +21,8 @@ from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.sandbox.calendar import month_end, same_month
 from service.sandbox.faults import ApiError
 
-_COMMITMENT = re.compile(r"\d{1,7}(?:\.\d{1,5})?\Z")
-_WHOLE = re.compile(r"\d{1,12}(?:\.0+)?\Z")
+_COMMITMENT = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,5})?\Z")
+_WHOLE = re.compile(r"[0-9]{1,12}(?:\.0+)?\Z")
 _COMMITMENT_MIN, _COMMITMENT_MAX = Decimal("0.001"), Decimal(1_000_000)
 _UPFRONT_SHARE_MIN, _UPFRONT_SHARE_MAX = Decimal("0.5"), Decimal("0.99")
 _QUEUE_AHEAD_MAX = timedelta(days=3 * 365)

@@ -40,7 +40,6 @@ _OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
     "sts": account_services.STS_OPERATIONS,
     "organizations": account_services.ORGANIZATIONS_OPERATIONS,
 }
-_AFTER = frozenset({FaultKind.TIMEOUT_AFTER, FaultKind.ERROR_AFTER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +101,11 @@ class SandboxServer:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    @property
+    def is_closing(self) -> bool:
+        """``close`` was called."""
+        return self._closing.is_set()
+
     def wait_closing(self, seconds: float) -> None:
         """Sleep, but not beyond the server's end."""
         self._closing.wait(seconds)
@@ -153,6 +157,8 @@ class SandboxServer:
                 return _Silence(fault.hold_seconds)
             if fault.kind is FaultKind.ERROR_AFTER:
                 raise _internal(wire)
+            if fault.kind is FaultKind.BROKEN_AFTER:
+                return Answer(200, {"Content-Type": "text/plain"}, b'{"savingsPl<cut off')
         return write_answer(wire, call.operation, members, request_id)
 
 
@@ -244,7 +250,8 @@ class _RequestHandler(BaseHTTPRequestHandler):
             target=self.headers.get("X-Amz-Target"),
             body=self.rfile.read(int(length)),
         )
-        answer = sandbox.answer(request)
+        # A connection kept alive from before must not outlive the server.
+        answer = _Silence(0) if sandbox.is_closing else sandbox.answer(request)
         if isinstance(answer, _Silence):
             sandbox.wait_closing(answer.hold_seconds)
             self.close_connection = True

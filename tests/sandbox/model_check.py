@@ -56,36 +56,33 @@ def error_codes_of(service: str, operation: str) -> set[str]:
 
 
 def _json_faults(shape: Shape, value: object, where: str) -> Iterator[str]:
-    if isinstance(shape, StructureShape):
-        if not isinstance(value, dict):
-            yield f"{where} is no object"
-            return
-        names = {
-            member.serialization.get("name", name): (name, member)
-            for name, member in shape.members.items()
-        }
-        yield from (f"{where}.{key} is unknown" for key in value if key not in names)
-        present = {names[key][0] for key in value if key in names}
-        yield from (
-            f"{where}.{name} is missing" for name in shape.required_members if name not in present
-        )
-        for key, inner in value.items():
-            if key in names:
-                yield from _json_faults(names[key][1], inner, f"{where}.{key}")
-    elif isinstance(shape, ListShape):
-        if not isinstance(value, list):
-            yield f"{where} is no list"
-            return
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        yield from _member_faults(shape, value, where)
+    elif isinstance(shape, ListShape) and isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _json_faults(shape.member, inner, f"{where}[{index}]")
-    elif isinstance(shape, MapShape):
-        if not isinstance(value, dict):
-            yield f"{where} is no map"
-            return
+    elif isinstance(shape, MapShape) and isinstance(value, dict):
         for key, inner in value.items():
             yield from _json_faults(shape.value, inner, f"{where}[{key}]")
+    elif isinstance(shape, StructureShape | ListShape | MapShape):
+        yield f"{where} is {type(value).__name__}, not {shape.type_name}"
     else:
         yield from _scalar_faults(shape, value, where)
+
+
+def _member_faults(shape: StructureShape, value: Mapping[str, object], where: str) -> Iterator[str]:
+    names = {
+        member.serialization.get("name", name): (name, member)
+        for name, member in shape.members.items()
+    }
+    yield from (f"{where}.{key} is unknown" for key in value if key not in names)
+    present = {names[key][0] for key in value if key in names}
+    yield from (
+        f"{where}.{name} is missing" for name in shape.required_members if name not in present
+    )
+    for key, inner in value.items():
+        if key in names:
+            yield from _json_faults(names[key][1], inner, f"{where}.{key}")
 
 
 def _scalar_faults(shape: Shape, value: object, where: str) -> Iterator[str]:

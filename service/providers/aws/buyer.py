@@ -82,6 +82,8 @@ class AwsBuyer:
     def _own_account(self) -> AccountId:
         """The credentials' account. It is theirs for good, so AWS is asked once."""
         if self._account is None:
-            answer = invoke(self._clients.reading("sts"), "get_caller_identity", {})
+            answer = invoke(
+                self._clients.reading("sts"), "get_caller_identity", {}, needs="Account"
+            )
             self._account = AccountId(answer["Account"])
         return self._account

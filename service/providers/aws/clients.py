@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import Loader, create_loader
+from botocore.parsers import ResponseParserError
 
 from service.domain.errors import InputError, ProviderError
 
@@ -144,7 +145,7 @@ class AwsClients:
             arguments = {"RoleArn": role_arn, "RoleSessionName": SESSION_NAME}
             if self.access.external_id is not None:
                 arguments["ExternalId"] = self.access.external_id
-            keys = invoke(client, "assume_role", arguments)["Credentials"]
+            keys = invoke(client, "assume_role", arguments, needs="Credentials")["Credentials"]
             return {
                 "access_key": keys["AccessKeyId"],
                 "secret_key": keys["SecretAccessKey"],
@@ -194,24 +195,30 @@ def _source_session(access: AwsAccess) -> boto3.Session:
         ) from error
 
 
-def invoke(client: BaseClient, operation: str, arguments: Mapping[str, Any]) -> Answer:
-    """One read; whatever goes wrong is a ``ProviderError`` with the provider's code."""
+def invoke(
+    client: BaseClient, operation: str, arguments: Mapping[str, Any], *, needs: str = ""
+) -> Answer:
+    """One read; whatever goes wrong is a ``ProviderError`` with the provider's code.
+
+    An answer without its member ``needs`` is an error too: the SDK reads a broken body as an
+    empty one, and an inventory that looks empty would be bought again.
+    """
     name = f"{client.meta.service_model.service_name}.{operation}"
     try:
         answer: Answer = getattr(client, operation)(**arguments)
     except ClientError as error:
         fault = error.response.get("Error", {})
-        raise ProviderError(
-            provider=PROVIDER,
-            operation=name,
-            code=str(fault.get("Code", "unknown")),
-            detail=str(fault.get("Message", error)),
-        ) from error
-    except BotoCoreError as error:
-        raise ProviderError(
-            provider=PROVIDER, operation=name, code=type(error).__name__, detail=str(error)
-        ) from error
+        code, detail = str(fault.get("Code", "unknown")), str(fault.get("Message", error))
+        raise _failed(name, code, detail) from error
+    except (BotoCoreError, ResponseParserError) as error:
+        raise _failed(name, type(error).__name__, str(error)) from error
+    if needs and needs not in answer:
+        raise _failed(name, "incomplete_answer", f"the answer has no {needs}")
     return answer
+
+
+def _failed(operation: str, code: str, detail: str) -> ProviderError:
+    return ProviderError(provider=PROVIDER, operation=operation, code=code, detail=detail)
 
 
 PAGES_MAX = 10_000
@@ -229,14 +236,9 @@ def invoke_all(
     found: list[Answer] = []
     following: dict[str, Any] = {}
     for _ in range(PAGES_MAX):
-        page = invoke(client, operation, {**arguments, **following})
-        found.extend(page.get(items, ()))
+        page = invoke(client, operation, {**arguments, **following}, needs=items)
+        found.extend(page[items])
         following = {token: page.get(token)}
         if not following[token]:
             return found
-    raise ProviderError(
-        provider=PROVIDER,
-        operation=operation,
-        code="endless_listing",
-        detail=f"more than {PAGES_MAX} pages",
-    )
+    raise _failed(operation, "endless_listing", f"more than {PAGES_MAX} pages")

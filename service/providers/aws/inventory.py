@@ -73,14 +73,19 @@ def reservations(
     """Every EC2 reservation of ``account`` in ``regions``; AWS lists each region in one answer."""
     found: list[InventoryItem] = []
     for region in regions:
-        listed = invoke(clients.reading("ec2", region), "describe_reserved_instances", {})
-        found.extend(_reservation(one, region, account) for one in listed["ReservedInstances"])
+        answer = invoke(
+            clients.reading("ec2", region),
+            "describe_reserved_instances",
+            {},
+            needs="ReservedInstances",
+        )
+        found.extend(_reservation(one, region, account) for one in answer["ReservedInstances"])
     return found
 
 
 def regions(clients: AwsClients) -> list[str]:
     """The regions that the account may use."""
-    listed = invoke(clients.reading("ec2"), "describe_regions", {})
+    listed = invoke(clients.reading("ec2"), "describe_regions", {}, needs="Regions")
     return [one["RegionName"] for one in listed["Regions"]]
 
 

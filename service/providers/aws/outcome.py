@@ -20,6 +20,8 @@ without reconciling first; everything else that is Refused is final for that int
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -34,11 +36,16 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnknownServiceError,
 )
+from botocore.parsers import ResponseParserError
 
 from service.domain.errors import ProviderError
-from service.domain.purchases import Refused, Unknown
+from service.domain.ids import CommitmentId
+from service.domain.purchases import Bought, Refused, Unknown
 
 NOT_SENT = "not_sent"
+WIRE_ERRORS = (BotoCoreError, ClientError, ResponseParserError, ProviderError)
+"""Everything that a purchase call can raise. An answer that cannot be parsed raises an error
+outside the SDK's own tree; ``ProviderError`` is what fetching a role's keys raises."""
 _NEVER_SENT = (
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -69,11 +76,10 @@ _REQUEST_TIMEOUT, _CLIENT_ERRORS, _SERVER_ERRORS = 408, 400, 500
 _TOKEN_SEEN = ("Idempot", "InProgress", "AlreadyExists")
 
 
-def outcome_of(error: BotoCoreError | ClientError | ProviderError) -> Refused | Unknown:
-    """The outcome that ``error``, raised by one purchase call, proves.
-
-    ``ProviderError`` is what fetching the role's keys raises: it comes before sending.
-    """
+def outcome_of(
+    error: BotoCoreError | ClientError | ResponseParserError | ProviderError,
+) -> Refused | Unknown:
+    """The outcome that ``error``, raised by one purchase call, proves."""
     if isinstance(error, (ProviderError, *_NEVER_SENT)):
         return Refused(code=NOT_SENT, detail=str(error))
     if not isinstance(error, ClientError):
@@ -87,6 +93,14 @@ def outcome_of(error: BotoCoreError | ClientError | ProviderError) -> Refused | 
     if refused and code and not any(part in code for part in _TOKEN_SEEN):
         return Refused(code=code, detail=message)
     return Unknown(detail=f"HTTP {status} {code}: {message}")
+
+
+def bought_of(answer: Mapping[str, object], member: str) -> Bought | Unknown:
+    """The outcome of a call that raised nothing; without an id in the answer it proves nothing."""
+    name = answer.get(member)
+    if isinstance(name, str) and name:
+        return Bought(CommitmentId(name))
+    return Unknown(detail=f"the answer has no {member}")
 
 
 def is_retryable(refused: Refused) -> bool:

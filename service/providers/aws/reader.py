@@ -25,7 +25,7 @@ class AwsReader:
 
     def identity(self) -> Identity:
         """The account and principal behind the credentials."""
-        answer = invoke(self._clients.reading("sts"), "get_caller_identity", {})
+        answer = invoke(self._clients.reading("sts"), "get_caller_identity", {}, needs="Account")
         return Identity(PROVIDER, AccountId(answer["Account"]), answer["Arn"])
 
     def accounts(self) -> Sequence[AccountId]:

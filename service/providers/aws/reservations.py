@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from service.domain.commitments import Payment
 from service.domain.errors import InputError, ProviderError
 from service.domain.hours import TERM_HOURS
@@ -20,7 +18,7 @@ from service.domain.ids import CommitmentId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import Bought, Outcome, PurchaseOrder, Refused
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke, invoke_all
-from service.providers.aws.outcome import outcome_of
+from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
 from service.providers.aws.words import INTENT_TAG, PAYMENT_WORDS, PAYMENTS, TERM_MONTHS
 
 SERVICE = "ec2"
@@ -177,11 +175,12 @@ def buy(clients: AwsClients, order: PurchaseOrder) -> Outcome:
         answer: Answer = client.purchase_reserved_instances_offering(  # type: ignore[attr-defined]
             **arguments
         )
-    except (BotoCoreError, ClientError, ProviderError) as error:
+    except WIRE_ERRORS as error:
         return outcome_of(error)
-    bought = CommitmentId(answer["ReservedInstancesId"])
-    tag(clients, terms.region, bought, order.intent)
-    return Bought(bought)
+    outcome = bought_of(answer, "ReservedInstancesId")
+    if isinstance(outcome, Bought):
+        tag(clients, terms.region, outcome.commitment, order.intent)
+    return outcome
 
 
 def tag(clients: AwsClients, region: str, reservation: CommitmentId, intent: str) -> bool:

@@ -11,17 +11,15 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from service.domain.commitments import Kind, Offering
 from service.domain.errors import ProviderError
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import ClientToken, CommitmentId, OfferingId
 from service.domain.money import floor_to_step, text
-from service.domain.purchases import Bought, Outcome, PurchaseOrder, Refused
+from service.domain.purchases import Outcome, PurchaseOrder, Refused
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
-from service.providers.aws.outcome import outcome_of
+from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
 from service.providers.aws.words import (
     INTENT_TAG,
     PAYMENTS,
@@ -31,7 +29,7 @@ from service.providers.aws.words import (
     upfront_usd,
     usage_type_spellings,
 )
-from service.usage.aws_sku import aws_sku, describe_sku
+from service.usage.aws_sku import aws_sku, describe_sku, split_sku
 
 SERVICE = "savingsplans"
 STEP = Decimal("0.001")
@@ -105,6 +103,7 @@ def _rates(
             {
                 "savingsPlanTypes": [_KIND_WORDS[kind]],
                 "usageTypes": spellings[first : first + _USAGE_TYPES_PER_CALL],
+                "operations": sorted({split_sku(sku)[1] for sku in wanted}),
                 "maxResults": _PAGE,
                 **scope,
             },
@@ -208,9 +207,9 @@ def buy(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     client = clients.purchasing(SERVICE)
     try:
         answer: Answer = client.create_savings_plan(**arguments)  # type: ignore[attr-defined]
-    except (BotoCoreError, ClientError, ProviderError) as error:
+    except WIRE_ERRORS as error:
         return outcome_of(error)
-    return Bought(CommitmentId(answer["savingsPlanId"]))
+    return bought_of(answer, "savingsPlanId")
 
 
 def give_back(clients: AwsClients, plan: CommitmentId, token: ClientToken) -> Outcome:
@@ -220,6 +219,6 @@ def give_back(clients: AwsClients, plan: CommitmentId, token: ClientToken) -> Ou
         answer: Answer = client.return_savings_plan(  # type: ignore[attr-defined]
             savingsPlanId=plan, clientToken=token
         )
-    except (BotoCoreError, ClientError, ProviderError) as error:
+    except WIRE_ERRORS as error:
         return outcome_of(error)
-    return Bought(CommitmentId(answer["savingsPlanId"]))
+    return bought_of(answer, "savingsPlanId")
