@@ -68,6 +68,7 @@ class Visitor:
             {
                 "pages": PAGES,
                 "here": here,
+                "path": self.request.url.path,
                 "signed_in": self.signed_in,
                 "csrf": self.csrf,
                 "version": __version__,

@@ -248,3 +248,15 @@ def test_anybody_may_read_pages_where_reads_were_opened(sqlite_engine: Engine) -
 
 def test_every_kind_of_commitment_has_a_name_for_people() -> None:
     assert set(KIND_NAMES) == set(Kind)
+
+
+def test_signing_in_leads_back_to_the_page_that_offered_it(sqlite_engine: Engine) -> None:
+    world = make_world(sqlite_engine, open_reads=True)
+    path = f"/proposals/{fill(world)}"
+    client = world.client(accept="text/html")
+    (link,) = re.findall(
+        r'<a href="(/login\?next=[^"]+)">Sign in</a>\n</div>', client.get(path).text
+    )
+    (wanted,) = re.findall(r'name="next" value="([^"]+)"', client.get(link).text)
+    form = {"token": world.token(Role.APPROVER), "next": wanted}
+    assert client.post("/login", data=form).url.path == path
