@@ -63,7 +63,7 @@ def _usage_rows(day: DayBill, payer: str) -> Any:  # noqa: ANN401
     owned = dataset.commitments
     held = [dataset.offerings[one.offering] for one in owned]
     line, hold = rows.line, rows.commitment
-    unused, covered = line == NONE, (line != NONE) & (hold != NONE)
+    unused = line == NONE
     cost = rows.effective_nano_usd
     list_usd = np.array([float(sku.list_usd) for sku in skus] + [0.0])
     price_usd = np.array([float(sku.on_demand_usd) for sku in skus] + [0.0])
@@ -98,6 +98,23 @@ def _usage_rows(day: DayBill, payer: str) -> Any:  # noqa: ANN401
         "ContractedCost": _money(_nanos(rows.quantity * price_usd[line])),
         "BilledCost": _money(np.where(hold == NONE, cost, 0)),
         "EffectiveCost": _money(cost),
+        "x_UsageType": either.of([one.usage_type for one in wires], [None] * len(owned)),
+        "x_Operation": either.of([one.operation for one in wires], [None] * len(owned)),
+        "x_ServiceCode": either.of(
+            [SERVICE_CODES[sku.service] for sku in skus],
+            ["ComputeSavingsPlans" if one.kind.is_spend else "AmazonEC2" for one in held],
+        ),
+    }
+    return _finished(columns | _commitment_columns(day), count, day.day, payer)
+
+
+def _commitment_columns(day: DayBill) -> dict[str, Any]:
+    """What covered each row, where anything did, and how much of the commitment it took."""
+    rows, owned = day.rows, day.dataset.commitments
+    held = [day.dataset.offerings[one.offering] for one in owned]
+    hold, unused = rows.commitment, rows.line == NONE
+    covered = (rows.line != NONE) & (hold != NONE)
+    return {
         "CommitmentDiscountId": _pick([one.commitment for one in owned], hold),
         "CommitmentDiscountName": _pick([one.offering for one in owned], hold),
         "CommitmentDiscountType": _pick([_held_type(one) for one in held], hold),
@@ -109,14 +126,7 @@ def _usage_rows(day: DayBill, payer: str) -> Any:  # noqa: ANN401
             ["USD" if one.kind.is_spend else "Hrs" for one in held], hold
         ),
         "CommitmentDiscountStatus": _choose((None, "Used", "Unused"), covered + 2 * unused),
-        "x_UsageType": either.of([one.usage_type for one in wires], [None] * len(owned)),
-        "x_Operation": either.of([one.operation for one in wires], [None] * len(owned)),
-        "x_ServiceCode": either.of(
-            [SERVICE_CODES[sku.service] for sku in skus],
-            ["ComputeSavingsPlans" if one.kind.is_spend else "AmazonEC2" for one in held],
-        ),
     }
-    return _finished(columns, count, day.day, payer)
 
 
 def _purchase_rows(

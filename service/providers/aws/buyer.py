@@ -70,9 +70,9 @@ class AwsBuyer:
                 detail=f"the credentials are for {account}, the order for {order.account}",
             )
         if order.kind in _NATIVE:
-            return savings_plans.buy(self._clients, order)
+            return savings_plans.purchase(self._clients, order)
         if order.kind in _LOOKUP:
-            return reservations.buy(self._clients, order)
+            return reservations.purchase(self._clients, order)
         return Refused(code="kind", detail=f"{order.kind} cannot be bought through this adapter")
 
     def give_back(self, commitment: CommitmentId, token: ClientToken) -> Outcome:

@@ -148,7 +148,7 @@ def price(clients: AwsClients, terms: ReservationTerms) -> ReservationPrice:
     )
 
 
-def buy(clients: AwsClients, order: PurchaseOrder) -> Outcome:
+def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     """One ``PurchaseReservedInstancesOffering``, then the intent's tag.
 
     AWS knows no token here: whoever calls must have looked at the inventory first, and never

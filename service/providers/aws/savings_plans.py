@@ -184,7 +184,7 @@ def on_sale(clients: AwsClients, order: PurchaseOrder) -> Offering:
     return fits[0]
 
 
-def buy(clients: AwsClients, order: PurchaseOrder) -> Outcome:
+def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     """One ``CreateSavingsPlan``, tagged with its intent, repeatable by its token.
 
     No purchase time is sent: the same token must always come with the same parameters.

@@ -1,0 +1,64 @@
+"""``tenor sandbox`` as a process: announces where it is, lets time run, ends when told."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from service.domain.commitments import Kind, Payment
+from service.domain.usage import SkuKey
+from service.providers.aws.clients import AwsClients
+from service.providers.aws.reader import AwsReader
+from service.sandbox.access import sandbox_access
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "service.cli", "sandbox", *arguments]
+
+
+def test_serves_the_address_that_it_prints_until_terminated(tmp_path: Path) -> None:
+    exports = tmp_path / "exports"
+    options = ["--json", "--days-history", "3", "--hours-per-second", "48"]
+    with subprocess.Popen(
+        command(*options, "--exports", str(exports)), stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        environment = json.loads(running.stdout.readline())
+        reader = AwsReader(AwsClients(sandbox_access(environment["AWS_ENDPOINT_URL"])))
+        assert len(reader.accounts()) == 5
+        key = SkuKey("aws", "us-east-1", "USE1-BoxUsage:m5.large/RunInstances")
+        sold = {(one.kind, one.payment) for one in reader.offerings([key])}
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=10) == 0
+    assert (Kind.AWS_COMPUTE_SP, Payment.NO_UPFRONT) in sold
+    assert environment["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1:")
+    assert list(exports.rglob("*.parquet"))
+
+
+def test_refuses_options_that_make_no_sense() -> None:
+    for options in (["--days-history", "0"], ["--hours-per-second", "-1"], ["--port", "-2"]):
+        done = subprocess.run(command(*options), capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert options[0] in done.stderr
+        assert done.stdout == ""
+
+
+def test_a_port_that_is_taken_is_named_in_the_error() -> None:
+    with subprocess.Popen(
+        command("--json", "--days-history", "1"), stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        port = json.loads(first.stdout.readline())["AWS_ENDPOINT_URL"].rpartition(":")[2]
+        second = subprocess.run(
+            command("--port", port, "--days-history", "1"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        first.terminate()
+        assert first.wait(timeout=10) == 0
+    assert second.returncode == 2
+    assert port in second.stderr
