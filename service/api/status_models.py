@@ -8,7 +8,7 @@ from pydantic import Field
 
 from service.api.models import Commitment, Halt
 from service.api.shapes import Answer, DecimalText, Instant
-from service.domain.commitments import Kind
+from service.domain.commitments import Kind, Payment
 from service.domain.purchases import IntentState
 from service.guard.fields import Mode
 from service.store.states import RunState
@@ -101,6 +101,10 @@ class PurchaseMade(Answer):
     account: str
     offering: str
     kind: Kind
+    region: str | None
+    family: str | None
+    term_months: int
+    payment: Payment
     quantity: DecimalText
     commit_usd_per_hour: DecimalText
     upfront_usd: DecimalText

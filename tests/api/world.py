@@ -261,29 +261,7 @@ def add_purchase(
     plan = a_plan(f"plan-bought-{number}", cycle, (line,), now)
     identity = IntentId(f"i-{number}")
     commitment = CommitmentId(f"sp-{number:08d}")
-    order = PurchaseOrder(
-        intent=identity,
-        token=ClientToken(f"client-token-{number}"),
-        account=line.account,
-        offering=line.offering,
-        kind=line.kind,
-        term_months=12,
-        payment=line.payment,
-        quantity=line.quantity,
-        upfront_usd=line.upfront_usd,
-    )
-    intent = Intent(
-        order=order,
-        plan=plan.plan,
-        proposal=None,
-        line=line,
-        state=IntentState.RECORDED,
-        fence=1,
-        recorded_at=now,
-        updated_at=now,
-        commitment=None,
-        detail="",
-    )
+    intent = an_intent(identity, plan.plan, line, now)
     with writing(world.engine) as connection:
         records.start_cycle(connection, cycle, schedule="cycle", due_at=due_at, now=now)
         records.record_plan(connection, plan)
@@ -316,6 +294,32 @@ def add_purchase(
             )
         records.finish_cycle(connection, cycle, state=RunState.DONE, summary={"bought": 1}, now=now)
     return identity
+
+
+def an_intent(identity: IntentId, plan: PlanId, line: PlanLine, now: datetime) -> Intent:
+    order = PurchaseOrder(
+        intent=identity,
+        token=ClientToken(f"client-token-{identity}"),
+        account=line.account,
+        offering=line.offering,
+        kind=line.kind,
+        term_months=12,
+        payment=line.payment,
+        quantity=line.quantity,
+        upfront_usd=line.upfront_usd,
+    )
+    return Intent(
+        order=order,
+        plan=plan,
+        proposal=None,
+        line=line,
+        state=IntentState.RECORDED,
+        fence=1,
+        recorded_at=now,
+        updated_at=now,
+        commitment=None,
+        detail="",
+    )
 
 
 def listed(intent: IntentId | None, commitment: CommitmentId, now: datetime) -> InventoryItem:

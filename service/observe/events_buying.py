@@ -1,0 +1,161 @@
+"""Facts about proposals, purchases, and what reconciliation found. Listed in ``events``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar
+
+from service.domain.ids import (
+    AccountId,
+    CommitmentId,
+    IntentId,
+    LineId,
+    OfferingId,
+    PlanId,
+    ProposalId,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRecorded:
+    """A plan line now waits for a person."""
+
+    name: ClassVar[str] = "proposal.recorded"
+    proposal: ProposalId
+    plan: PlanId
+    line: LineId
+    commit_usd_per_hour: Decimal
+    upfront_usd: Decimal
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalApproved:
+    """A person said yes. ``version`` is the one that they saw."""
+
+    name: ClassVar[str] = "proposal.approved"
+    proposal: ProposalId
+    by: str
+    comment: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRejected:
+    """A person said no. ``version`` is the one that they saw."""
+
+    name: ClassVar[str] = "proposal.rejected"
+    proposal: ProposalId
+    by: str
+    comment: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalExpired:
+    """A proposal's lifetime ended before anybody decided."""
+
+    name: ClassVar[str] = "proposal.expired"
+    proposal: ProposalId
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRefused:
+    """An approved proposal was guarded again at execution, and refused."""
+
+    name: ClassVar[str] = "proposal.refused"
+    proposal: ProposalId
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRecorded:
+    """A purchase was written down, with its key, before anything was called."""
+
+    name: ClassVar[str] = "purchase.intent_recorded"
+    intent: IntentId
+    plan: PlanId
+    proposal: ProposalId | None
+    account: AccountId
+    offering: OfferingId
+    quantity: Decimal
+    commit_usd_per_hour: Decimal
+    upfront_usd: Decimal
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseCalled:
+    """The provider is about to be called; from here on the outcome may be unknown."""
+
+    name: ClassVar[str] = "purchase.called"
+    intent: IntentId
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseBought:
+    """The provider says that it is sold."""
+
+    name: ClassVar[str] = "purchase.bought"
+    intent: IntentId
+    commitment: CommitmentId
+    account: AccountId
+    offering: OfferingId
+    quantity: Decimal
+    commit_usd_per_hour: Decimal
+    upfront_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseRefused:
+    """The provider, or the last check before the call, said no. Nothing was bought."""
+
+    name: ClassVar[str] = "purchase.refused"
+    intent: IntentId
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseUnknown:
+    """No proof either way. Nothing more is bought in the scope until evidence settles it."""
+
+    name: ClassVar[str] = "purchase.unknown"
+    intent: IntentId
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileMatched:
+    """The provider's inventory was read and compared with the ledger."""
+
+    name: ClassVar[str] = "reconcile.matched"
+    provider: str
+    matched: int
+    findings: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileDrift:
+    """Ledger and inventory differ in one place; ``finding`` is the kind of difference."""
+
+    name: ClassVar[str] = "reconcile.drift"
+    finding: str
+    commitment: CommitmentId | None
+    intent: IntentId | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSettled:
+    """Inventory evidence decided an unknown outcome."""
+
+    name: ClassVar[str] = "reconcile.settled"
+    intent: IntentId
+    outcome: str
+    evidence: str
