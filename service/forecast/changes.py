@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from service.domain.errors import InputError, InvariantError
-from service.domain.hours import require_utc
+from service.domain.hours import HOUR, WEEK_HOURS, require_utc
+
+Series = NDArray[np.float64]
 
 KEYS = {"what", "scope", "date", "ratio", "usd_per_hour", "probability"}
+
+_ENUMERATED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,48 @@ def read_changes(path: Path) -> tuple[PlannedChange, ...]:
 def changes_for(changes: Sequence[PlannedChange], pool: str) -> tuple[PlannedChange, ...]:
     """Those of ``changes`` whose scope is ``pool`` or everything."""
     return tuple(change for change in changes if change.scope in {pool, "*"})
+
+
+def factors(
+    changes: Sequence[PlannedChange], *, begin: datetime, seen_hours: int, now: int, weeks: int
+) -> tuple[Series, Series, Series]:
+    """What the changes still to come make of demand in each of the coming ``weeks``.
+
+    Chances of each scenario, shape (scenarios,), summing to 1; scales and shifts, each of shape
+    (scenarios, weeks): demand becomes demand × scale + shift. Changes dated inside the hours
+    seen (from ``begin``) are history. Every combination is a scenario while at most six are
+    uncertain; else 64 draws, always the same.
+    """
+    end = begin + seen_hours * HOUR
+    coming = sorted((change for change in changes if change.at >= end), key=lambda one: one.at)
+    happens, chances = _scenarios([change.probability for change in coming])
+    scales = np.ones((chances.size, weeks))
+    shifts = np.zeros((chances.size, weeks))
+    for change, occurs in zip(coming, happens, strict=True):
+        week = ((change.at - begin) / HOUR - now) / WEEK_HOURS
+        after = occurs[:, None] & (np.arange(weeks) + 0.5 >= week)
+        scales = np.where(after, scales * change.ratio, scales)
+        shifts = np.where(after, shifts * change.ratio + change.usd_per_hour, shifts)
+    return chances, scales, shifts
+
+
+def _scenarios(probabilities: Sequence[float]) -> tuple[NDArray[np.bool_], Series]:
+    """Per change and scenario whether it happens, shape (changes, scenarios), and chances."""
+    uncertain = [place for place, one in enumerate(probabilities) if 0 < one < 1]
+    if len(uncertain) > _ENUMERATED:
+        draws = np.random.default_rng(0).random((len(probabilities), 2**_ENUMERATED))
+        drawn = draws < np.array(probabilities)[:, None]
+        return drawn, np.full(drawn.shape[1], 1 / drawn.shape[1])
+    codes = np.arange(2 ** len(uncertain))
+    happens = np.zeros((len(probabilities), codes.size), dtype=np.bool_)
+    chances = np.ones(codes.size)
+    for place, probability in enumerate(probabilities):
+        if probability in {0, 1}:
+            happens[place] = probability == 1
+            continue
+        happens[place] = (codes >> uncertain.index(place)) & 1
+        chances *= np.where(happens[place], probability, 1 - probability)
+    return happens, chances
 
 
 def _change(entry: object, file: str, row: int) -> PlannedChange:

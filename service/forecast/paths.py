@@ -14,8 +14,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.hours import HOUR, WEEK_HOURS
-from service.forecast.changes import PlannedChange
+from service.domain.hours import WEEK_HOURS
+from service.forecast.changes import PlannedChange, factors
 from service.forecast.level import MIN_WEEKS, Series, log_levels, recent_drift, whole_weeks
 
 _SHAPE_WEEKS = 8
@@ -70,7 +70,12 @@ def forecast(
     means = history.mean(axis=1)
     gap_weeks = (now - seen.size) / WEEK_HOURS
     levels = _level_paths(means, gap_weeks, weeks, paths, generator)
-    levels = _changed(levels, begin, now, changes, generator)
+    if changes:
+        chances, scales, shifts = factors(
+            changes, begin=begin, seen_hours=seen.size, now=now, weeks=weeks
+        )
+        drawn = generator.choice(chances.size, size=paths, p=chances)
+        levels = np.maximum(levels * scales[drawn] + shifts[drawn], 0.0)
     used = history[-_SHAPE_WEEKS:][means[-_SHAPE_WEEKS:] > 0]
     shapes = used / used.mean(axis=1, keepdims=True)
     shapes = np.roll(shapes, -((now - seen.size) % WEEK_HOURS), axis=1)
@@ -105,24 +110,6 @@ def _deviations(logs: Series) -> tuple[float, float]:
     near, far = float(short.var()), float(long.var())
     walk = max((far - near) / (lag - 1), (_PRIOR_WALK / 3) ** 2)
     return float(np.sqrt(walk)), float(np.sqrt(max((near - walk) / 2, 0.0)))
-
-
-def _changed(
-    levels: Series,
-    begin: datetime,
-    now: int,
-    changes: Sequence[PlannedChange],
-    generator: np.random.Generator,
-) -> Series:
-    for change in changes:
-        week = ((change.at - begin) / HOUR - now) / WEEK_HOURS
-        happens = generator.random((levels.shape[0], 1)) < change.probability
-        after = np.arange(levels.shape[1]) + 0.5 >= week
-        changed = np.maximum(levels * change.ratio + change.usd_per_hour, 0.0)
-        # what already lies in the history seen must not be applied to it again
-        if week > 0:
-            levels = np.where(happens & after, changed, levels)
-    return levels
 
 
 def _nothing(paths: int, weeks: int) -> Forecast:

@@ -5,6 +5,9 @@ All on the forecast's paths, in dollars over the tranche's term.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from service.domain.hours import WEEK_HOURS
@@ -15,46 +18,62 @@ from service.plan.ladder_terms import PoolState, Reasons, Term
 PATHS = 100
 
 
-def explain(
-    pool: PoolState, term: Term, quantity_usd_per_hour: float, limit: str, *, seed: int
-) -> Reasons:
-    """The reasons for buying ``quantity_usd_per_hour`` of ``term`` on top of what is owned."""
-    weeks = -(-term.hours // WEEK_HOURS)
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A purchase of ``term`` between two levels (on-demand $/h), and what bounds the upper."""
+
+    term: Term
+    from_usd_per_hour: float
+    to_usd_per_hour: float
+    limit: str
+
+    @property
+    def quantity(self) -> float:
+        """On-demand dollars per hour bought."""
+        return self.to_usd_per_hour - self.from_usd_per_hour
+
+
+def explain(pool: PoolState, steps: Sequence[Step], *, seed: int) -> Reasons:
+    """The reasons for ``steps``, bottom up; amounts of all of them, the margin of the last."""
     step_weeks = max(round(pool.step_hours / WEEK_HOURS), 1)
+    weeks = [-(-step.term.hours // WEEK_HOURS) for step in steps]
+    reach = max(weeks) + step_weeks
     paths = forecast(
         pool.seen,
         begin=pool.begin,
         now=pool.now,
-        weeks=weeks + step_weeks,
+        weeks=reach,
         paths=PATHS,
         seed=seed,
         changes=pool.changes,
     )
-    owned = _weekly(pool.owned, weeks + step_weeks)
-    top = owned + quantity_usd_per_hour
-    used = _used_usd(paths, owned, top)
-    savings = used[:, :weeks].sum(axis=1) - quantity_usd_per_hour * term.rate_ratio * weeks * (
-        WEEK_HOURS
-    )
-    later = used[:, step_weeks : weeks + step_weeks].sum(axis=1) - (
-        quantity_usd_per_hour * term.rate_ratio * weeks * WEEK_HOURS
-    )
-    double = _used_usd(paths, top, top + quantity_usd_per_hour)[:, :weeks].sum(axis=1) - (
-        quantity_usd_per_hour * term.rate_ratio * weeks * WEEK_HOURS
-    )
-    worst = np.sort(savings)[: max(PATHS // 20, 1)]
+    low = _weekly(pool.owned, reach)
+    savings, later = np.zeros(PATHS), np.zeros(PATHS)
+    for step, term_weeks in zip(steps, weeks, strict=True):
+        used = _used_usd(paths, low, low + step.quantity)
+        cost = step.quantity * step.term.rate_ratio * term_weeks * WEEK_HOURS
+        savings += used[:, :term_weeks].sum(axis=1) - cost
+        later += used[:, step_weeks : term_weeks + step_weeks].sum(axis=1) - cost
+        low = low + step.quantity
+    last, term_weeks = steps[-1], weeks[-1]
+    more = _used_usd(paths, low, low + last.quantity)[:, :term_weeks].sum(axis=1)
+    cost = last.quantity * last.term.rate_ratio * term_weeks * WEEK_HOURS
+    quantity = sum(step.quantity for step in steps)
     return Reasons(
-        marginal_usd_per_hour=float(top[0]),
-        use_probability_ratio=_use(paths, top[:weeks]),
-        break_even_ratio=term.rate_ratio,
+        marginal_usd_per_hour=float(low[0]),
+        use_probability_ratio=_use(paths, low[:term_weeks]),
+        break_even_ratio=last.term.rate_ratio,
         waiting_usd=float(later.mean() - savings.mean()),
         expected_savings_usd=float(savings.mean()),
         low_savings_usd=float(np.quantile(savings, 0.1)),
         high_savings_usd=float(np.quantile(savings, 0.9)),
-        worst_savings_usd=float(worst[-1]),
-        limit=limit,
-        rejected=f"{2 * quantity_usd_per_hour:.2f} instead of {quantity_usd_per_hour:.2f} $/h",
-        rejected_by_usd=float(-double.mean()),
+        worst_savings_usd=float(np.quantile(savings, 0.05)),
+        limit=last.limit,
+        rejected=(
+            f"as much again of {last.term.offer}: "
+            f"{quantity + last.quantity:.2f} instead of {quantity:.2f} $/h"
+        ),
+        rejected_by_usd=float(cost - more.mean()),
     )
 
 

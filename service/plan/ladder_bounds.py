@@ -1,0 +1,159 @@
+"""The considerations that bound how much of a pool to own: the least of them decides.
+
+Each answers "own at most this much" in on-demand dollars per hour, from the hours seen. Next
+week can buy more, so an upward drift never raises a bound above what pays today: waiting for it
+costs a week's saving, buying ahead of it costs the term when it does not come. A fall cannot be
+waited for in the same way, so a downward drift lowers the bound at once, on the pessimistic
+side of its uncertainty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.domain.hours import DAY_HOURS, WEEK_HOURS
+from service.forecast.changes import factors
+from service.forecast.level import (
+    MIN_WEEKS,
+    Series,
+    log_levels,
+    median_slope,
+    recent_drift,
+    whole_weeks,
+)
+from service.forecast.season import MIN_OVERLAP_WEEKS, YEAR_WEEKS, expected_year
+from service.plan.ladder_terms import PoolState, Term
+
+RECENT = "the last 28 days"
+NEWEST = "the last 7 days"
+STEADY = "the level that no burst moves"
+DRIFT = "the drift going on over the term"
+YEAR = "the year that the last two lead one to expect"
+PLANNED = "the planned changes"
+
+_RECENT_DAYS = 28
+_NEWEST_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """How far the ladder trusts what it sees; the defaults are those of docs/model.md.
+
+    ``deviations``: how many standard deviations below its mean the drift is taken.
+    ``prior_drift``: deviation of the drift per week before any evidence. ``inflation``: factor
+    on the residuals' deviation for their autocorrelation. ``short_weeks``, ``long_weeks``: the
+    windows of the drift; the kinder of the two counts. ``least_share``: the share of today's
+    best level below which no drift takes the bound, on a term of a year. ``steady_weeks``,
+    ``steady_quantile``: window and quantile of the level that no burst moves. ``young_share``:
+    share of an upward slope believed while a yearly cycle could not yet have been seen.
+    ``without``: names of bounds left out, for ablations.
+    """
+
+    deviations: float = 1.5
+    prior_drift: float = 0.01
+    inflation: float = 2.0
+    short_weeks: int = 13
+    long_weeks: int = 52
+    least_share: float = 0.8
+    steady_weeks: int = 26
+    steady_quantile: float = 0.3
+    young_share: float = 0.7
+    without: frozenset[str] = frozenset()
+
+
+def best_level(spend: Series, discount_ratio: float) -> float:
+    """The cheapest single level over these hours: their ``discount_ratio`` quantile; 0 if none."""
+    return float(np.quantile(spend, discount_ratio)) if spend.size else 0.0
+
+
+def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]:
+    """Every bound on the capacity to own through ``term``, by the consideration's name.
+
+    Where a yearly cycle is recognised, the year to expect takes the place of drift and burst,
+    which would mistake a season for either. Empty with less than a week of use.
+    """
+    used = pool.seen[int(np.argmax(pool.seen > 0)) :] if pool.seen.any() else pool.seen[:0]
+    if used.size < WEEK_HOURS:
+        return {}
+    discount = term.discount_ratio
+    recent = best_level(used[-_RECENT_DAYS * DAY_HOURS :], discount)
+    found: dict[str, Callable[[], float]] = {
+        NEWEST: lambda: best_level(used[-_NEWEST_DAYS * DAY_HOURS :], discount)
+    }
+    year = None
+    if YEAR not in caution.without:
+        year = expected_year(used, whole_weeks(used, 260).mean(axis=1))
+    if year is not None:
+        expected = year
+        found[YEAR] = lambda: best_level(expected, discount)
+    else:
+        found[STEADY] = lambda: _steady(used, discount, caution)
+        found[DRIFT] = lambda: _drifting(used, term, recent, caution)
+    if pool.changes:
+        found[PLANNED] = lambda: _planned(used, pool, term)
+    return {
+        RECENT: recent,
+        **{name: bound() for name, bound in found.items() if name not in caution.without},
+    }
+
+
+def _steady(used: Series, discount: float, caution: Caution) -> float:
+    """A low quantile of the last weeks' best levels, each carried to today on the median slope.
+
+    A burst shorter than the rest of the window moves neither slope nor quantile.
+    """
+    weeks = whole_weeks(used, caution.steady_weeks)
+    levels = np.quantile(weeks, discount, axis=1)
+    if weeks.shape[0] < MIN_WEEKS:
+        return best_level(used, discount)
+    if levels.max() <= 0:
+        return 0.0
+    logs = log_levels(levels)
+    slope = min(max(median_slope(logs), 0.0), 0.02)
+    if used.size < (YEAR_WEEKS + MIN_OVERLAP_WEEKS) * WEEK_HOURS:
+        slope *= caution.young_share
+    carried = logs + slope * np.arange(logs.size - 1, -1, -1)
+    return float(np.exp(np.quantile(carried, caution.steady_quantile)))
+
+
+def _drifting(used: Series, term: Term, recent: float, caution: Caution) -> float:
+    """The level that pays over the term if demand's drift goes on, pessimistically.
+
+    Of a short and a long window the kinder answer counts: the end of a burst is no decline.
+    """
+    shape = np.quantile(used[-_RECENT_DAYS * DAY_HOURS :], np.linspace(0.02, 0.98, 25))
+    weeks = np.arange(-(-term.hours // WEEK_HOURS))
+    windows = [caution.short_weeks]
+    if used.size >= caution.long_weeks * WEEK_HOURS:
+        windows.append(caution.long_weeks)
+    answers = []
+    for window in windows:
+        drift = recent_drift(
+            whole_weeks(used, window).mean(axis=1),
+            prior_deviation=caution.prior_drift,
+            inflation=caution.inflation,
+        )
+        slope = drift.mean - caution.deviations * drift.deviation
+        answers.append(
+            float(np.quantile(np.outer(np.exp(slope * weeks), shape), term.discount_ratio))
+        )
+    least = float(caution.least_share ** (weeks.size / YEAR_WEEKS))
+    return max(*answers, least * recent)
+
+
+def _planned(used: Series, pool: PoolState, term: Term) -> float:
+    """The level that pays over the term if the planned changes come, each with its chance."""
+    shape = np.quantile(used[-_RECENT_DAYS * DAY_HOURS :], np.linspace(0.02, 0.98, 25))
+    weeks = -(-term.hours // WEEK_HOURS)
+    chances, scales, shifts = factors(
+        pool.changes, begin=pool.begin, seen_hours=pool.seen.size, now=pool.now, weeks=weeks
+    )
+    demand = np.maximum(shape[:, None, None] * scales + shifts, 0.0)
+    weights = np.broadcast_to(chances[:, None] / weeks, demand.shape).ravel()
+    order = np.argsort(demand, axis=None)
+    reached = np.cumsum(weights[order])
+    place = int(np.searchsorted(reached, term.discount_ratio * reached[-1]))
+    return float(demand.ravel()[order[min(place, order.size - 1)]])
