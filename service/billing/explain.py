@@ -50,6 +50,7 @@ class Left:
     line: UsageLine
     quantity: Decimal
     on_demand_usd: Decimal
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class Explanation:
                     **one.line._asdict(),
                     "quantity": one.quantity,
                     "on_demand_usd": one.on_demand_usd,
+                    "why": one.why,
                 }
                 for one in self.on_demand
             ],
@@ -110,7 +112,7 @@ class Explanation:
         for left in self.on_demand:
             yield (
                 f"On demand: {text(left.quantity)} of {_line_words(left.line)} cost"
-                f" ${text(left.on_demand_usd)}; no commitment had room left for it."
+                f" ${text(left.on_demand_usd)}; {left.why}."
             )
         for idle in self.idle:
             yield f"{idle.commitment}: {idle.why}."
@@ -135,6 +137,8 @@ def explain(dataset: Dataset, hour: int, *, sharing: Sharing = ORGANISATION) -> 
 
     def note(move: Move, line: int, _: Hours, covered: Pair) -> None:
         (quantity,) = fractions(covered)
+        if not rounded(quantity, QUANTITY_PLACES):
+            return
         covers.append(_cover(dataset, plan, move, line, quantity=quantity, spent=spent))
 
     outcome = run(plan.rooms, plan.moves, written(column), note)
@@ -142,7 +146,7 @@ def explain(dataset: Dataset, hour: int, *, sharing: Sharing = ORGANISATION) -> 
     return Explanation(
         hour=iso(hours.start),
         covers=tuple(covers),
-        on_demand=tuple(_left(dataset, left)),
+        on_demand=tuple(_left(dataset, plan, left)),
         idle=tuple(_idle(plan, spent)),
     )
 
@@ -179,12 +183,18 @@ def _cover(
     )
 
 
-def _left(dataset: Dataset, left: list[Fraction]) -> Iterator[Left]:
+def _left(dataset: Dataset, plan: Waterfall, left: list[Fraction]) -> Iterator[Left]:
+    reached = {dataset.usage.lines[line] for move in plan.moves for line in move.lines}
     for line, quantity in zip(dataset.usage.lines, left, strict=True):
         shown = rounded(quantity, QUANTITY_PLACES)
         if shown:
             usd = quantity * Fraction(dataset.skus[line.key].on_demand_usd)
-            yield Left(line, shown, rounded(usd, NANO_PLACES))
+            why = (
+                "the commitments that may cover it had no room left"
+                if line in reached
+                else "no commitment of that hour may cover it"
+            )
+            yield Left(line, shown, rounded(usd, NANO_PLACES), why)
 
 
 def _idle(plan: Waterfall, spent: dict[int, Fraction]) -> Iterator[Idle]:

@@ -26,6 +26,7 @@ from service.domain.money import nano
 from service.domain.usage import Dataset
 
 NONE = -1
+NOTHING = 1e-18  # what 32 digits leave where exact arithmetic would leave nothing
 
 Ints = NDArray[np.int64]
 
@@ -72,7 +73,8 @@ def focus_rows(dataset: Dataset, result: Bill, *, sharing: Sharing = ORGANISATIO
     parts: list[_Part] = []
 
     def note(move: Move, line: int, hours: Hours, covered: Pair) -> None:
-        parts.append(_used(plan, move, line, hours, covered))
+        some = np.flatnonzero(covered.high > NOTHING)
+        parts.append(_used(plan, move, line, hours[some], covered.take(some)))
 
     quantity = written(np.ascontiguousarray(usage.quantity.T))
     outcome = run(plan.rooms, plan.moves, quantity, note)
@@ -114,7 +116,7 @@ def _used(plan: Waterfall, move: Move, line: int, hours: Hours, covered: Pair) -
 
 def _unused(plan: Waterfall, index: int, left: Pair) -> _Part:
     room = plan.rooms[index]
-    hours = np.flatnonzero(left.high[index] > 0)
+    hours = np.flatnonzero(left.high[index] > NOTHING)
     rest = Pair(left.high[index], left.low[index]).take(hours)
     return _Part(
         hour=hours.astype(np.int64),
@@ -127,7 +129,7 @@ def _unused(plan: Waterfall, index: int, left: Pair) -> _Part:
 
 
 def _bare(dataset: Dataset, line: int, left: Pair) -> _Part:
-    hours = np.flatnonzero(left.high[line] > 0)
+    hours = np.flatnonzero(left.high[line] > NOTHING)
     rest = Pair(left.high[line], left.low[line]).take(hours)
     price = dataset.skus[dataset.usage.lines[line].key].on_demand_usd
     return _Part(

@@ -6,7 +6,7 @@ is exact; in ``float`` it is the straightforward loop that the benchmark compare
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -47,8 +47,14 @@ class Ledger:
         return self.on_demand + sum(self.committed.values())
 
 
-def reference_bill(dataset: Dataset, exact: Callable[[Any], Number] = Fraction) -> Ledger:
-    """The bill, in the numbers that ``exact`` makes of decimals."""
+def reference_bill(
+    dataset: Dataset, exact: Callable[[Any], Number] = Fraction, *, rank_once: bool = False
+) -> Ledger:
+    """The bill, in the numbers that ``exact`` makes of decimals.
+
+    Which pair comes first is worked out in every hour, or once for all hours.
+    """
+    ranked = ranked_pairs(dataset, dataset.commitments, exact) if rank_once else None
     zero = exact(0)
     ledger = Ledger(zero, zero)
     usage = dataset.usage
@@ -74,7 +80,8 @@ def reference_bill(dataset: Dataset, exact: Callable[[Any], Number] = Fraction) 
                     dataset, one, exact
                 )
         full = dict(rooms)
-        fill(dataset, rooms, left, exact)
+        owned = [one for one in dataset.commitments if one.commitment in rooms]
+        fill(ranked or ranked_pairs(dataset, owned, exact), rooms, left, exact)
         for one in dataset.commitments:
             if one.commitment in full:
                 spent = full[one.commitment] - rooms[one.commitment]
@@ -87,26 +94,26 @@ def reference_bill(dataset: Dataset, exact: Callable[[Any], Number] = Fraction) 
     return ledger
 
 
+def ranked_pairs(
+    dataset: Dataset, owned: Sequence[Commitment], exact: Callable[[Any], Number]
+) -> list[tuple[str, list[tuple[UsageLine, Number]]]]:
+    """Commitments with the lines they take, in order; equal pairs of one commitment together."""
+    groups: dict[Any, list[tuple[UsageLine, Number]]] = {}
+    for order, line, rate in sorted(pair for one in owned for pair in pairs_of(dataset, one)):
+        groups.setdefault(order, []).append((line, exact(rate)))
+    return [(order[-1], group) for order, group in groups.items()]
+
+
 def fill(
-    dataset: Dataset,
+    ranked: list[tuple[str, list[tuple[UsageLine, Number]]]],
     rooms: dict[Any, Number],
     left: dict[UsageLine, Number],
     exact: Callable[[Any], Number],
 ) -> None:
     """One hour: pair after pair in order; equal pairs of one commitment share."""
-    pairs = sorted(
-        pair
-        for one in dataset.commitments
-        if one.commitment in rooms
-        for pair in pairs_of(dataset, one)
-    )
-    start = 0
-    while start < len(pairs):
-        stop = start
-        while stop < len(pairs) and pairs[stop][0] == pairs[start][0]:
-            stop += 1
-        name = pairs[start][0][-1]
-        group = [(line, exact(rate)) for _, line, rate in pairs[start:stop]]
+    for name, group in ranked:
+        if not rooms.get(name):
+            continue
         need = sum((left[line] * rate for line, rate in group), exact(0))
         if need > rooms[name]:
             share = rooms[name] / need
@@ -117,7 +124,6 @@ def fill(
             for line, _ in group:
                 left[line] = exact(0)
             rooms[name] -= need
-        start = stop
 
 
 def pairs_of(dataset: Dataset, one: Commitment) -> Iterator[tuple[Any, UsageLine, Any]]:
