@@ -24,13 +24,31 @@ PolicySource = Callable[[], PolicyInForce]
 
 
 def policy_file(path: Path) -> PolicySource:
-    """A source that reads ``path`` strictly, anew each time: what it says now is in force."""
+    """A source of the policy in ``path``: what the file says now is in force.
+
+    The file is read each time and parsed, strictly, whenever it says something new.
+    """
+    last: tuple[bytes, PolicyInForce] | None = None
 
     def read() -> PolicyInForce:
+        nonlocal last
+        raw = _bytes_of(path)
+        if last is not None and last[0] == raw:
+            return last[1]
         policy = load_policy(path)
-        return PolicyInForce(policy=policy, text=path.read_text(encoding="utf-8-sig"))
+        if raw is None or _bytes_of(path) != raw:
+            return read()  # it changed while it was read; the text must be the policy's own
+        last = (raw, PolicyInForce(policy=policy, text=raw.decode("utf-8-sig")))
+        return last[1]
 
     return read
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 class ScheduledJob(Protocol):
