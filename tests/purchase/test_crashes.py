@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import time
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -23,7 +25,7 @@ from service.reconcile.settle import reconcile
 from service.store import schema
 from service.store.engine import writing
 from tests.purchase.cloud import PROVIDER, Fault, FileCloud
-from tests.purchase.victim import CAP_USD_PER_HOUR, Errand, open_cloud, run
+from tests.purchase.victim import CAP_USD_PER_HOUR, FENCED, Errand, open_cloud, run
 from tests.purchase.world import (
     CYCLE,
     PLAN,
@@ -186,6 +188,41 @@ def test_a_purchase_that_carries_no_tag_is_found_by_what_was_bought(
     run_to_rest(desk, cloud, clock, approved=False)
     assert problems(engine, cloud, cap_usd_per_hour=CAP_USD_PER_HOUR) == []
     assert len(cloud.sales()) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "sold"),
+    [(Step.CHECKED, 0), (Step.INTENT_COMMITTED, 1), (Step.CALLING_COMMITTED, 0)],
+)
+def test_a_process_frozen_for_longer_than_its_lease_wakes_up_fenced(
+    engine: Engine, database_url: str, tmp_path: Path, step: Step, sold: int
+) -> None:
+    """Two real processes on one database: the second takes over, and the first sees it."""
+    prepare(engine, approved=False)
+    errand = replace(errand_for(database_url, tmp_path, step, Fault.NONE), signal=signal.SIGSTOP)
+    sleeper = PROCESSES.Process(target=run, args=(errand,))
+    sleeper.start()
+    assert sleeper.pid is not None
+    wait_until_frozen(sleeper.pid)
+    desk, cloud, clock = restart(engine, errand)
+    resume(desk)
+    os.kill(sleeper.pid, signal.SIGCONT)
+    sleeper.join(timeout=30)
+    assert sleeper.exitcode == FENCED
+    assert len(cloud.sales()) == sold
+    run_to_rest(desk, cloud, clock, approved=False)
+    assert problems(engine, cloud, cap_usd_per_hour=CAP_USD_PER_HOUR) == []
+
+
+def wait_until_frozen(pid: int) -> None:
+    """Until the process stands still: its state in the process table is T."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        if state == "T":
+            return
+        time.sleep(0.01)
+    pytest.fail("the process never froze")
 
 
 def test_an_intent_that_was_never_called_is_bought_with_its_own_token(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from service.domain.errors import LeaseLostError
 from service.domain.purchases import Idempotency
-from service.purchase.desk import Step
+from service.purchase.desk import Desk, Step
 from service.purchase.execute import execute, execute_proposal
 from service.purchase.propose import proposal_id
 from service.purchase.resume import resume
@@ -20,6 +22,8 @@ from tests.purchase.cloud import Fault, FileCloud
 from tests.purchase.world import CYCLE, PLAN, HandClock, cap, make_line, open_desk, take_lease
 
 CAP_USD_PER_HOUR = Decimal(2)
+FENCED = 7
+"""The exit status of a process that found out in time that it is no longer the executor."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Errand:
     resuming: bool
     native: bool
     holder: str
+    signal: signal.Signals = signal.SIGKILL
 
 
 def run(errand: Errand) -> None:
@@ -48,15 +53,23 @@ def run(errand: Errand) -> None:
         take_lease(engine, errand.holder),
         clock,
         judge=cap(CAP_USD_PER_HOUR),
-        reached=killer(errand.die_at),
+        reached=killer(errand.die_at, errand.signal),
     )
+    try:
+        work(desk, errand)
+    except LeaseLostError:
+        sys.exit(FENCED)
+    engine.dispose()
+
+
+def work(desk: Desk, errand: Errand) -> None:
+    """Buy the first line, in the way that the errand names."""
     if errand.resuming:
         resume(desk)
     elif errand.approved:
         execute_proposal(desk, proposal_id(PLAN, make_line().line))
     else:
         execute(desk, line=make_line(), plan=PLAN, cycle=CYCLE)
-    engine.dispose()
 
 
 def open_cloud(errand: Errand, clock: HandClock) -> FileCloud:
@@ -71,11 +84,11 @@ def open_cloud(errand: Errand, clock: HandClock) -> FileCloud:
     )
 
 
-def killer(die_at: Step) -> Callable[[Step], None]:
-    """Kills this very process, without any warning, when the step is reached."""
+def killer(die_at: Step, by: signal.Signals) -> Callable[[Step], None]:
+    """Kills or freezes this very process, without any warning, when the step is reached."""
 
     def reached(step: Step) -> None:
         if step is die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), by)
 
     return reached
