@@ -13,6 +13,7 @@ from service.domain.commitments import CommitmentState, Kind, Payment
 from service.domain.errors import InputError, ProviderError
 from service.domain.usage import SkuKey
 from service.providers.aws.reader import AwsReader
+from service.providers.aws.words import STATES, known, term_months
 from service.providers.port import ProviderReader
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind
@@ -235,3 +236,44 @@ def test_reading_all_prices_and_offers_takes_few_calls(
     # Linux and Windows share a usage type, so some rates are listed that are not asked for.
     asked = cloud.server.calls["savingsplans.DescribeSavingsPlansOfferingRates"]
     assert asked <= 2 * rates // pages + 2
+
+
+def test_what_is_owned_is_known_at_the_rates_it_was_bought_at(
+    cloud: SandboxCloud, reader: ProviderReader
+) -> None:
+    offering = offer(cloud.world)
+    create_plan(sdk(cloud, "savingsplans"), offering)
+    ec2 = sdk(cloud, "ec2")
+    sold = ec2.describe_reserved_instances_offerings(
+        InstanceType="m5.large",
+        OfferingType="Partial Upfront",
+        OfferingClass="standard",
+        ProductDescription="Windows",
+    )["ReservedInstancesOfferings"][0]["ReservedInstancesOfferingId"]
+    ec2.purchase_reserved_instances_offering(ReservedInstancesOfferingId=sold, InstanceCount=4)
+    bought_at = cloud.world.catalog.offerings[sold]
+    for name in (offering.offering, bought_at.offering):
+        cloud.world.change_price(name, Decimal("1.5"))
+    cloud.advance(1)
+    keys = used_keys(cloud)
+    aws = AwsReader(cloud.clients())
+    plan, reservation = aws.owned_offerings(reader.inventory(), keys)
+    names = {key.sku for key in keys}
+    assert plan.rates_usd == {s: rate for s, rate in offering.rates_usd.items() if s in names}
+    assert plan.upfront_usd == offering.upfront_usd
+    (sku,) = bought_at.rates_usd
+    assert float(reservation.rates_usd[sku]) == pytest.approx(float(bought_at.rates_usd[sku]))
+    assert reservation.upfront_usd == bought_at.upfront_usd
+    assert (reservation.platform, reservation.size_flexible) == ("windows", False)
+
+
+def test_a_word_that_appeared_later_stops_the_reading() -> None:
+    with pytest.raises(ProviderError, match="half-active"):
+        known(STATES, "half-active")
+    assert known(STATES, "active") is CommitmentState.ACTIVE
+
+
+def test_what_was_left_of_a_term_belongs_to_that_term() -> None:
+    assert [term_months(days * 86_400) for days in (30, 365, 366, 367, 1_095)] == [
+        12, 12, 12, 36, 36,
+    ]  # fmt: skip

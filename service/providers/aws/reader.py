@@ -8,7 +8,7 @@ from service.domain.commitments import Offering
 from service.domain.ids import AccountId
 from service.domain.purchases import InventoryItem
 from service.domain.usage import Sku, SkuKey
-from service.providers.aws import inventory, prices, savings_plans
+from service.providers.aws import inventory, prices, reservations, savings_plans
 from service.providers.aws.clients import PROVIDER, AwsClients, invoke, invoke_all
 from service.providers.port import Identity
 
@@ -46,6 +46,20 @@ class AwsReader:
     def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:
         """Every Compute and EC2 Instance Savings Plan that covers any of ``keys``."""
         return savings_plans.offerings(self._clients, keys)
+
+    def owned_offerings(
+        self, items: Sequence[InventoryItem], keys: Sequence[SkuKey]
+    ) -> Sequence[Offering]:
+        """What ``items`` are commitments of, at the rates they were bought at, for ``keys``.
+
+        One call or more for each Savings Plan, none for a reservation: its price is its own.
+        """
+        return [
+            savings_plans.owned_offering(self._clients, item, keys)
+            if item.kind.is_spend
+            else reservations.owned_offering(item)
+            for item in items
+        ]
 
     def inventory(self) -> Sequence[InventoryItem]:
         """All Savings Plans and EC2 reservations of the account, in every state."""

@@ -11,20 +11,31 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
-from service.domain.commitments import Payment
+from service.domain.commitments import Offering, Payment
 from service.domain.errors import InputError, ProviderError
-from service.domain.hours import TERM_HOURS
 from service.domain.ids import CommitmentId, OfferingId
 from service.domain.money import CommitUsdPerHour
-from service.domain.purchases import Bought, Outcome, PurchaseOrder, Refused
+from service.domain.purchases import Bought, InventoryItem, Outcome, PurchaseOrder, Refused
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke, invoke_all
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
-from service.providers.aws.words import INTENT_TAG, PAYMENT_WORDS, PAYMENTS, TERM_MONTHS
+from service.providers.aws.words import (
+    INTENT_TAG,
+    PAYMENT_WORDS,
+    PAYMENTS,
+    RESERVED_OPERATIONS,
+    TERM_MONTHS,
+    known,
+    term_months,
+)
+from service.usage.aws_sku import aws_sku, describe_sku, region_code
 
 SERVICE = "ec2"
 _PREFIX = "aws_ri"
 _SECONDS = {months: seconds for seconds, months in TERM_MONTHS.items()}
 _PARTS = 8
+_HOUR_SECONDS = 3_600
+_VPC = " (Amazon VPC)"
+_FLEXIBLE = ("linux", "shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +77,8 @@ class ReservationTerms:
             product_description=listed["ProductDescription"],
             tenancy=listed["InstanceTenancy"],
             offering_class=listed["OfferingClass"],
-            term_months=TERM_MONTHS[listed["Duration"]],
-            payment=PAYMENTS[listed["OfferingType"]],
+            term_months=term_months(listed["Duration"]),
+            payment=known(PAYMENTS, listed["OfferingType"]),
         )
 
     @classmethod
@@ -109,8 +120,39 @@ def amortised_usd_per_hour(listed: Answer) -> CommitUsdPerHour:
         (Decimal(str(charge["Amount"])) for charge in listed.get("RecurringCharges", ())),
         Decimal(0),
     )
-    hours = TERM_HOURS[TERM_MONTHS[listed["Duration"]]]
+    hours = Decimal(listed["Duration"]) / _HOUR_SECONDS
     return CommitUsdPerHour(hourly + Decimal(str(listed["FixedPrice"])) / hours)
+
+
+def owned_offering(item: InventoryItem) -> Offering:
+    """The offering that an owned reservation is of, at what it costs its owner.
+
+    ``ProviderError`` for a platform whose usage we cannot name.
+    """
+    terms = ReservationTerms.of_offering(item.commitment.offering)
+    description = terms.product_description.removesuffix(_VPC)
+    operation = known(RESERVED_OPERATIONS, description)
+    word = "BoxUsage" if terms.tenancy == "default" else "DedicatedUsage"
+    sku = aws_sku(f"{region_code(terms.region)}-{word}:{terms.instance_type}", operation)
+    facts = describe_sku(sku)
+    quantity = item.commitment.quantity
+    return Offering(
+        offering=item.commitment.offering,
+        provider=PROVIDER,
+        kind=item.kind,
+        term_months=item.term_months,
+        payment=item.payment,
+        region=terms.region,
+        family=facts.family,
+        platform=facts.platform,
+        tenancy=facts.tenancy,
+        zone=item.commitment.zone,
+        size_flexible=item.commitment.zone is None and (facts.platform, facts.tenancy) == _FLEXIBLE,
+        rates_usd={sku: item.commit_usd_per_hour / quantity},
+        upfront_usd=item.upfront_usd / quantity,
+        min_quantity=Decimal(1),
+        step=Decimal(1),
+    )
 
 
 def price(clients: AwsClients, terms: ReservationTerms) -> ReservationPrice:

@@ -16,7 +16,7 @@ from service.domain.errors import ProviderError
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import ClientToken, CommitmentId, OfferingId
 from service.domain.money import floor_to_step, text
-from service.domain.purchases import Outcome, PurchaseOrder, Refused
+from service.domain.purchases import InventoryItem, Outcome, PurchaseOrder, Refused
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
@@ -26,6 +26,8 @@ from service.providers.aws.words import (
     PLAN_KINDS,
     TERM_MONTHS,
     UPFRONT_SHARE,
+    known,
+    term_months,
     upfront_usd,
     usage_type_spellings,
 )
@@ -45,6 +47,7 @@ def offerings(clients: AwsClients, keys: Sequence[SkuKey]) -> list[Offering]:
     """Every plan on sale, in dollars, that covers any of ``keys``, with its rates for them."""
     client = clients.reading(SERVICE)
     found: list[Offering] = []
+    keys = [key for key in keys if key.provider == PROVIDER]
     for kind in SOLD_KINDS:
         scope = _scope_filters(kind, keys)
         if scope is None:
@@ -134,12 +137,12 @@ def _collect(
 
 def _offering(listed: Answer, rates: dict[str, Decimal]) -> Offering:
     properties = {one["name"]: one["value"] for one in listed.get("properties", ())}
-    months = TERM_MONTHS[listed["durationSeconds"]]
-    payment = PAYMENTS[listed["paymentOption"]]
+    months = term_months(listed["durationSeconds"])
+    payment = known(PAYMENTS, listed["paymentOption"])
     return Offering(
         offering=OfferingId(listed["offeringId"]),
         provider=PROVIDER,
-        kind=PLAN_KINDS[listed["planType"]],
+        kind=known(PLAN_KINDS, listed["planType"]),
         term_months=months,
         payment=payment,
         region=properties.get("region"),
@@ -150,6 +153,50 @@ def _offering(listed: Answer, rates: dict[str, Decimal]) -> Offering:
         size_flexible=False,
         rates_usd=rates,
         upfront_usd=TERM_HOURS[months] * UPFRONT_SHARE[payment],
+        min_quantity=STEP,
+        step=STEP,
+    )
+
+
+def owned_offering(clients: AwsClients, item: InventoryItem, keys: Sequence[SkuKey]) -> Offering:
+    """The offering of an owned plan at the rates that it was bought at, for ``keys``.
+
+    AWS keeps a plan's rates for its term, whatever it asks for new plans; it also answers for
+    plans that are no longer on sale.
+    """
+    wanted = {key.sku for key in keys if key.provider == PROVIDER}
+    spellings = sorted({name for sku in wanted for name in usage_type_spellings(sku)})
+    rates: dict[str, Decimal] = {}
+    for first in range(0, len(spellings), _USAGE_TYPES_PER_CALL):
+        part = spellings[first : first + _USAGE_TYPES_PER_CALL]
+        rows = invoke_all(
+            clients.reading(SERVICE),
+            "describe_savings_plan_rates",
+            {
+                "savingsPlanId": item.commitment.commitment,
+                "filters": [{"name": "usageType", "values": part}],
+                "maxResults": _PAGE,
+            },
+            items="searchResults",
+        )
+        for row in rows:
+            sku = aws_sku(row["usageType"], row.get("operation", ""))
+            if sku in wanted and row["currency"] == CURRENCY:
+                rates[sku] = Decimal(row["rate"])
+    return Offering(
+        offering=item.commitment.offering,
+        provider=PROVIDER,
+        kind=item.kind,
+        term_months=item.term_months,
+        payment=item.payment,
+        region=item.region,
+        family=item.family,
+        platform=None,
+        tenancy=None,
+        zone=None,
+        size_flexible=False,
+        rates_usd=rates,
+        upfront_usd=TERM_HOURS[item.term_months] * UPFRONT_SHARE[item.payment],
         min_quantity=STEP,
         step=STEP,
     )

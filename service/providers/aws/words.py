@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
+from typing import TypeVar
 
 from service.domain.commitments import CommitmentState, Kind, Payment
+from service.domain.errors import ProviderError
 from service.domain.hours import TERM_HOURS
 from service.usage.aws_sku import aws_tables, split_sku
 
@@ -33,7 +35,13 @@ STATES: Mapping[str, CommitmentState] = {
     "returned": CommitmentState.RETURNED,
     "retired": CommitmentState.RETIRED,
 }
-PLATFORMS = {"linux": "Linux/UNIX", "windows": "Windows"}
+RESERVED_OPERATIONS = {
+    "Linux/UNIX": "RunInstances",
+    "Windows": "RunInstances:0002",
+    "Red Hat Enterprise Linux": "RunInstances:0010",
+    "SUSE Linux": "RunInstances:000g",
+}
+"""The operation that usage under a reservation's product description is billed as."""
 UPFRONT_SHARE = {
     Payment.NO_UPFRONT: Decimal(0),
     Payment.PARTIAL_UPFRONT: Decimal("0.5"),
@@ -43,6 +51,31 @@ UPFRONT_SHARE = {
 we always ask for the least."""
 INTENT_TAG = "tenor:intent"
 _HOME_CODE = "USE1"
+_YEAR_SECONDS = 366 * 86_400
+
+
+Word = TypeVar("Word")
+
+
+def known(table: Mapping[str, Word], word: str) -> Word:
+    """What one of AWS's words means here; ``ProviderError`` for one that we do not know.
+
+    A state or kind that appeared after this was written must stop a reading, not be guessed.
+    """
+    meaning = table.get(word)
+    if meaning is None:
+        raise ProviderError(
+            provider="aws", operation="reading", code="unknown_word", detail=repr(word)
+        )
+    return meaning
+
+
+def term_months(seconds: int) -> int:
+    """Months of the term that a duration belongs to.
+
+    Reservations from the marketplace or from an exchange have what was left of a term.
+    """
+    return 12 if seconds <= _YEAR_SECONDS else 36
 
 
 def upfront_usd(quantity: Decimal, term_months: int, payment: Payment) -> Decimal:
