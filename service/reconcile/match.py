@@ -8,6 +8,7 @@ a complete reading, begun after the grace period, does not list it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ class Known:
 
     item: InventoryItem
     vanished: bool
+    first_seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,13 @@ def match(
     """
     items = {item.commitment.commitment: item for item in inventory}
     before = {one.item.commitment.commitment: one for one in known}
-    claims = _claims(intents, items, before, idempotency)
+    claims, likely = _claims(intents, items, before, idempotency)
     owner = {identity: intent for intent, found in claims.items() for identity in found}
     findings: list[Finding] = []
     for intent in intents:
         listed = tuple(items[one] for one in claims.get(intent.order.intent, ()))
-        findings += _of_intent(intent, listed, before, read_at=read_at, grace=grace)
+        maybe = likely.get(intent.order.intent, ())
+        findings += _of_intent(intent, listed, maybe, before, read_at=read_at, grace=grace)
     findings += _of_inventory(items, before, owner, first_reading=not known and not intents)
     findings += _of_mirror(items, before, owner, read_at)
     return Match(findings=tuple(findings), owner=owner)
@@ -164,7 +167,8 @@ def _claims(
     items: Mapping[CommitmentId, InventoryItem],
     before: Mapping[CommitmentId, Known],
     idempotency: Callable[[Kind], Idempotency],
-) -> Claims:
+) -> tuple[Claims, Claims]:
+    """What each intent has for certain, and what it may have where likeness fits several."""
     ours = {intent.order.intent: intent for intent in intents}
     by_id = {
         CommitmentId(name): intent.order.intent
@@ -179,20 +183,22 @@ def _claims(
         if owner is not None:
             claims[owner] = (*claims.get(owner, ()), identity)
     taken = {identity for found in claims.values() for identity in found}
-    free = [items[identity] for identity in sorted(items) if identity not in taken | set(before)]
-    lost = [
-        intent
+    candidates = {
+        intent.order.intent: tuple(
+            identity
+            for identity in sorted(set(items) - taken)
+            if _is_alike(intent, items[identity], before.get(identity))
+        )
         for intent in intents
         if intent.state is IntentState.UNKNOWN
         and intent.order.intent not in claims
         and idempotency(intent.order.kind) is Idempotency.LOOKUP
-    ]
-    for intent in lost:
-        alike = [item for item in free if _is_alike(intent, item)]
-        rivals = [one for one in lost for item in alike if _is_alike(one, item)]
-        if len(alike) == 1 and rivals == [intent]:
-            claims[intent.order.intent] = (alike[0].commitment.commitment,)
-    return claims
+    }
+    wanted = Counter(identity for found in candidates.values() for identity in found)
+    for owner, found in candidates.items():
+        if len(found) == 1 and wanted[found[0]] == 1:
+            claims[owner] = found
+    return claims, {owner: found for owner, found in candidates.items() if owner not in claims}
 
 
 def _tag(item: InventoryItem, known: Known | None) -> IntentId | None:
@@ -202,10 +208,12 @@ def _tag(item: InventoryItem, known: Known | None) -> IntentId | None:
     return None if known is None else known.item.intent
 
 
-def _is_alike(intent: Intent, item: InventoryItem) -> bool:
+def _is_alike(intent: Intent, item: InventoryItem, known: Known | None) -> bool:
+    """True when ``item`` could be the effect of ``intent``'s call, by everything but a tag."""
     order, owned = intent.order, item.commitment
     return (
         item.intent is None
+        and (known is None or known.first_seen_at >= intent.recorded_at)
         and (order.account, order.offering, order.quantity)
         == (owned.account, owned.offering, owned.quantity)
         and (order.kind, order.term_months, order.payment)
@@ -217,20 +225,21 @@ def _is_alike(intent: Intent, item: InventoryItem) -> bool:
 def _of_intent(
     intent: Intent,
     listed: tuple[InventoryItem, ...],
+    maybe: tuple[CommitmentId, ...],
     before: Mapping[CommitmentId, Known],
     *,
     read_at: datetime,
     grace: timedelta,
 ) -> list[Finding]:
     findings: list[Finding] = []
-    sound = tuple(one for one in listed if one.commitment.state is not CommitmentState.FAILED)
+    sound = _sound(listed)
     if len(sound) > 1:
         is_new = any(one.commitment.commitment not in before for one in sound)
         findings.append(Duplicate(intent, sound, is_new))
     waited = read_at - intent.updated_at >= grace
     match intent.state:
         case IntentState.UNKNOWN:
-            findings.append(_of_unknown(intent, listed, sound, waited=waited))
+            findings.append(_of_unknown(intent, listed, maybe, waited=waited))
         case IntentState.REFUSED if sound:
             evidence = f"{_first(intent, sound).commitment.commitment} is listed"
             findings.append(SettledBought(intent, _first(intent, sound), evidence))
@@ -244,10 +253,11 @@ def _of_intent(
 def _of_unknown(
     intent: Intent,
     listed: tuple[InventoryItem, ...],
-    sound: tuple[InventoryItem, ...],
+    maybe: tuple[CommitmentId, ...],
     *,
     waited: bool,
 ) -> Finding:
+    sound = _sound(listed)
     if sound:
         item = _first(intent, sound)
         return SettledBought(intent, item, f"{item.commitment.commitment} is listed")
@@ -256,6 +266,9 @@ def _of_unknown(
         return SettledNotBought(intent, f"{failed} is listed as failed")
     if intent.commitment is not None:
         detail = f"the provider named {intent.commitment} and does not list it"
+        return StillUnknown(intent, detail, alarming=waited)
+    if maybe:
+        detail = f"{', '.join(maybe)} may be it, and nothing says which is"
         return StillUnknown(intent, detail, alarming=waited)
     if not waited:
         return StillUnknown(intent, "not listed; the grace period is not over", alarming=False)
@@ -277,6 +290,10 @@ def _of_bought(
         detail = "the provider said yes and never listed it"
         return [Vanished(intent.commitment, intent.order.intent, detail)]
     return []
+
+
+def _sound(listed: tuple[InventoryItem, ...]) -> tuple[InventoryItem, ...]:
+    return tuple(one for one in listed if one.commitment.state is not CommitmentState.FAILED)
 
 
 def _first(intent: Intent, listed: tuple[InventoryItem, ...]) -> InventoryItem:

@@ -94,7 +94,7 @@ def reconcile(
         result = match(
             intents=intents.list_intents(connection, provider=provider),
             inventory=inventory,
-            known=tuple(Known(one.item, one.vanished_at is not None) for one in mirrored),
+            known=tuple(_known(one) for one in mirrored),
             read_at=read_at,
             grace=max(grace, SHORTEST_GRACE),
             idempotency=buyer.idempotency,
@@ -108,6 +108,10 @@ def reconcile(
         )
         ledger.append(connection, event, now=now)
     return Reconciliation(provider, read_at, inventory, len(result.owner), result.findings)
+
+
+def _known(mirrored: holdings.Holding) -> Known:
+    return Known(mirrored.item, mirrored.vanished_at is not None, mirrored.first_seen_at)
 
 
 def _mirror(

@@ -96,9 +96,13 @@ def settle(desk: Desk, cloud: FileCloud) -> None:
     )
 
 
-def run_to_rest(desk: Desk, cloud: FileCloud, clock: HandClock, *, approved: bool) -> None:
+def run_to_rest(
+    desk: Desk, cloud: FileCloud, clock: HandClock, *, approved: bool, read_first: bool = False
+) -> None:
     """What the service does after a restart: resume, reconcile, go on; three hours of it."""
     for _ in range(3):
+        if read_first:
+            settle(desk, cloud)
         resume(desk)
         settle(desk, cloud)
         buy_the_rest(desk, approved=approved)
@@ -177,15 +181,24 @@ def test_a_resume_that_is_killed_itself_can_be_resumed(
     assert len(cloud.sales()) == 2
 
 
+@pytest.mark.parametrize("read_first", [True, False], ids=["read first", "resume first"])
 @pytest.mark.parametrize("fault", [Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER])
 def test_a_purchase_that_carries_no_tag_is_found_by_what_was_bought(
-    engine: Engine, database_url: str, tmp_path: Path, fault: Fault
+    engine: Engine,
+    database_url: str,
+    tmp_path: Path,
+    fault: Fault,
+    read_first: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     prepare(engine, approved=False)
-    errand = errand_for(database_url, tmp_path, Step.ANSWERED, fault)
-    kill_on_the_way(replace(errand, native=False))
-    desk, cloud, clock = restart(engine, replace(errand, native=False))
-    run_to_rest(desk, cloud, clock, approved=False)
+    errand = replace(
+        errand_for(database_url, tmp_path, Step.ANSWERED, fault),
+        native=False,
+        lag=timedelta(minutes=5),
+    )
+    kill_on_the_way(errand)
+    desk, cloud, clock = restart(engine, errand)
+    run_to_rest(desk, cloud, clock, approved=False, read_first=read_first)
     assert problems(engine, cloud, cap_usd_per_hour=CAP_USD_PER_HOUR) == []
     assert len(cloud.sales()) == 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -31,6 +31,7 @@ from tests.purchase.world import START
 from tests.reconcile.listing import intent, listed
 
 GRACE = timedelta(hours=1)
+BEFORE = START - timedelta(days=1)
 SOON, LATE = START + timedelta(minutes=30), START + timedelta(hours=2)
 UNKNOWN, BOUGHT, REFUSED = IntentState.UNKNOWN, IntentState.BOUGHT, IntentState.REFUSED
 
@@ -59,6 +60,10 @@ def matched(
         grace=GRACE,
         idempotency=idempotency,
     )
+
+
+def mirrored(item: InventoryItem, *, vanished: bool = False, since: datetime = BEFORE) -> Known:
+    return Known(item, vanished, since)
 
 
 def kinds_of(result: Match) -> list[type[Finding]]:
@@ -135,8 +140,24 @@ def test_likeness_decides_only_when_there_is_one_on_either_side(
 
 def test_what_was_listed_before_the_call_is_not_taken_for_its_effect() -> None:
     old = listed(9, like=1)
-    result = matched([intent(1, UNKNOWN)], [old], [Known(old, vanished=False)], idempotency=lookup)
+    result = matched([intent(1, UNKNOWN)], [old], [mirrored(old)], idempotency=lookup)
     assert kinds_of(result) == [SettledNotBought]
+
+
+def test_what_was_mirrored_while_the_call_was_still_open_may_be_its_effect() -> None:
+    seen = mirrored(listed(9, like=1), since=START + timedelta(minutes=1))
+    [found] = matched([intent(1, UNKNOWN)], [seen.item], [seen], idempotency=lookup).findings
+    assert isinstance(found, SettledBought)
+
+
+def test_two_candidates_are_held_for_a_person_at_every_reading() -> None:
+    since = START + timedelta(minutes=1)
+    twins = [mirrored(listed(number, like=1), since=since) for number in (8, 9)]
+    [held] = matched(
+        [intent(1, UNKNOWN)], [one.item for one in twins], twins, idempotency=lookup
+    ).findings
+    assert isinstance(held, StillUnknown)
+    assert held.alarming
 
 
 def test_absence_proves_nothing_before_the_grace_is_over() -> None:
@@ -171,7 +192,7 @@ def test_one_intent_with_two_commitments_is_a_duplicate() -> None:
     items = [listed(1, intent="i1"), listed(2, intent="i1")]
     first = matched([bought], items)
     assert [type(one) for one in first.findings] == [Duplicate, Confirmed]
-    again = matched([bought], items, [Known(item, vanished=False) for item in items])
+    again = matched([bought], items, [mirrored(item) for item in items])
     [still] = again.findings
     assert isinstance(still, Duplicate)
     assert not still.is_new
@@ -180,7 +201,7 @@ def test_one_intent_with_two_commitments_is_a_duplicate() -> None:
 def test_a_yes_is_confirmed_once_when_it_is_first_listed() -> None:
     bought, item = intent(1, BOUGHT, commitment="c1"), listed(1)
     assert kinds_of(matched([bought], [item])) == [Confirmed]
-    assert kinds_of(matched([bought], [item], [Known(item, vanished=False)])) == []
+    assert kinds_of(matched([bought], [item], [mirrored(item)])) == []
 
 
 def test_a_yes_that_is_never_listed_raises_an_alarm_after_the_grace() -> None:
@@ -202,7 +223,7 @@ def test_a_yes_that_is_never_listed_raises_an_alarm_after_the_grace() -> None:
 def test_a_changed_state_is_told_and_a_failed_payment_alarms(
     was: CommitmentState, now: CommitmentState, *, alarming: bool
 ) -> None:
-    before = Known(listed(1, state=was), vanished=False)
+    before = mirrored(listed(1, state=was))
     [found] = matched(inventory=[listed(1, state=now)], known=[before]).findings
     assert isinstance(found, Changed)
     assert (found.was, found.alarming) == (was, alarming)
@@ -212,24 +233,24 @@ def test_what_others_bought_is_adopted_quietly_at_first_and_told_later() -> None
     [first] = matched(inventory=[listed(1)]).findings
     assert isinstance(first, External)
     assert not first.alarming
-    known = [Known(listed(1), vanished=False)]
+    known = [mirrored(listed(1))]
     [later] = matched(inventory=[listed(1), listed(2)], known=known).findings
     assert isinstance(later, External)
     assert later.alarming
 
 
 def test_what_vanishes_before_its_end_alarms_once() -> None:
-    assert kinds_of(matched(known=[Known(listed(1), vanished=False)])) == [Vanished]
-    assert kinds_of(matched(known=[Known(listed(1), vanished=True)])) == []
+    assert kinds_of(matched(known=[mirrored(listed(1))])) == [Vanished]
+    assert kinds_of(matched(known=[mirrored(listed(1), vanished=True)])) == []
 
 
 def test_what_ended_may_leave_the_listing() -> None:
     over = listed(1, start=START - timedelta(days=400))
-    assert kinds_of(matched(known=[Known(over, vanished=False)])) == []
+    assert kinds_of(matched(known=[mirrored(over)])) == []
 
 
 def test_what_was_tied_to_an_intent_stays_so_when_the_tag_is_gone() -> None:
-    known = Known(listed(1, intent="i1"), vanished=False)
+    known = mirrored(listed(1, intent="i1"))
     bought = intent(1, BOUGHT, commitment="c1")
     assert matched([bought], [listed(1)], [known]).owner == {"c1": "i1"}
 
