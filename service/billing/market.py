@@ -86,7 +86,8 @@ def compile_market(
     )
 
 
-Hours = NDArray[np.intp]
+Hours = NDArray[np.intp] | slice
+"""Hours by index; a run of hours is a slice, which copies nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class _Trace:
 
     step: _Step
     covered: Hours
-    short: Hours
+    short: NDArray[np.intp]
     before: tuple[Floats, ...] = ()
     share: Floats | None = None
 
@@ -180,7 +181,7 @@ class Stack:
         traces: list[_Trace] = []
         for step in self.steps:
             pool = rooms[step.room]
-            if not len(pool.hours) or idle.issuperset(step.lines):
+            if not len(pool.room) or idle.issuperset(step.lines):
                 continue
             for line in step.lines:
                 if line not in left:
@@ -196,8 +197,8 @@ class Stack:
         pooled = np.bincount(self.pool_of, weights=levels, minlength=len(self.pools))
         rooms = []
         for pool, level in zip(self.pools, pooled.tolist(), strict=True):
-            hours = np.arange(pool.first, pool.last)
-            rooms.append(_Open(hours, np.full(len(hours), level * float(pool.per_quantity))))
+            room = np.full(pool.last - pool.first, level * float(pool.per_quantity))
+            rooms.append(_Open(slice(pool.first, pool.last), room))
         return rooms
 
     def _backward(self, traces: Sequence[_Trace]) -> Floats:
@@ -262,10 +263,11 @@ def _advance(step: _Step, left: Sequence[Floats], pool: _Open) -> _Trace | None:
     if not len(short):
         pool.room = rest
         return _Trace(step, hours, short)
-    line[hours[short]] = rest[short] / -rate
+    late = _pick(hours, short)
+    line[late] = rest[short] / -rate
     fits = (rest >= 0.0).nonzero()[0]
-    pool.hours, pool.room = hours[fits], rest[fits]
-    return _Trace(step, pool.hours, hours[short])
+    pool.hours, pool.room = _pick(hours, fits), rest[fits]
+    return _Trace(step, pool.hours, late)
 
 
 def _advance_many(step: _Step, left: Sequence[Floats], pool: _Open) -> _Trace | None:
@@ -273,7 +275,7 @@ def _advance_many(step: _Step, left: Sequence[Floats], pool: _Open) -> _Trace | 
     before = [line[hours] for line in left]
     if not any(one.any() for one in before):
         return None
-    need = np.zeros(len(hours))
+    need = np.zeros(len(pool.room))
     for one, rate in zip(before, step.rates, strict=True):
         need += one * rate
     rest = pool.room - need
@@ -281,11 +283,19 @@ def _advance_many(step: _Step, left: Sequence[Floats], pool: _Open) -> _Trace | 
     fits = (rest >= 0.0).nonzero()[0]
     share = pool.room[short] / need[short]
     had = tuple(one[short] for one in before)
+    late = _pick(hours, short)
     for line, was in zip(left, had, strict=True):
         line[hours] = 0.0
-        line[hours[short]] = was * (1.0 - share)
-    pool.hours, pool.room = hours[fits], rest[fits]
-    return _Trace(step, pool.hours, hours[short], had, share)
+        line[late] = was * (1.0 - share)
+    pool.hours, pool.room = _pick(hours, fits), rest[fits]
+    return _Trace(step, pool.hours, late, had, share)
+
+
+def _pick(hours: Hours, index: NDArray[np.intp]) -> NDArray[np.intp]:
+    if isinstance(hours, slice):
+        picked: NDArray[np.intp] = index + hours.start
+        return picked
+    return hours[index]
 
 
 def _retreat(done: _Trace, worth: Sequence[Floats], value: Floats) -> None:

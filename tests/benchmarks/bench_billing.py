@@ -1,6 +1,6 @@
 """How long a bill takes, against the plain loop, and how that grows with hours and SKUs.
 
-Run: ``python -m tests.benchmarks.bench_billing``. The market is made up but of the size that counts:
+Run: ``python -m tests.benchmarks.bench_billing``. The market is made up, of the size that counts:
 8,760 hours × 500 SKUs × 60 commitments (20 regional Reserved Instances, 20 EC2 Instance and 20
 Compute Savings Plans). The plain loop is ``tests.billing.reference`` in float: it is timed on some
 hours and scaled up, since each hour costs it the same; once as it stands, ranking usage anew in
