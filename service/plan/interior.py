@@ -10,37 +10,26 @@ interior point method", SIAM J. Optim. 2 (1992); items, then hours, then purchas
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.plan.elimination import Elimination, Factor
+from service.plan.interior_items import (
+    Cell,
+    Fall,
+    Items,
+    centred,
+    direction,
+    dot,
+    second_order,
+    spare,
+)
 
 Floats = NDArray[np.float64]
 
-_START_ROUNDS = 6
 _ROOM_FILLED = 0.9
-
-
-@dataclass(slots=True)
-class Cell:
-    """One group's items over the shard's hours: data, then the method's state."""
-
-    resources: tuple[int, ...]
-    demand: Floats
-    rate: Floats
-    price: Floats
-    covered: list[Floats]
-    left: Floats
-    weight: list[Floats] = field(default_factory=list)
-    """rate·Y/slack, by resource"""
-    share: Floats = field(default_factory=lambda: np.empty(0))
-    """1 ÷ Σ of all Y/slack and Z/slack"""
-    first: Floats = field(default_factory=lambda: np.empty(0))
-    second: Floats = field(default_factory=lambda: np.empty(0))
-    trial: list[Floats] = field(default_factory=list)
-    """Y and Z with the predictor's second-order term, Z first; later their directions"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +53,6 @@ class Standing:
     bound: float
     price_slack: Floats
     """Σ over hours of active·(1 − μ), by resource"""
-    prices: Floats
-    """Σ over hours of μ, by resource"""
 
 
 class Shard:
@@ -84,9 +71,14 @@ class Shard:
         self.active = active
         self.owned = owned
         self._price = np.full(active.shape, price)
+        self._kind = cells[0].demand.dtype
+        shapes = {cell.demand.shape for cell in cells}
+        self._spare = {shape: spare(shape, self._kind) for shape in shapes}
+        self._item_price: Items = self._price.astype(self._kind)
         self._idle = np.zeros(active.shape)
         self._factor: Factor | None = None
         self._reduced = np.zeros(active.shape)
+        self._room = np.zeros(active.shape)
         self._trial_idle = np.zeros(active.shape)
         self._right_first = np.zeros(active.shape)
         self._right_second = np.zeros(active.shape)
@@ -102,27 +94,14 @@ class Shard:
         """
         used = np.zeros(self.active.shape)
         for cell in self._cells:
-            ceilings = [np.ones((len(cell.demand), 1))]
-            ceilings += [
-                rate[:, None] * self._price[one]
+            ceilings = [
+                rate * self._item_price[one]
                 for one, rate in zip(cell.resources, cell.rate, strict=True)
             ]
-            least = ceilings[0]
-            for ceiling in ceilings[1:]:
-                least = np.minimum(least, ceiling)
-            price = least - len(ceilings) * barrier / cell.demand
-            for _ in range(_START_ROUNDS):
-                value = -cell.demand
-                slope = np.zeros_like(cell.demand)
-                for ceiling in ceilings:
-                    part = barrier / (ceiling - price)
-                    value = value + part
-                    slope += part / (ceiling - price)
-                price = np.minimum(price - value / slope, price + 0.9 * (least - price))
-            cell.price = price
-            cell.covered = [barrier / (ceiling - price) for ceiling in ceilings[1:]]
-            for one, rate, covered in zip(cell.resources, cell.rate, cell.covered, strict=True):
-                used[one] += rate @ covered
+            cell.price[...] = centred(cell.demand, ceilings, barrier)
+            for place, (one, ceiling) in enumerate(zip(cell.resources, ceilings, strict=True)):
+                np.divide(barrier, ceiling - cell.price, out=cell.covered[place])
+                used[one] += cell.rate[place, :, 0] @ cell.covered[place]
         return used
 
     def fit(self, bought: Floats, used: Floats) -> None:
@@ -130,12 +109,12 @@ class Shard:
         room = self.active * bought[:, None] + self.owned
         limit = _ROOM_FILLED * room
         scale = np.where(used > limit, limit / np.maximum(used, 1e-300), 1.0)
+        item_scale = scale.astype(self._kind)
         for cell in self._cells:
-            left = cell.demand.copy()
+            cell.left[...] = cell.demand
             for place, one in enumerate(cell.resources):
-                cell.covered[place] *= scale[one]
-                left -= cell.covered[place]
-            cell.left = left
+                cell.covered[place] *= item_scale[one]
+                cell.left -= cell.covered[place]
         self._idle = room - used * scale
 
     # -- one iteration -------------------------------------------------------------------------
@@ -145,9 +124,10 @@ class Shard:
 
         Returns the purchases' matrix and right-hand side, summed over the shard's hours.
         """
+        self._room = self.active * bought[:, None] + self.owned
         diagonal = self._idle / self._price
         coupling = np.zeros((len(self._plan.entry), self.active.shape[1]))
-        right = -(self.active * bought[:, None] + self.owned)
+        right = -self._room
         for cell in self._cells:
             self._assemble_cell(cell, diagonal, coupling, right)
         self._factor = Factor(self._plan, diagonal, coupling)
@@ -155,31 +135,33 @@ class Shard:
         return self._factor.gram(self.active), self._sums(self._reduced)
 
     def _assemble_cell(self, cell: Cell, diagonal: Floats, coupling: Floats, right: Floats) -> None:
-        share = cell.left / (1.0 - cell.price)
-        cell.weight = []
+        alone, scaled, _ = self._spare[cell.demand.shape]
+        share = cell.share
+        np.subtract(1.0, cell.price, out=share)
+        np.divide(cell.left, share, out=share)
         for place, one in enumerate(cell.resources):
-            rate = cell.rate[place][:, None]
-            weight = rate * self._price[one]
+            weight = cell.weight[place]
+            np.multiply(cell.rate[place], self._item_price[one], out=weight)
             weight -= cell.price
             np.divide(cell.covered[place], weight, out=weight)
             share += weight
-            weight *= rate
-            diagonal[one] += cell.rate[place] @ weight
-            cell.weight.append(weight)
+            weight *= cell.rate[place]
         np.reciprocal(share, out=share)
-        cell.share = share
-        alone = cell.demand * share
+        np.multiply(cell.demand, share, out=alone)
         for place, one in enumerate(cell.resources):
             weight = cell.weight[place]
-            right[one] += _dot(weight, alone)
-            scaled = weight * share
-            diagonal[one] -= _dot(scaled, weight)
+            right[one] += dot(weight, alone)
+            np.multiply(weight, share, out=scaled)
             for before in range(place):
-                other = cell.resources[before]
-                number = self._plan.entry.get((one, other))
-                if number is None:
-                    number = self._plan.entry[other, one]
-                coupling[number] -= _dot(scaled, cell.weight[before])
+                coupling[self._entry(one, cell.resources[before])] -= dot(
+                    scaled, cell.weight[before]
+                )
+            np.subtract(cell.rate[place], scaled, out=scaled)
+            diagonal[one] += dot(scaled, weight)
+
+    def _entry(self, one: int, other: int) -> int:
+        number = self._plan.entry.get((one, other))
+        return self._plan.entry[other, one] if number is None else number
 
     def predict(self, bought_step: Floats) -> tuple[Step, Floats, Floats]:
         """The predictor's reach, and right-hand sides of the corrector.
@@ -189,15 +171,17 @@ class Shard:
         step = self._prices(bought_step)
         ratio = step / self._price
         other = -1.0 - ratio
-        fall = _Fall()
+        fall = Fall()
         fall.take(other, ratio)
-        self._trial_idle = (1.0 + other * ratio) * self._idle
+        curve = other * ratio * self._idle
+        self._trial_idle = self._idle + curve
         self._right_first = 1.0 / self._price
-        self._right_second = -self._trial_idle
+        self._right_second = -self._room - curve
         primal = 0.0
         dual = -float((self.owned * step).sum())
+        item_step = step.astype(self._kind)
         for cell in self._cells:
-            change, worth = self._predict_cell(cell, step, fall)
+            change, worth = self._predict_cell(cell, item_step, fall)
             primal += change
             dual += worth
         factor = self._factored()
@@ -206,40 +190,37 @@ class Shard:
         sums = (self.active * step).sum(axis=1)
         return Step(fall.primal, fall.dual, primal, dual, sums), first, second
 
-    def _predict_cell(self, cell: Cell, step: Floats, fall: _Fall) -> tuple[float, float]:
-        price_step = cell.demand.copy()
+    def _predict_cell(self, cell: Cell, step: Items, fall: Fall) -> tuple[float, float]:
+        price_step, inverse, ratio = self._spare[cell.demand.shape]
+        first, second = cell.first, cell.second
+        price_step[...] = cell.demand
         for one, weight in zip(cell.resources, cell.weight, strict=True):
-            price_step += weight * step[one]
+            np.multiply(weight, step[one], out=ratio)
+            price_step += ratio
         price_step *= cell.share
         worth = float(np.vdot(cell.demand, price_step))
-        inverse = 1.0 / (1.0 - cell.price)
-        ratio = -price_step * inverse
-        other = -1.0 - ratio
-        fall.take(other, ratio)
-        change = float(np.vdot(cell.left, other))
-        other *= ratio
-        other += 1.0
-        other *= cell.left
-        cell.trial = [other]
-        first, second = inverse, -other
+        np.subtract(1.0, cell.price, out=first)
+        np.reciprocal(first, out=first)
+        np.multiply(price_step, first, out=ratio)
+        np.negative(ratio, out=ratio)
+        change = second_order(cell.trial[0], ratio, cell.left, fall)
+        np.add(cell.demand, cell.trial[0], out=second)
+        np.negative(second, out=second)
+        cell.trial[0] += cell.left
         for place, one in enumerate(cell.resources):
-            inverse, ratio = self._slack(cell, place, one, step, price_step)
-            other = -1.0 - ratio
-            fall.take(other, ratio)
-            other *= ratio
-            other += 1.0
-            other *= cell.covered[place]
-            cell.trial.append(other)
-            second -= other
+            trial, rate = cell.trial[place + 1], cell.rate[place, :, 0]
+            self._slack(cell, place, step, price_step, (inverse, ratio))
+            second_order(trial, ratio, cell.covered[place], fall)
+            second -= trial
             first += inverse
-            self._right_first[one] += cell.rate[place] @ inverse
-            self._right_second[one] -= cell.rate[place] @ other
+            self._right_first[one] += rate @ inverse
+            self._right_second[one] -= rate @ trial
+            trial += cell.covered[place]
         first *= cell.share
         second *= cell.share
         for one, weight in zip(cell.resources, cell.weight, strict=True):
-            self._right_first[one] -= _dot(weight, first)
-            self._right_second[one] -= _dot(weight, second)
-        cell.first, cell.second = first, second
+            self._right_first[one] -= dot(weight, first)
+            self._right_second[one] -= dot(weight, second)
         return change, worth
 
     def correct(self, bought_step: Floats, barrier: float) -> Step:
@@ -249,46 +230,45 @@ class Shard:
         inverse = 1.0 / self._price
         ratio = step * inverse
         self._idle_step = barrier * inverse - self._trial_idle - ratio * self._idle
-        fall = _Fall()
+        fall = Fall()
         fall.take(self._idle_step / self._idle, ratio)
+        item_step = step.astype(self._kind)
         for cell in self._cells:
-            self._correct_cell(cell, step, barrier, fall)
+            self._correct_cell(cell, item_step, barrier, fall)
         sums = (self.active * step).sum(axis=1)
         return Step(fall.primal, fall.dual, 0.0, 0.0, sums)
 
-    def _correct_cell(self, cell: Cell, step: Floats, barrier: float, fall: _Fall) -> None:
+    def _correct_cell(self, cell: Cell, step: Items, barrier: float, fall: Fall) -> None:
+        gain, inverse, ratio = self._spare[cell.demand.shape]
         price_step = cell.first
         price_step *= -barrier
         price_step -= cell.second
-        gain = cell.weight[0] * step[cell.resources[0]]
-        for one, weight in zip(cell.resources[1:], cell.weight[1:], strict=True):
-            gain += weight * step[one]
+        gain[...] = 0.0
+        for one, weight in zip(cell.resources, cell.weight, strict=True):
+            np.multiply(weight, step[one], out=ratio)
+            gain += ratio
         gain *= cell.share
         price_step += gain
-        inverse = 1.0 / (1.0 - cell.price)
-        ratio = -price_step * inverse
-        directions = [_direction(barrier, inverse, ratio, cell.trial[0], cell.left)]
-        fall.take(directions[0] / cell.left, ratio)
-        for place, one in enumerate(cell.resources):
-            inverse, ratio = self._slack(cell, place, one, step, price_step)
-            covered = cell.covered[place]
-            change = _direction(barrier, inverse, ratio, cell.trial[place + 1], covered)
-            fall.take(change / covered, ratio)
-            directions.append(change)
-        cell.trial = directions
-        cell.weight = []
+        np.subtract(1.0, cell.price, out=inverse)
+        np.reciprocal(inverse, out=inverse)
+        np.multiply(price_step, inverse, out=ratio)
+        np.negative(ratio, out=ratio)
+        direction(cell.trial[0], barrier, (inverse, ratio), cell.left, fall)
+        for place, covered in enumerate(cell.covered):
+            self._slack(cell, place, step, price_step, (inverse, ratio))
+            direction(cell.trial[place + 1], barrier, (inverse, ratio), covered, fall)
 
     def move(self, primal: float, dual: float) -> Standing:
         """Take the corrector's direction so far; where that leaves the shard."""
         self._price += dual * self._price_step
+        self._item_price = self._price.astype(self._kind)
         self._idle += primal * self._idle_step
         for cell in self._cells:
             cell.first *= dual
             cell.price += cell.first
-            cell.left += primal * cell.trial[0]
-            for place in range(len(cell.covered)):
-                cell.covered[place] += primal * cell.trial[place + 1]
-            cell.trial = []
+            for place, value in enumerate((cell.left, *cell.covered)):
+                cell.trial[place] *= primal
+                np.add(value, cell.trial[place], out=value)
         return self.standing()
 
     def standing(self) -> Standing:
@@ -300,14 +280,19 @@ class Shard:
             dual=worth - owned,
             bound=sum(self._bound_of(cell) for cell in self._cells) - owned,
             price_slack=(self.active * (1.0 - self._price)).sum(axis=1),
-            prices=self._price.sum(axis=1),
         )
+
+    def prices(self) -> Floats:
+        """A copy of the resources' prices, resources × hours."""
+        return self._price.copy()
 
     def _bound_of(self, cell: Cell) -> float:
         """The items' value at the resources' prices: each takes its cheapest cover."""
-        least = np.ones_like(cell.demand)
+        least, cover, _ = self._spare[cell.demand.shape]
+        least[...] = 1.0
         for one, rate in zip(cell.resources, cell.rate, strict=True):
-            np.minimum(least, rate[:, None] * self._price[one], out=least)
+            np.multiply(rate, self._item_price[one], out=cover)
+            np.minimum(least, cover, out=least)
         return float(np.vdot(cell.demand, least))
 
     # -- small pieces --------------------------------------------------------------------------
@@ -329,41 +314,19 @@ class Shard:
         return factor.recover(right)
 
     def _slack(
-        self, cell: Cell, place: int, one: int, step: Floats, price_step: Floats
-    ) -> tuple[Floats, Floats]:
-        """1 ÷ the slack of a cover, and the slack's relative change."""
-        rate = cell.rate[place][:, None]
-        inverse = rate * self._price[one]
+        self,
+        cell: Cell,
+        place: int,
+        step: Items,
+        price_step: Items,
+        out: tuple[Items, Items],
+    ) -> None:
+        """Into ``out``: 1 ÷ the slack of a cover, and the slack's relative change."""
+        inverse, ratio = out
+        one = cell.resources[place]
+        np.multiply(cell.rate[place], self._item_price[one], out=inverse)
         inverse -= cell.price
         np.reciprocal(inverse, out=inverse)
-        ratio = rate * step[one]
+        np.multiply(cell.rate[place], step[one], out=ratio)
         ratio -= price_step
         ratio *= inverse
-        return inverse, ratio
-
-
-class _Fall:
-    """The largest relative falls seen, as negative numbers; 0 when nothing falls."""
-
-    def __init__(self) -> None:
-        self.primal = 0.0
-        self.dual = 0.0
-
-    def take(self, primal: Floats, dual: Floats) -> None:
-        self.primal = min(self.primal, float(primal.min()))
-        self.dual = min(self.dual, float(dual.min()))
-
-
-def _dot(one: Floats, other: Floats) -> Floats:
-    """Σ over items, by hour."""
-    return np.einsum("nt,nt->t", one, other)
-
-
-def _direction(
-    barrier: float, inverse: Floats, ratio: Floats, trial: Floats, value: Floats
-) -> Floats:
-    inverse *= barrier
-    inverse -= trial
-    ratio_value = ratio * value
-    inverse -= ratio_value
-    return inverse

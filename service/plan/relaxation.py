@@ -20,14 +20,22 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from service.plan.elimination import eliminate
-from service.plan.interior import Cell, Shard, Standing, Step
+from service.plan.interior import Shard, Standing, Step
+from service.plan.interior_items import Cell, Items
 from service.plan.problem import Group, Problem
 
 Floats = NDArray[np.float64]
+_S = TypeVar("_S")
 _T = TypeVar("_T")
 
 TOLERANCE_RATIO = 1e-6
-"""Stop when the bound is proven to within this share of the on-demand cost."""
+"""Stop when primal and bound are within this share of the on-demand cost."""
+
+LARGE_TOLERANCE_RATIO = 2.5e-3
+"""The same for large parts. The bound is then about a tenth as far from the optimum."""
+
+LARGE_CELLS = 1_500_000
+"""Item-hours above which a part is large: single precision, certified in double at the end."""
 
 _SHARD_HOURS = 1_100  # a family's arrays of so many hours fit a core's cache
 _THREADS = 2
@@ -112,9 +120,11 @@ class _Part:
         count = sum(group.demand_usd.size for group in groups)
         self._scale = demand / count
         self._total = float(count)
+        self._large = count > LARGE_CELLS
         self.share = demand / problem.demand_total_usd
         self.active = problem.active[self.resources]
-        owned = problem.owned[self.resources] / self._scale
+        self._given = problem.owned[self.resources]
+        owned = self._given / self._scale
         self._owned = np.where(self.active > 0, owned, np.maximum(owned, _NO_ROOM))
         self._groups = [
             (tuple(index[one] for one in group.resources), group.demand_usd, group.rate)
@@ -123,6 +133,7 @@ class _Part:
         self._cost = self.active.sum(axis=1)
         self._buy = np.flatnonzero(self._cost > 0)
         pairs = sum((1 + len(group.resources)) * group.demand_usd.size for group in groups)
+        self._kind = np.float32 if self._large else np.float64
         self._complements = pairs + self.active.size + len(self._buy)
         self._shards = self._cut()
         self._bought = np.zeros(len(self.resources))
@@ -136,7 +147,7 @@ class _Part:
         shards = []
         for first, last in itertools.pairwise(edges):
             cells = [
-                _cell(one, np.maximum(demand[:, first:last] / self._scale, _NOTHING), rate)
+                Cell(one, self._items(demand[:, first:last]), rate)
                 for one, demand, rate in self._groups
             ]
             active = np.ascontiguousarray(self.active[:, first:last])
@@ -144,13 +155,16 @@ class _Part:
             shards.append(Shard(plan, cells, active, owned, _PRICE))
         return shards
 
+    def _items(self, demand_usd: Floats) -> Items:
+        return np.maximum(demand_usd / self._scale, _NOTHING).astype(self._kind)
+
     def solve(self, within_usd: float, expired: Callable[[], bool]) -> Relaxed:
         """Iterate until primal less bound is at most ``within_usd``."""
         with ThreadPoolExecutor(_THREADS) as pool:
             crew = _Crew(pool, self._shards)
             self._start(crew)
             at = _sum(crew.each(Shard.standing))
-            best, prices = self._bounded(at), at.prices
+            best, prices = at.bound, crew.each(Shard.prices)
             primal = self._primal(at)
             done = 0
             while (primal - best) * self._scale > within_usd and done < _ITERATIONS:
@@ -162,22 +176,40 @@ class _Part:
                     break
                 done += 1
                 primal = self._primal(at)
-                if self._bounded(at) > best:
-                    best, prices = self._bounded(at), at.prices
+                if at.bound > best:
+                    best, prices = at.bound, crew.each(Shard.prices)
+            certified = np.concatenate(prices, axis=1)
+            bound = self._certified(crew, certified)
         return Relaxed(
             bought=self._bought * self._scale,
-            lower_bound_usd=best * self._scale,
+            lower_bound_usd=bound,
             value_usd=primal * self._scale,
             iterations=done,
-            worth_usd=prices,
+            worth_usd=certified.sum(axis=1),
         )
 
     def _primal(self, at: Standing) -> float:
         return at.primal + float(self._cost @ self._bought)
 
-    def _bounded(self, at: Standing) -> float:
-        """The bound without the demand and room that stand for none, rounding allowed for."""
-        return at.bound - self._total * _NOTHING - 1e-12 * abs(at.bound)
+    def _certified(self, crew: _Crew, prices: Floats) -> float:
+        """The dual objective at ``prices``, in double precision on the data as given.
+
+        Every item pays its cheapest cover, owned room is handed back at its price. Prices that
+        add up to more than a purchase costs are scaled down first, so no purchase can gain.
+        """
+        sums = (self.active * prices).sum(axis=1)
+        fair = np.minimum(1.0, self._cost / np.maximum(sums, 1e-300))
+        prices *= np.where(self._cost > 0, fair, 1.0)[:, None]
+
+        def worth(group: tuple[tuple[int, ...], Floats, Floats]) -> float:
+            resources, demand_usd, rate = group
+            least = np.ones_like(demand_usd)
+            for one, of in zip(resources, rate, strict=True):
+                np.minimum(least, of[:, None] * prices[one], out=least)
+            return float(np.vdot(demand_usd, least))
+
+        total = sum(crew.over(worth, self._groups))
+        return (total - float((self._given * prices).sum())) * (1.0 - 1e-13)
 
     def _start(self, crew: _Crew) -> None:
         used = np.concatenate(crew.each(lambda shard: shard.centre_items(_BARRIER)), axis=1)
@@ -231,17 +263,16 @@ class _Part:
         return min(1.0, -keep / min(primal, -1e-12)), min(1.0, -keep / min(dual, -1e-12))
 
 
-def _cell(resources: tuple[int, ...], demand: Floats, rate: Floats) -> Cell:
-    empty = np.empty(0)
-    return Cell(resources, demand, rate, price=empty, covered=[], left=empty)
-
-
 class _Crew:
     """Threads that do one thing to every shard; the order of the answers is the shards'."""
 
     def __init__(self, pool: ThreadPoolExecutor, shards: Sequence[Shard]) -> None:
         self._pool = pool
         self._shards = shards
+
+    def over(self, work: Callable[[_S], _T], values: Sequence[_S]) -> list[_T]:
+        """``work`` done to every value."""
+        return list(self._pool.map(work, values))
 
     def each(self, work: Callable[[Shard], _T]) -> list[_T]:
         """``work`` done to every shard."""
@@ -272,5 +303,4 @@ def _sum(parts: Sequence[Standing]) -> Standing:
         dual=sum(one.dual for one in parts),
         bound=sum(one.bound for one in parts),
         price_slack=_added([one.price_slack for one in parts]),
-        prices=_added([one.prices for one in parts]),
     )
