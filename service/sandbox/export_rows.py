@@ -76,7 +76,8 @@ def _usage_rows(day: DayBill, payer: str) -> Any:  # noqa: ANN401
         "RegionId": either.of([one.region for one in lines], [one.region for one in held]),
         "AvailabilityZone": _pick([one.zone or None for one in lines], line),
         "ServiceName": either.of(
-            [SERVICE_NAMES[sku.service] for sku in skus], [_held_service(one) for one in held]
+            [SERVICE_NAMES.get(sku.service, sku.service) for sku in skus],
+            [_held_service(one) for one in held],
         ),
         "ServiceCategory": _same("Compute", count),
         "SkuId": _pick([_sku_id(sku) for sku in skus], line),
@@ -101,7 +102,7 @@ def _usage_rows(day: DayBill, payer: str) -> Any:  # noqa: ANN401
         "x_UsageType": either.of([one.usage_type for one in wires], [None] * len(owned)),
         "x_Operation": either.of([one.operation for one in wires], [None] * len(owned)),
         "x_ServiceCode": either.of(
-            [SERVICE_CODES[sku.service] for sku in skus],
+            [SERVICE_CODES.get(sku.service, sku.service) for sku in skus],
             ["ComputeSavingsPlans" if one.kind.is_spend else "AmazonEC2" for one in held],
         ),
     }

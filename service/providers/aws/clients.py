@@ -113,6 +113,12 @@ class AwsClients:
         """A client that sends each request at most once."""
         return self._client(service, region, purchase=True)
 
+    def close(self) -> None:
+        """Close every connection; the clients are made anew when they are asked for again."""
+        while self._clients:
+            _, client = self._clients.popitem()
+            client.close()
+
     def _client(self, service: str, region: str | None, *, purchase: bool) -> BaseClient:
         key = (service, region or self.access.region, purchase)
         known = self._clients.get(key)

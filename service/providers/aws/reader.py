@@ -22,6 +22,7 @@ class AwsReader:
     def __init__(self, clients: AwsClients, *, regions: Sequence[str] | None = None) -> None:
         self._clients = clients
         self._regions = None if regions is None else list(regions)
+        self._account: AccountId | None = None
 
     def identity(self) -> Identity:
         """The account and principal behind the credentials."""
@@ -63,10 +64,12 @@ class AwsReader:
 
     def inventory(self) -> Sequence[InventoryItem]:
         """All Savings Plans and EC2 reservations of the account, in every state."""
-        account = self.identity().account
+        if self._account is None:
+            # The credentials' account is theirs for good; execution asks for it every time.
+            self._account = self.identity().account
         if self._regions is None:
             self._regions = inventory.regions(self._clients)
         return [
-            *inventory.savings_plans(self._clients, account),
-            *inventory.reservations(self._clients, account, self._regions),
+            *inventory.savings_plans(self._clients, self._account),
+            *inventory.reservations(self._clients, self._account, self._regions),
         ]

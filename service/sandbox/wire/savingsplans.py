@@ -143,7 +143,8 @@ class _RateFilter:
     def rates(self, world: World, offering: Offering) -> Iterator[dict[str, object]]:
         skus = {key.sku: sku for key, sku in world.catalog.skus.items()}
         for name, rate in offering.rates_usd.items():
-            shown = self._shown(skus[name], rate)
+            # A dataset may sell plans for more than it has prices for.
+            shown = self._shown(skus[name], rate) if name in skus else None
             if shown is not None:
                 yield shown
 
