@@ -31,6 +31,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--calibration", action="store_true", help="how often the forecast's intervals held"
     )
+    parser.add_argument(
+        "--ablate", action="store_true", help="add ours with one part taken out or put in"
+    )
+    parser.add_argument("--changes", type=Path, help="the planned-change register (YAML)")
     parser.add_argument("--picture", type=Path, help="folder for a picture of every pool")
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(run=run)
@@ -40,9 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the comparison asked for and print it."""
     from service.backtest.compare import chosen, compare  # noqa: PLC0415 - numpy and scipy
     from service.backtest.demand import read_demand  # noqa: PLC0415
+    from service.backtest.ours import ABLATIONS, NAME  # noqa: PLC0415
 
     if arguments.demand is None:
         raise InputError("not given", file="--demand", remedy="Give a demand file.")
+    if arguments.ablate:
+        arguments.strategy = [*(arguments.strategy or [NAME]), *ABLATIONS]
     strategies = chosen(arguments.strategy)
     pools = read_demand(arguments.demand)
     setup = _setup(arguments, pools)
@@ -56,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.stress:
         answer["families"] = _families(pools, arguments.strategy, setup)
         answer["stress"] = _stress_summary(answer["families"])
+    if arguments.calibration:
+        answer["calibration"] = _calibration(pools, setup)
     if arguments.picture is not None:
         _pictures(arguments.picture, pools, scored, setup)
     if arguments.json:
@@ -68,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _setup(arguments: argparse.Namespace, pools: Sequence[PoolDemand]) -> Setup:
     from service.backtest.compare import Setup  # noqa: PLC0415
     from service.backtest.market import DEFAULT_MENU, Walk, read_menu  # noqa: PLC0415
+    from service.forecast.changes import read_changes  # noqa: PLC0415
 
     for option, least in (("step_hours", 1), ("lag_hours", 0), ("warmup_hours", 0)):
         if getattr(arguments, option) < least:
@@ -84,8 +94,9 @@ def _setup(arguments: argparse.Namespace, pools: Sequence[PoolDemand]) -> Setup:
             remedy="Give a longer history or a shorter --warmup-hours.",
         )
     menu = DEFAULT_MENU if arguments.menu is None else read_menu(arguments.menu)
+    changes = () if arguments.changes is None else read_changes(arguments.changes)
     walk = Walk(arguments.step_hours, arguments.lag_hours, arguments.warmup_hours)
-    return Setup(menu, walk, hours.start)
+    return Setup(menu, walk, hours.start, changes)
 
 
 def _figures(figures: Figures) -> dict[str, object]:
@@ -159,6 +170,19 @@ def _stress_summary(families: object) -> dict[str, object]:
     return summary
 
 
+def _calibration(pools: Sequence[PoolDemand], setup: Setup) -> list[dict[str, object]]:
+    from service.backtest.calibration import calibrate  # noqa: PLC0415
+
+    return [
+        {
+            "horizon_weeks": horizon,
+            "weeks": found.weeks,
+            "inside": {f"{share:.2f}": inside for share, inside in found.inside.items()},
+        }
+        for horizon, found in calibrate([pool.usd_per_hour for pool in pools], setup).items()
+    ]
+
+
 def _pictures(
     folder: Path, pools: Sequence[PoolDemand], scored: Sequence[Scored], setup: Setup
 ) -> None:
@@ -185,6 +209,25 @@ def _print(answer: Mapping[str, object]) -> None:
             for name, figures in strategies.items()
         ]
         print_table("Stress families", columns, rows)
+    _print_summary(answer)
+
+
+def _print_summary(answer: Mapping[str, object]) -> None:
+    stress, calibration = answer.get("stress"), answer.get("calibration")
+    if isinstance(stress, Mapping):
+        rows: list[list[object]] = [
+            [name, f"{one['mean_capture_ratio']:.3f}", f"{one['worst_capture_ratio']:.3f}"]
+            for name, one in stress.items()
+        ]
+        print_table("Capture over the goal families", ["strategy", "mean", "worst"], rows)
+    if isinstance(calibration, list):
+        rows = [
+            [one["horizon_weeks"], *(f"{share:.3f}" for share in one["inside"].values())]
+            for one in calibration
+            if one["weeks"]
+        ]
+        columns = ["weeks ahead", "inside 50%", "inside 80%", "inside 95%"]
+        print_table("Calibration of the forecast", columns, rows)
 
 
 def _row(

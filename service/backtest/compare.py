@@ -10,15 +10,18 @@ from difflib import get_close_matches
 from service.backtest.families import Case
 from service.backtest.hindsight import Hindsight, hindsight
 from service.backtest.market import Walk
-from service.backtest.ours import NAME, Tenor
+from service.backtest.ours import ABLATIONS, NAME, Tenor
 from service.backtest.rivals import RIVALS
 from service.backtest.score import Figures, score, total
 from service.backtest.walk import Purchase, Run, Series, StrategyFactory, walk_forward
 from service.domain.errors import InputError
+from service.forecast.changes import PlannedChange, changes_for
 from service.plan.ladder_terms import Term
 
 EVERY: Mapping[str, StrategyFactory] = {NAME: Tenor, **RIVALS}
 """Ours first, then every baseline, by name."""
+
+_KNOWN: Mapping[str, StrategyFactory] = {**EVERY, **ABLATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Setup:
     menu: tuple[Term, ...]
     walk: Walk
     begin: datetime
+    changes: tuple[PlannedChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +58,14 @@ def chosen(names: Sequence[str]) -> Mapping[str, StrategyFactory]:
     if "all" in names:
         return EVERY
     for name in names:
-        if name not in EVERY:
-            near = get_close_matches(name, EVERY, n=1) or [NAME]
+        if name not in _KNOWN:
+            near = get_close_matches(name, _KNOWN, n=1) or [NAME]
             raise InputError(
                 f"no strategy is called {name!r}",
                 file="--strategy",
                 remedy=f"Did you mean {near[0]}? Use all for every one.",
             )
-    return {name: EVERY[name] for name in names or (NAME,)}
+    return {name: _KNOWN[name] for name in names or (NAME,)}
 
 
 def compare(
@@ -76,7 +80,14 @@ def compare(
     for name, demand in series:
         best = hindsight(demand, menu=setup.menu, walk=setup.walk)
         for strategy, make in strategies.items():
-            run = walk_forward(demand, make(), menu=setup.menu, walk=setup.walk, begin=setup.begin)
+            run = walk_forward(
+                demand,
+                make(),
+                menu=setup.menu,
+                walk=setup.walk,
+                begin=setup.begin,
+                changes=changes_for(setup.changes, name),
+            )
             figures = score(demand, run, first=setup.walk.warmup_hours, hindsight_usd=best.cost_usd)
             scored.append(Scored(name, strategy, figures, run, best))
             advance()

@@ -55,8 +55,8 @@ def _variants(spend: Series) -> Iterator[tuple[str, str, Series]]:
         surge = np.ones(spend.size)
         surge[at : at + long * WEEK_HOURS] = high
         yield "surge", f" {high} at {date}", spend * surge
-    for place, swing in enumerate((0.15, 0.3)):
-        yield "seasonal", f" swing {swing}", _seasonal(spend, swing, phase=0.4 + 0.35 * place)
+    for swing, phase in ((0.15, 0.15), (0.2, 0.5), (0.25, 0.85)):
+        yield "seasonal", f" swing {swing}", _seasonal(spend, swing, phase)
     yield "step", " 1.5 at 0.45", spend * _ramp(spend.size, int(0.45 * spend.size), 0, 1.5)
     yield "cycles", "", spend * _cycles(spend.size)
     stop = spend.copy()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from service.backtest.market import Walk
 from service.domain.errors import InvariantError
+from service.forecast.changes import PlannedChange
 from service.plan.ladder_terms import Term
 
 Series = NDArray[np.float64]
@@ -28,7 +29,8 @@ class View:
     ``seen`` are the hourly on-demand dollars from hour 0 to the lag. ``owned`` is the capacity
     owned in every hour from 0 to the end of the longest term that could be bought now (past
     and future, as bought so far). ``now`` is the decision's hour, ``begin`` the instant of
-    hour 0, ``step_hours`` the time to the next decision.
+    hour 0, ``step_hours`` the time to the next decision. ``changes`` are the planned changes
+    that touch the pool: people's knowledge, not the history's.
     """
 
     seen: Series
@@ -37,6 +39,7 @@ class View:
     step_hours: int
     begin: datetime
     menu: tuple[Term, ...]
+    changes: tuple[PlannedChange, ...] = ()
 
     @property
     def owned_now(self) -> float:
@@ -84,7 +87,13 @@ class Run:
 
 
 def walk_forward(
-    demand: Series, strategy: Strategy, *, menu: tuple[Term, ...], walk: Walk, begin: datetime
+    demand: Series,
+    strategy: Strategy,
+    *,
+    menu: tuple[Term, ...],
+    walk: Walk,
+    begin: datetime,
+    changes: tuple[PlannedChange, ...] = (),
 ) -> Run:
     """Walk ``strategy`` over hourly ``demand``; purchases start at the deciding hour."""
     reach = demand.size + max(term.hours for term in menu) + walk.step_hours
@@ -99,6 +108,7 @@ def walk_forward(
             step_hours=walk.step_hours,
             begin=begin,
             menu=menu,
+            changes=changes,
         )
         for place, quantity in strategy(view):
             if not np.isfinite(quantity) or quantity < 0:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from service.domain.hours import WEEK_HOURS
 from service.forecast.changes import PlannedChange, factors
 from service.forecast.level import MIN_WEEKS, Series, log_levels, recent_drift, whole_weeks
+from service.forecast.season import expected_weeks
 
 _SHAPE_WEEKS = 8
 _LEVEL_WEEKS = 4
@@ -24,6 +25,10 @@ _DRIFT_WEEKS = 26
 _LONG_LAG_WEEKS = 13
 _PRIOR_DRIFT = 0.006
 _PRIOR_WALK = 0.03
+_PRIOR_WIDENING, _PRIOR_MISSES = 1.4, 10.0
+_CHECKED_WEEKS = (4, 13)
+_MOST_SURPRISE = 16.0  # one jump of four deviations must not widen every later forecast
+_TAIL_FREEDOM = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,50 @@ def _level_paths(
 ) -> Series:
     drift = recent_drift(means[-_DRIFT_WEEKS:], prior_deviation=_PRIOR_DRIFT, inflation=1.5)
     walk, noise = _deviations(log_levels(means))
-    recent = means[-_LEVEL_WEEKS:]
-    start = np.log(max(float(np.median(recent)), float(recent.max()) * 0.02))
+    wider = _widening(means, walk, noise)
     ahead = gap_weeks + np.arange(1, weeks + 1)
-    slopes = drift.mean + drift.deviation * generator.standard_normal((paths, 1))
+    slopes = drift.mean + wider * drift.deviation * generator.standard_normal((paths, 1))
+    misread = generator.standard_normal((paths, 1)) * noise / np.sqrt(_LEVEL_WEEKS)
     walked = np.cumsum(generator.standard_normal((paths, weeks)) * walk, axis=1)
-    shaken = generator.standard_normal((paths, weeks)) * noise
-    return np.asarray(np.exp(start + slopes * ahead + walked + shaken))
+    heavy = np.sqrt(1 - 2 / _TAIL_FREEDOM)  # a t's deviation brought back to 1
+    shaken = generator.standard_t(_TAIL_FREEDOM, (paths, weeks)) * heavy * noise
+    strayed = misread + walked + shaken
+    season = expected_weeks(means, weeks)
+    if season is not None:
+        # the course of the past year has its growth in it: only the drift's doubt remains
+        course, slopes = np.log(season), slopes - drift.mean
+    else:
+        course = np.zeros(weeks)
+    return np.asarray(np.exp(_start(means) + course + slopes * ahead + wider * strayed))
+
+
+def _start(means: Series) -> float:
+    recent = means[-_LEVEL_WEEKS:]
+    return float(np.log(max(float(np.median(recent)), float(recent.max()) * 0.02)))
+
+
+def _widening(means: Series, walk: float, noise: float) -> float:
+    """Factor on all deviations: how far past forecasts of this very pool missed.
+
+    The mean squared ratio of 4- and 13-week misses to what the model expected of them, shrunk
+    towards a prior factor; misses that overlap count as one.
+    """
+    squares, weight = _PRIOR_WIDENING**2 * _PRIOR_MISSES, _PRIOR_MISSES
+    logs = log_levels(means)
+    for horizon in _CHECKED_WEEKS:
+        ratios = []
+        for origin in range(_LONG_LAG_WEEKS, logs.size - horizon + 1):
+            past = means[max(origin - _DRIFT_WEEKS, 0) : origin]
+            if past[-_LEVEL_WEEKS:].max() <= 0:
+                continue
+            drift = recent_drift(past, prior_deviation=_PRIOR_DRIFT, inflation=1.5)
+            miss = float(logs[origin + horizon - 1]) - _start(past) - drift.mean * horizon
+            expected = (drift.deviation * horizon) ** 2 + walk**2 * horizon
+            expected += noise**2 * (1 + 1 / _LEVEL_WEEKS)
+            ratios.append(min(miss * miss / expected, _MOST_SURPRISE))
+        squares += float(np.sum(ratios)) / horizon
+        weight += len(ratios) / horizon
+    return float(np.sqrt(squares / weight))
 
 
 def _deviations(logs: Series) -> tuple[float, float]:

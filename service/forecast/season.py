@@ -60,6 +60,24 @@ def expected_year(seen: Series, weekly: Series) -> Series | None:
     return np.concatenate(years) if years else None
 
 
+def expected_weeks(weekly: Series, weeks: int) -> Series | None:
+    """The coming weeks' levels as ratios to the newest four's, as the past year went.
+
+    Smoothed over five weeks, so that last year's accidents are not expected again; repeated at
+    the same growth beyond a year. ``None`` where no yearly cycle is recognised.
+    """
+    if agreement(weekly) < MIN_AGREEMENT:
+        return None
+    then = float(np.median(weekly[-YEAR_WEEKS - 4 : -YEAR_WEEKS]))
+    padded = np.pad(weekly[-YEAR_WEEKS - 2 :], (0, 2), mode="edge")
+    smooth = np.maximum(np.convolve(padded, np.full(5, 0.2), mode="valid"), 0.02 * weekly.max())
+    if then <= 0:
+        return None
+    ratios = smooth / then
+    ahead = np.arange(weeks)
+    return np.asarray(ratios[ahead % YEAR_WEEKS] * ratios[-1] ** (ahead // YEAR_WEEKS))
+
+
 def _detrended(logs: Series) -> Series:
     weeks = np.arange(logs.size) - (logs.size - 1) / 2
     slope = float(weeks @ logs) / float(weeks @ weeks)
