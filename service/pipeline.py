@@ -22,7 +22,7 @@ from service.operate.acting import Acted, act, record_verdicts
 from service.operate.deciding import forecast_and_plan, guard
 from service.operate.reconciling import reconcile
 from service.operate.reporting import Reported, report
-from service.operate.situation import read_situation
+from service.operate.situation import read_situation, with_inventory
 from service.store import ledger, records
 from service.store.engine import reading, writing
 from service.store.lease import Lease
@@ -70,7 +70,8 @@ def _stages(parts: Parts, cycle: Cycle, lease: Lease) -> CycleResult:
     _keep(parts, plan, verdicts)
     acted = act(parts, situation, plan, verdicts, cycle=cycle.cycle, lease=lease)  # 5. purchase
     seen = reconcile(parts, lease=lease)  # 6.
-    reported = report(parts, situation.with_inventory(seen.inventory, seen.read_at))  # 7.
+    after = with_inventory(parts, situation, seen.inventory, seen.read_at)
+    reported = report(parts, after)  # 7.
     return CycleResult(plan, acted, reported)
 
 

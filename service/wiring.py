@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from service.api.ports import PolicyInForce, policy_file
+from service.domain.commitments import Offering
 from service.domain.errors import InputError
 from service.domain.hours import Clock
+from service.domain.ids import CommitmentId
+from service.domain.usage import SkuKey
 from service.providers.aws.buyer import AwsBuyer
 from service.providers.aws.clients import AwsAccess, AwsClients
 from service.providers.aws.reader import AwsReader
@@ -34,6 +38,10 @@ class WallClock:
         return datetime.now(UTC)
 
 
+OwnedRates = dict[tuple[CommitmentId, tuple[SkuKey, ...]], Offering]
+"""By commitment and the SKUs asked for: the commitment's own offering."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cloud:
     """One provider, spoken to with one set of credentials."""
@@ -41,11 +49,15 @@ class Cloud:
     provider: str
     reader: ProviderReader
     buyer: ProviderBuyer
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What every command that runs the service works with. ``holder`` names this process."""
+    """What every command that runs the service works with. ``holder`` names this process.
+
+    ``rates`` remembers what owned commitments were bought at, which never changes.
+    """
 
     settings: Settings
     engine: Engine
@@ -53,11 +65,17 @@ class Parts:
     usage: UsageDays
     cloud: Cloud
     holder: str
+    rates: OwnedRates = field(default_factory=dict)
 
     @property
     def lease_lifetime(self) -> timedelta:
         """How long the executor's lease lasts without a heartbeat."""
         return timedelta(seconds=self.settings.lease_seconds)
+
+    def close(self) -> None:
+        """Close every connection to the database and the cloud."""
+        self.cloud.close()
+        self.engine.dispose()
 
     def policy(self) -> PolicyInForce:
         """The policy file as it stands now; raises ``PolicyError`` when it is not sound."""
@@ -77,7 +95,7 @@ def shipped(path: Path) -> Path:
 def aws_cloud(access: AwsAccess, clock: Clock) -> Cloud:
     """AWS behind the port."""
     clients = AwsClients(access)
-    return Cloud("aws", AwsReader(clients), AwsBuyer(clients, clock=clock))
+    return Cloud("aws", AwsReader(clients), AwsBuyer(clients, clock=clock), clients.close)
 
 
 def access_of(settings: Settings) -> AwsAccess:

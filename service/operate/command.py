@@ -71,8 +71,8 @@ def run_daemon(options: argparse.Namespace) -> int:
     from service.operate import daemon  # noqa: PLC0415
 
     settings = _settings()
-    configure_logging(settings.log_level)
     parts = _parts(settings)
+    configure_logging(settings.log_level)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _number, _frame: stop.set())
@@ -151,6 +151,8 @@ def _settings() -> Settings:
 
 
 def _parts(settings: Settings) -> Parts:
+    from service.observe.log import configure_logging  # noqa: PLC0415
     from service.wiring import build  # noqa: PLC0415
 
+    configure_logging("WARNING")
     return build(settings)

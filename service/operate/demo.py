@@ -33,6 +33,7 @@ from service.store.states import Role
 from service.wiring import Parts, build
 
 FOLDER = Path("var") / "demo"
+HISTORY_DAYS = 120
 STEP_HOURS = 6
 DAY_STEPS = 24 // STEP_HOURS
 TICK_SECONDS = 0.5
@@ -50,11 +51,14 @@ class Demo:
 
 
 @contextmanager
-def prepared(*, seed: int, port: int, folder: Path) -> Iterator[Demo]:
+def prepared(
+    *, seed: int, port: int, folder: Path, history_days: int = HISTORY_DAYS
+) -> Iterator[Demo]:
     """A fresh sandbox and a fresh Tenor in ``folder``, which is emptied first."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with SandboxCloud.generated(WorldOptions(seed=seed), exports=folder / "exports") as cloud:
+    world = WorldOptions(seed=seed, history_days=history_days)
+    with SandboxCloud.generated(world, exports=folder / "exports") as cloud:
         # Clouds fail now and then: one answer in six is lost although the purchase was made.
         lost = Fault(
             "savingsplans.CreateSavingsPlan", FaultKind.ERROR_AFTER, times=1_000, chance=1 / 6
@@ -77,7 +81,7 @@ def prepared(*, seed: int, port: int, folder: Path) -> Iterator[Demo]:
         try:
             yield Demo(cloud, parts, executor_of(parts))
         finally:
-            parts.engine.dispose()
+            parts.close()
 
 
 def run_once(*, days: int, seed: int, as_json: bool, folder: Path = FOLDER) -> int:

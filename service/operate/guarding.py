@@ -20,7 +20,7 @@ from service.domain.plans import Plan, PlanLine, Verdict
 from service.domain.purchases import Intent, InventoryItem
 from service.guard.context import GuardContext, PoolSize, spent_so_far, unknown_targets
 from service.guard.rules import judge
-from service.operate.situation import Situation, age_hours
+from service.operate.situation import Situation, age_hours, billed
 from service.purchase.desk import Facts
 
 REPLAY_HOURS = 28 * 24
@@ -112,11 +112,18 @@ class FreshJudge:
 
     def __call__(self, line: PlanLine, facts: Facts) -> Verdict:
         """The verdict on ``line`` at its fresh price, valued again on the newest usage."""
-        listed = tuple(item.commitment for item in facts.holdings)
+        listed = billed(facts.holdings, self._situation.owned)
+        # Bought since the facts were read: billed at what is on sale, which it was bought at.
+        known = {one.commitment for one in listed}
+        fresh = tuple(
+            item.commitment
+            for item in facts.holdings
+            if item.commitment.commitment not in known
+            and item.commitment.offering in self._situation.on_sale
+        )
         shown = {item.intent for item in facts.holdings}
-        unlisted = (in_flight(one) for one in facts.intents if one.order.intent not in shown)
-        known = self._situation.prices.offerings
-        owned = tuple(one for one in (*listed, *unlisted) if one.offering in known)
+        unlisted = tuple(in_flight(one) for one in facts.intents if one.order.intent not in shown)
+        owned = (*listed, *fresh, *unlisted)
         seen = self.replay(line, owned)
         valued = _worse_of(line, seen)
         context = context_of(

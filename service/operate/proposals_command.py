@@ -133,9 +133,11 @@ def run_decide(options: argparse.Namespace, *, yes: bool) -> int:
 
 
 def _parts() -> Parts:
+    from service.observe.log import configure_logging  # noqa: PLC0415
     from service.settings import read_settings  # noqa: PLC0415
     from service.wiring import build  # noqa: PLC0415
 
+    configure_logging("WARNING")
     return build(read_settings(os.environ))
 
 

@@ -17,7 +17,7 @@ from service.domain.purchases import Intent, IntentState
 from service.domain.usage import Dataset
 from service.observe.events import ReportRecorded
 from service.observe.log import log_event
-from service.operate.situation import Situation
+from service.operate.situation import Situation, billed
 from service.report.promise import Promise, Promises, held_against, promise_of
 from service.report.savings import Realised, realised
 from service.store import intents, ledger, records
@@ -60,12 +60,9 @@ def report(parts: Parts, situation: Situation) -> Reported:
 
 def _as_owned(situation: Situation) -> Dataset:
     """The newest hours with what the provider listed: nothing that is only in flight."""
-    listed = tuple(
-        item.commitment
-        for item in situation.inventory
-        if item.commitment.offering in situation.prices.offerings
+    return replace(
+        situation.dataset(REPORT_HOURS), commitments=billed(situation.inventory, situation.owned)
     )
-    return replace(situation.dataset(REPORT_HOURS), commitments=listed)
 
 
 def _promises(bought: tuple[Intent, ...]) -> tuple[Promise, ...]:

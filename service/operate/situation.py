@@ -14,10 +14,10 @@ from decimal import Decimal
 import numpy as np
 from sqlalchemy import Connection
 
-from service.domain.commitments import Commitment, Offering
+from service.domain.commitments import OWNED_STATES, Commitment, CommitmentState, Offering
 from service.domain.errors import RefusedError
 from service.domain.hours import HOUR, HourRange, iso
-from service.domain.ids import AccountId, OfferingId
+from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.domain.purchases import InventoryItem
 from service.domain.usage import Dataset, Sku, SkuKey, Usage
 from service.guard.policy import Policy
@@ -39,6 +39,7 @@ class Situation:
     """The facts behind one decision.
 
     ``on_sale`` names the offerings that can be bought now; ``prices`` also holds what is owned.
+    ``owned`` gives each listed commitment's own offering, at the rates it was bought at.
     ``usage`` is eligible usage up to ``usage_through``, the first hour not seen. ``commitments``
     are the provider's listing plus purchases that no listing shows yet; ``inventory`` the
     listing alone, read at ``inventory_read_at``.
@@ -51,6 +52,7 @@ class Situation:
     usage_digest: str
     prices: PriceSnapshot
     on_sale: frozenset[OfferingId]
+    owned: Mapping[CommitmentId, Offering]
     commitments: tuple[Commitment, ...]
     inventory: tuple[InventoryItem, ...]
     inventory_read_at: datetime
@@ -59,16 +61,6 @@ class Situation:
     def usage_through(self) -> datetime:
         """The first hour that the decision does not see."""
         return self.usage.hours.end
-
-    def with_inventory(self, inventory: tuple[InventoryItem, ...], read_at: datetime) -> Situation:
-        """The same facts beside a later reading of the inventory."""
-        return replace(
-            self,
-            inventory=inventory,
-            inventory_read_at=read_at,
-            commitments=tuple(item.commitment for item in inventory),
-            prices=replace(self.prices, offerings=_with_owned(self.prices.offerings, inventory)),
-        )
 
     def dataset(self, hours: int | None = None) -> Dataset:
         """Usage, prices and commitments as the pure stages want them; the last ``hours`` only."""
@@ -105,10 +97,10 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
     with reading(parts.engine) as connection:
         listed = holdings.inventory(connection, provider=parts.cloud.provider)
         unlisted = holdings.in_flight(connection, provider=parts.cloud.provider)
-    commitments = (*(item.commitment for item in listed), *unlisted)
-    offerings = _with_owned(prices.offerings, listed)
+    owned = read_owned(parts, usage, listed)
     now = parts.clock.now()  # after everything was read, or ages would come out negative
-    _refuse_unpriced(commitments, offerings, now)
+    offerings = {**prices.offerings, **{one.offering: one for one in owned.values()}}
+    _refuse_unpriced(unlisted, offerings, now)
     return Situation(
         now=now,
         account=AccountId(getattr(policy.purchase_accounts, parts.cloud.provider) or ""),
@@ -117,9 +109,64 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
         usage_digest=_digest_of(usage),
         prices=replace(prices, offerings=offerings),
         on_sale=frozenset(prices.offerings),
-        commitments=tuple(one for one in commitments if one.offering in offerings),
+        owned=owned,
+        commitments=(*billed(listed, owned), *unlisted),
         inventory=listed,
         inventory_read_at=inventory_read_at,
+    )
+
+
+def billed(
+    listed: Iterable[InventoryItem], owned: Mapping[CommitmentId, Offering]
+) -> tuple[Commitment, ...]:
+    """The listed commitments that ``owned`` knows, each pointing at its own rates."""
+    return tuple(
+        replace(item.commitment, offering=owned[item.commitment.commitment].offering)
+        for item in listed
+        if item.commitment.commitment in owned
+    )
+
+
+def read_owned(
+    parts: Parts, usage: Usage, listed: Iterable[InventoryItem]
+) -> Mapping[CommitmentId, Offering]:
+    """What each commitment that matters to ``usage`` covers, at the rates it was bought at.
+
+    A provider's prices for new commitments change; those of an owned one do not, so what was read
+    once is not read again. Left out is what ended before the usage began, or never was.
+    """
+    keys = tuple(sorted({line.key for line in usage.lines}))
+    live = [
+        item
+        for item in listed
+        if item.commitment.end > usage.hours.start
+        and item.commitment.state in (*OWNED_STATES, CommitmentState.RETIRED)
+    ]
+    missing = [item for item in live if (item.commitment.commitment, keys) not in parts.rates]
+    for item, offering in zip(
+        missing, parts.cloud.reader.owned_offerings(missing, keys), strict=True
+    ):
+        identity = item.commitment.commitment
+        own = replace(offering, offering=OfferingId(f"owned:{identity}"))
+        parts.rates[identity, keys] = own
+    return {
+        item.commitment.commitment: parts.rates[item.commitment.commitment, keys] for item in live
+    }
+
+
+def with_inventory(
+    parts: Parts, situation: Situation, inventory: tuple[InventoryItem, ...], read_at: datetime
+) -> Situation:
+    """The same facts beside a later reading of the inventory."""
+    owned = read_owned(parts, situation.usage, inventory)
+    offerings = {one.offering: one for one in owned.values()}
+    return replace(
+        situation,
+        inventory=inventory,
+        inventory_read_at=read_at,
+        owned=owned,
+        commitments=billed(inventory, owned),
+        prices=replace(situation.prices, offerings={**situation.prices.offerings, **offerings}),
     )
 
 
@@ -188,34 +235,6 @@ def _negotiated(
         key: replace(sku, on_demand_usd=paid.get(key, sku.on_demand_usd))
         for key, sku in skus.items()
     }
-
-
-def _with_owned(
-    offerings: Mapping[OfferingId, Offering], listed: Iterable[InventoryItem]
-) -> Mapping[OfferingId, Offering]:
-    """``offerings`` plus what is owned and covers none of today's usage: it costs, unused."""
-    owned = {
-        item.commitment.offering: Offering(
-            offering=item.commitment.offering,
-            provider=item.kind.value.split("_", 1)[0],
-            kind=item.kind,
-            term_months=item.term_months,
-            payment=item.payment,
-            region=item.region,
-            family=item.family,
-            platform=None,
-            tenancy=None,
-            zone=item.commitment.zone,
-            size_flexible=False,
-            rates_usd={},
-            upfront_usd=Decimal(0),
-            min_quantity=Decimal(0),
-            step=Decimal(0),
-        )
-        for item in listed
-        if item.kind.is_spend and item.commitment.offering not in offerings
-    }
-    return {**owned, **offerings}
 
 
 def _refuse_unpriced(

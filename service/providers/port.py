@@ -51,6 +51,12 @@ class ProviderReader(Protocol):
         """Everything on sale that covers any of ``keys``, with its rates for them."""
         ...
 
+    def owned_offerings(
+        self, items: Sequence[InventoryItem], keys: Sequence[SkuKey]
+    ) -> Sequence[Offering]:
+        """What each of ``items`` is of, at the rates it was bought at, for ``keys``."""
+        ...
+
     def inventory(self) -> Sequence[InventoryItem]:
         """All commitments in every state."""
         ...
