@@ -202,20 +202,7 @@ def _create_intents() -> None:
         sa.Column("commitment_id", sa.Text(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("line", sa.Text(), nullable=False),
-        sa.CheckConstraint(
-            "state <> 'bought' OR commitment_id IS NOT NULL",
-            name=op.f("ck_intents_bought_is_named"),
-        ),
-        sa.CheckConstraint(
-            "state <> 'calling' OR called_at IS NOT NULL", name=op.f("ck_intents_calling_is_dated")
-        ),
-        sa.CheckConstraint(
-            "state IN ('recorded', 'calling', 'bought', 'refused', 'unknown')",
-            name=op.f("ck_intents_state"),
-        ),
-        sa.CheckConstraint(
-            "upfront_usd >= 0 AND commit_usd_per_hour >= 0", name=op.f("ck_intents_amounts")
-        ),
+        *_intent_checks(),
         sa.ForeignKeyConstraint(
             ["cycle_id"], ["cycles.cycle_id"], name=op.f("fk_intents_cycle_id_cycles")
         ),
@@ -237,6 +224,29 @@ def _create_intents() -> None:
         ),
         sa.UniqueConstraint("token", name=op.f("uq_intents_token")),
     )
+    _index_intents()
+
+
+def _intent_checks() -> list[sa.CheckConstraint]:
+    return [
+        sa.CheckConstraint(
+            "state <> 'bought' OR commitment_id IS NOT NULL",
+            name=op.f("ck_intents_bought_is_named"),
+        ),
+        sa.CheckConstraint(
+            "state <> 'calling' OR called_at IS NOT NULL", name=op.f("ck_intents_calling_is_dated")
+        ),
+        sa.CheckConstraint(
+            "state IN ('recorded', 'calling', 'bought', 'refused', 'unknown')",
+            name=op.f("ck_intents_state"),
+        ),
+        sa.CheckConstraint(
+            "upfront_usd >= 0 AND commit_usd_per_hour >= 0", name=op.f("ck_intents_amounts")
+        ),
+    ]
+
+
+def _index_intents() -> None:
     op.create_index(
         op.f("ix_intents_recorded_at_intent_id"),
         "intents",

@@ -104,6 +104,11 @@ class FileCloud:
     def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:
         raise NotImplementedError
 
+    def owned_offerings(
+        self, items: Sequence[InventoryItem], keys: Sequence[SkuKey]
+    ) -> Sequence[Offering]:
+        raise NotImplementedError
+
     def idempotency(self, kind: Kind) -> Idempotency:
         del kind
         return self._idempotency
