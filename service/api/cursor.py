@@ -11,16 +11,18 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlencode
 
 from sqlalchemy import ColumnElement, and_, or_
 
 from service.api.problems import Kind, ProblemError
-from service.domain.hours import iso
+from service.domain.errors import InvariantError
+from service.domain.hours import iso, require_utc
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,17 @@ def decode(collection: str, cursor: str, *parts: type[str | int]) -> list[str | 
         not isinstance(found, list)
         or found[:1] != [collection]
         or [type(part) for part in found[1:]] != list(parts)
+        or not all(_is_storable(part) for part in found)
     ):
         raise _refused()
     return found[1:]
+
+
+def _is_storable(part: str | int) -> bool:
+    """False for what no row can hold and a database refuses to compare with."""
+    if isinstance(part, int):
+        return abs(part) <= _LARGEST
+    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in part)
 
 
 def encode_position(collection: str, position: Position) -> str:
@@ -71,12 +81,10 @@ def decode_position(collection: str, cursor: str) -> Position:
     """The position that ``cursor`` names; a 422 problem when it names none."""
     instant, key = decode(collection, cursor, str, str)
     try:
-        moment = datetime.fromisoformat(str(instant))
-    except ValueError as error:
+        moment = require_utc(datetime.fromisoformat(str(instant)))
+    except (ValueError, OverflowError, InvariantError) as error:
         raise _refused() from error
-    if moment.tzinfo is None:
-        raise _refused()
-    return Position(instant=moment.astimezone(UTC), key=str(key))
+    return Position(instant=moment, key=str(key))
 
 
 def older_than(

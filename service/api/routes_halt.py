@@ -18,6 +18,8 @@ from service.store.engine import reading, writing
 from service.store.halt import read_halt, set_halt
 
 REASON_LENGTH_MAX = 500
+REASON = r"^[^\x00]*[^\s\x00][^\x00]*$"
+"""Something to read, in text that every database can hold."""
 
 
 class HaltOrder(StrictBody):
@@ -30,7 +32,7 @@ class HaltOrder(StrictBody):
         json_schema_extra={"examples": [{"reason": "prices look wrong since this morning"}]},
     )
 
-    reason: str = Field(min_length=1, max_length=REASON_LENGTH_MAX, pattern=r"\S")
+    reason: str = Field(min_length=1, max_length=REASON_LENGTH_MAX, pattern=REASON)
 
 
 def switch(engine: Engine, clock: Clock, *, halted: bool, by: str, reason: str) -> models.Halt:

@@ -12,7 +12,7 @@ from service.api.context import Context, Reader
 from service.api.cursor import next_link
 from service.api.problems import Kind, ProblemError, documented
 from service.api.reads import Slice
-from service.api.shapes import LIMIT, Answer, Instant, Item, Limit, Page
+from service.api.shapes import LIMIT, STORABLE, Answer, Instant, Item, Limit, Page
 from service.domain.commitments import CommitmentState
 from service.store import schema
 from service.store.engine import reading
@@ -21,7 +21,7 @@ LimitQuery = Annotated[Limit, Query()]
 CursorQuery = Annotated[
     str | None, Query(max_length=1000, description="from the `next` of the page before")
 ]
-Identifier = Annotated[str, Path(min_length=1, max_length=200)]
+Identifier = Annotated[str, Path(min_length=1, max_length=200, pattern=STORABLE)]
 
 READ_PROBLEMS = documented(Kind.UNAUTHENTICATED, Kind.INVALID, Kind.INTERNAL)
 READ_ONE_PROBLEMS = documented(Kind.UNAUTHENTICATED, Kind.NOT_FOUND, Kind.INVALID, Kind.INTERNAL)
@@ -74,7 +74,7 @@ def list_plans(
     _caller: Reader,
     limit: LimitQuery = LIMIT,
     cursor: CursorQuery = None,
-    cycle: Annotated[str | None, Query(max_length=200)] = None,
+    cycle: Annotated[str | None, Query(max_length=200, pattern=STORABLE)] = None,
 ) -> Page[models.PlanSummary]:
     """Plans in short, newest first; those of one cycle where `cycle` is given."""
     with reading(context.engine) as connection:
@@ -116,7 +116,9 @@ def list_audit(
     _caller: Reader,
     limit: LimitQuery = LIMIT,
     cursor: CursorQuery = None,
-    kind: Annotated[str | None, Query(max_length=60, examples=["purchase.bought"])] = None,
+    kind: Annotated[
+        str | None, Query(max_length=60, pattern=STORABLE, examples=["purchase.bought"])
+    ] = None,
 ) -> Page[models.AuditEvent]:
     """What happened, newest first: the append-only, hash-chained ledger."""
     with reading(context.engine) as connection:

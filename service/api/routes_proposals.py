@@ -23,7 +23,7 @@ from service.api.routes_ledger import (
     LimitQuery,
     paged,
 )
-from service.api.shapes import LIMIT, Page
+from service.api.shapes import LIMIT, STORABLE, Page
 from service.api.shapes import Body as StrictBody
 from service.api.tokens import Caller
 from service.domain.errors import InvariantError
@@ -63,7 +63,7 @@ class DecisionOrder(StrictBody):
         json_schema_extra={"examples": [{"comment": "agreed with the platform team"}]},
     )
 
-    comment: str = Field(default="", max_length=COMMENT_LENGTH_MAX)
+    comment: str = Field(default="", max_length=COMMENT_LENGTH_MAX, pattern=STORABLE)
 
 
 def etag(version: int) -> str:
@@ -123,7 +123,7 @@ def list_proposals(
     limit: LimitQuery = LIMIT,
     cursor: CursorQuery = None,
     state: ProposalState | None = None,
-    plan: Annotated[str | None, Query(max_length=200)] = None,
+    plan: Annotated[str | None, Query(max_length=200, pattern=STORABLE)] = None,
 ) -> Page[models.Proposal]:
     """Proposals, newest first; in one state, or of one plan, where given."""
     with reading(context.engine) as connection:

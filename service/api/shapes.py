@@ -49,6 +49,9 @@ class Page(Answer, Generic[Item]):
     next: str | None = Field(examples=["/v1/plans?limit=50&cursor=WyJwbGFucyIs"])
 
 
+STORABLE = r"^[^\x00]*$"
+"""A pattern for text that every database can hold: PostgreSQL has no place for a NUL."""
+
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX, description="rows in a page")]
 """How many rows a page may have."""
 

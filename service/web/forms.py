@@ -13,8 +13,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from service.api.context import Context
 from service.api.problems import Kind, ProblemError
-from service.api.routes_halt import REASON_LENGTH_MAX, switch
+from service.api.routes_halt import REASON, REASON_LENGTH_MAX, switch
+from service.api.routes_ledger import Identifier
 from service.api.routes_proposals import COMMENT_LENGTH_MAX, decide
+from service.api.shapes import STORABLE
 from service.api.status import halt_of
 from service.api.tokens import Caller, recognise
 from service.observe.log import get_logger
@@ -32,7 +34,7 @@ from service.web.session import (
 )
 
 Csrf = Annotated[str, Form(max_length=200)]
-Comment = Annotated[str, Form(max_length=COMMENT_LENGTH_MAX)]
+Comment = Annotated[str, Form(max_length=COMMENT_LENGTH_MAX, pattern=STORABLE)]
 
 
 def show_login(visitor: AnyVisitor, next: str = "/") -> HTMLResponse:  # noqa: A002 - in the URL
@@ -101,7 +103,7 @@ def _decide(
 
 def approve(
     visitor: AnyVisitor,
-    proposal_id: str,
+    proposal_id: Identifier,
     version: Annotated[int, Form()],
     csrf: Csrf = "",
     comment: Comment = "",
@@ -112,7 +114,7 @@ def approve(
 
 def reject(
     visitor: AnyVisitor,
-    proposal_id: str,
+    proposal_id: Identifier,
     version: Annotated[int, Form()],
     csrf: Csrf = "",
     comment: Comment = "",
@@ -128,7 +130,7 @@ def show_halt(visitor: ReadingVisitor) -> HTMLResponse:
     return visitor.page("halt.html", {"halt": halt, "may_operate": visitor.may(Role.OPERATOR)})
 
 
-Reason = Annotated[str, Form(min_length=1, max_length=REASON_LENGTH_MAX)]
+Reason = Annotated[str, Form(min_length=1, max_length=REASON_LENGTH_MAX, pattern=REASON)]
 Confirmed = Annotated[str, Form(max_length=10)]
 
 

@@ -13,6 +13,8 @@ from service.api import reads, reads_plans
 from service.api.context import app_context
 from service.api.cursor import next_link
 from service.api.problems import Kind, ProblemError
+from service.api.routes_ledger import Identifier
+from service.api.shapes import STORABLE
 from service.api.status import OWNED, policy_state, read_status
 from service.domain.errors import InputError
 from service.domain.purchases import ProposalState
@@ -66,7 +68,7 @@ def proposals(
     )
 
 
-def proposal(visitor: ReadingVisitor, proposal_id: str) -> HTMLResponse:
+def proposal(visitor: ReadingVisitor, proposal_id: Identifier) -> HTMLResponse:
     """One proposal, and the forms to decide it."""
     with reading(visitor.context.engine) as connection:
         found = reads_plans.proposal(connection, proposal_id)
@@ -110,7 +112,7 @@ def cycles(
     )
 
 
-def plan(visitor: ReadingVisitor, plan_id: str) -> HTMLResponse:
+def plan(visitor: ReadingVisitor, plan_id: Identifier) -> HTMLResponse:
     """One plan, whole."""
     with reading(visitor.context.engine) as connection:
         found = reads_plans.plan(connection, plan_id)
@@ -130,7 +132,7 @@ def policy(visitor: ReadingVisitor) -> HTMLResponse:
 
 def audit(
     visitor: ReadingVisitor,
-    kind: Annotated[str | None, Query(max_length=60)] = None,
+    kind: Annotated[str | None, Query(max_length=60, pattern=STORABLE)] = None,
     cursor: Cursor = None,
 ) -> HTMLResponse:
     """The ledger of what happened."""

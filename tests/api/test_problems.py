@@ -1,30 +1,14 @@
 import io
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from service.api.app import create_app
 from service.api.edge import BODY_BYTES_MAX, SECURITY_HEADERS
-from service.observe.log import configure_logging
 from service.store.states import Role
 from tests.api.world import SetClock, World, add_proposals, make_world
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    written = io.StringIO()
-    configure_logging("DEBUG", written)
-    yield written
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 class WrongClock:
@@ -120,7 +104,6 @@ def test_every_answer_carries_the_security_headers(world: World, path: str) -> N
     assert "unsafe" not in answer.headers["content-security-policy"]
 
 
-@pytest.mark.usefixtures("log")
 def test_an_answer_to_an_unforeseen_error_carries_them_too(sqlite_engine: Engine) -> None:
     answer = broken(sqlite_engine).get("/v1/status")
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
