@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,6 +115,16 @@ def access_of(settings: Settings) -> AwsAccess:
         external_id=settings.aws_external_id,
         profile=settings.aws_profile,
     )
+
+
+@contextmanager
+def opened(settings: Settings, *, clock: Clock | None = None) -> Iterator[Parts]:
+    """``build``, with every connection closed at the end."""
+    parts = build(settings, clock=clock)
+    try:
+        yield parts
+    finally:
+        parts.close()
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> Parts:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -70,13 +72,12 @@ def run_daemon(options: argparse.Namespace) -> int:
     from service.observe.log import configure_logging  # noqa: PLC0415
     from service.operate import daemon  # noqa: PLC0415
 
-    settings = _settings()
-    parts = _parts(settings)
-    configure_logging(settings.log_level)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _number, _frame: stop.set())
-    clean = daemon.run_daemon(parts, stop, bell_seconds=options.bell_seconds)
+    with _opened() as parts:
+        configure_logging(parts.settings.log_level)
+        clean = daemon.run_daemon(parts, stop, bell_seconds=options.bell_seconds)
     if not clean:
         # A provider call or a solve is still running in a thread that Python would wait for. Its
         # intent is on disk; the next start resumes it.
@@ -89,7 +90,8 @@ def run_cycle(options: argparse.Namespace) -> int:
     from service.operate.once import cycle_now  # noqa: PLC0415
     from service.report.render import print_json, print_table  # noqa: PLC0415
 
-    result = cycle_now(_parts(_settings()))
+    with _opened() as parts:
+        result = cycle_now(parts)
     if options.json:
         print_json(result)
     else:
@@ -103,9 +105,8 @@ def run_switch(options: argparse.Namespace, *, halted: bool) -> int:
     from service.store.engine import writing  # noqa: PLC0415
     from service.store.halt import set_halt  # noqa: PLC0415
 
-    parts = _parts(_settings())
     by = options.by or getpass.getuser()
-    with writing(parts.engine) as connection:
+    with _opened() as parts, writing(parts.engine) as connection:
         changed = set_halt(
             connection, halted=halted, by=by, reason=options.reason, now=parts.clock.now()
         )
@@ -122,7 +123,8 @@ def run_status(options: argparse.Namespace) -> int:
     from service.operate.status import print_status, status_of  # noqa: PLC0415
     from service.report.render import print_json  # noqa: PLC0415
 
-    status = status_of(_parts(_settings()))
+    with _opened() as parts:
+        status = status_of(parts)
     if options.json:
         print_json(status)
     else:
@@ -150,9 +152,11 @@ def _settings() -> Settings:
     return read_settings(os.environ)
 
 
-def _parts(settings: Settings) -> Parts:
+@contextmanager
+def _opened() -> Iterator[Parts]:
     from service.observe.log import configure_logging  # noqa: PLC0415
-    from service.wiring import build  # noqa: PLC0415
+    from service.wiring import opened  # noqa: PLC0415
 
     configure_logging("WARNING")
-    return build(settings)
+    with opened(_settings()) as parts:
+        yield parts

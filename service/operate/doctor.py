@@ -57,7 +57,10 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         ("read: inventory", _inventory, "Allow savingsplans:Describe*, ec2:DescribeReserved*."),
         ("read: prices", _prices, "Allow pricing:GetProducts, savingsplans:Describe*."),
     )
-    return tuple(_run(parts, name, check, mend) for name, check, mend in checks)
+    try:
+        return tuple(_run(parts, name, check, mend) for name, check, mend in checks)
+    finally:
+        parts.close()
 
 
 def _run(parts: Parts, name: str, check: Callable[[Parts], str], mend: str) -> Check:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from service.domain.errors import InputError, RefusedError
@@ -52,7 +53,7 @@ def run_list(options: argparse.Namespace) -> int:
     from service.store.engine import reading  # noqa: PLC0415
 
     states = None if options.all else (ProposalState.WAITING, ProposalState.APPROVED)
-    with reading(_parts().engine) as connection:
+    with _opened() as parts, reading(parts.engine) as connection:
         found = proposals.list_proposals(connection, states=states)
     if options.json:
         print_json({"proposals": [_document(one) for one in found]})
@@ -77,7 +78,8 @@ def run_show(options: argparse.Namespace) -> int:
     """One proposal with its reason and verdict."""
     from service.report.render import print_json, print_table  # noqa: PLC0415
 
-    found = _find(_parts(), options.proposal)
+    with _opened() as parts:
+        found = _find(parts, options.proposal)
     if options.json:
         print_json(_document(found))
         return 0
@@ -111,18 +113,18 @@ def run_decide(options: argparse.Namespace, *, yes: bool) -> int:
     from service.report.render import print_json  # noqa: PLC0415
     from service.store.engine import writing  # noqa: PLC0415
 
-    parts = _parts()
-    found = _find(parts, options.proposal)
     decide = approve if yes else reject
-    with writing(parts.engine) as connection:
-        decided = decide(
-            connection,
-            found.proposal,
-            version=found.version if options.version is None else options.version,
-            by=options.by or getpass.getuser(),
-            comment=options.comment,
-            now=parts.clock.now(),
-        )
+    with _opened() as parts:
+        found = _find(parts, options.proposal)
+        with writing(parts.engine) as connection:
+            decided = decide(
+                connection,
+                found.proposal,
+                version=found.version if options.version is None else options.version,
+                by=options.by or getpass.getuser(),
+                comment=options.comment,
+                now=parts.clock.now(),
+            )
     if isinstance(decided, NotDecided):
         raise RefusedError(rule=decided.obstacle.value, detail=decided.detail)
     if options.json:
@@ -132,13 +134,15 @@ def run_decide(options: argparse.Namespace, *, yes: bool) -> int:
     return 0
 
 
-def _parts() -> Parts:
+@contextmanager
+def _opened() -> Iterator[Parts]:
     from service.observe.log import configure_logging  # noqa: PLC0415
     from service.settings import read_settings  # noqa: PLC0415
-    from service.wiring import build  # noqa: PLC0415
+    from service.wiring import opened  # noqa: PLC0415
 
     configure_logging("WARNING")
-    return build(read_settings(os.environ))
+    with opened(read_settings(os.environ)) as parts:
+        yield parts
 
 
 def _find(parts: Parts, identity: str) -> Proposal:
