@@ -37,7 +37,7 @@ OPTIMAL_GAP_RATIO = Decimal("0.001")
 """A plan within this gap of its proven bound is called optimal."""
 
 _EXACT_CELLS = 1_000_000  # above so many line-hours the report is billed in float64
-_POLISH_CELLS = 20_000_000  # line-hours that polishing may go through
+_POLISH_CELLS = 15_000_000  # line-hours that polishing may go through
 _DUST_RATIO = 1e-9  # of on-demand cost: amounts below are no purchases
 
 
@@ -208,11 +208,15 @@ class _Task:
         stack = self.market.stack((*held, *self.candidates(names)))
         bills = Bills(stack, len(held), _evaluations(stack, self.evaluations))
         start = np.array([levels[one] for one in names])
-        best = polish(bills, start, _siblings(problem, names), self.expired)
-        dust = best * bills.usd_per_level < _DUST_RATIO * problem.demand_total_usd
+        least = (
+            start
+            if bills.left == 0
+            else polish(bills, start, _siblings(problem, names), self.expired)
+        )
+        dust = least * bills.usd_per_level < _DUST_RATIO * problem.demand_total_usd
         amounts = [
             quantise(float(level), step=CONTINUOUS_STEP, min_quantity=Decimal(0))
-            for level in np.where(dust, 0.0, best)
+            for level in np.where(dust, 0.0, least)
         ]
         return [(name, amount) for name, amount in zip(names, amounts, strict=True) if amount > 0]
 
@@ -235,7 +239,7 @@ def _levels(problem: Problem, relaxed: Relaxed) -> dict[OfferingId, float]:
 
 def _evaluations(stack: Stack, most: int) -> int:
     cells = stack.market.quantity.high.size
-    return min(most, max(1, _POLISH_CELLS // max(cells, 1)))
+    return min(most, _POLISH_CELLS // max(cells, 1))
 
 
 def _siblings(problem: Problem, names: Sequence[OfferingId]) -> list[list[int]]:

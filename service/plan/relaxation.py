@@ -31,12 +31,11 @@ _T = TypeVar("_T")
 TOLERANCE_RATIO = 1e-6
 """Stop when primal and bound are within this share of the on-demand cost."""
 
-LARGE_TOLERANCE_RATIO = 2.5e-3
-"""The same for large parts. The bound is then about a tenth as far from the optimum."""
-
-LARGE_CELLS = 1_500_000
+LARGE_CELLS = 600_000
 """Item-hours above which a part is large: single precision, certified in double at the end."""
 
+_LARGE_TOLERANCE_RATIO = 1.5e-3  # for ten times as many; the bound is some five times closer
+_LEAST_LARGE_TOLERANCE_RATIO = 2e-4
 _SHARD_HOURS = 1_100  # a family's arrays of so many hours fit a core's cache
 _THREADS = 2
 _ITERATIONS = 120
@@ -70,7 +69,8 @@ def relax(
 ) -> Relaxed:
     """Solve ``problem`` to ``tolerance_ratio`` of its on-demand cost, or until ``expired``.
 
-    When time runs out the bound is still proven, only weaker.
+    When time runs out the bound is still proven, only weaker. Parts of more than ``LARGE_CELLS``
+    are solved less closely, see ``LARGE_CELLS``.
     """
     bought = np.zeros(len(problem.offering))
     worth = np.zeros(len(problem.offering))
@@ -78,8 +78,8 @@ def relax(
     iterations = 0
     for members in _parts(problem):
         part = _Part(problem, members)
-        within = tolerance_ratio * max(problem.demand_total_usd, 1e-300)
-        solved = part.solve(within * part.share, expired)
+        within = max(tolerance_ratio, part.least_tolerance_ratio) * part.demand_usd
+        solved = part.solve(within, expired)
         bought[part.resources] = solved.bought
         worth[part.resources] = solved.worth_usd
         lower += solved.lower_bound_usd
@@ -121,7 +121,7 @@ class _Part:
         self._scale = demand / count
         self._total = float(count)
         self._large = count > LARGE_CELLS
-        self.share = demand / problem.demand_total_usd
+        self.demand_usd = demand
         self.active = problem.active[self.resources]
         self._given = problem.owned[self.resources]
         owned = self._given / self._scale
@@ -138,6 +138,14 @@ class _Part:
         self._shards = self._cut()
         self._bought = np.zeros(len(self.resources))
         self._slack = self._cost * (1.0 - _PRICE)
+
+    @property
+    def least_tolerance_ratio(self) -> float:
+        """What is worth proving: less for what is large, where single precision is at work."""
+        if not self._large:
+            return 0.0
+        share = self._total / (10 * LARGE_CELLS)
+        return max(_LARGE_TOLERANCE_RATIO * min(share, 1.0), _LEAST_LARGE_TOLERANCE_RATIO)
 
     def _cut(self) -> list[Shard]:
         plan = eliminate(len(self.resources), [one for one, _, _ in self._groups])

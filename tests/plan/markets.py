@@ -38,8 +38,7 @@ def demand(random: np.random.Generator, skus: int, hours: int) -> Floats:
     quantity = np.maximum(0.0, base * (1 + day + week + drift) * noise)
     late = np.where(random.random(skus) < 0.2, random.integers(0, hours, skus), 0)
     quantity[hour < late] = 0.0
-    rounded: Floats = np.round(quantity, 6)
-    return rounded
+    return np.asarray(np.round(quantity, 6), dtype=np.float64)
 
 
 def market(
@@ -51,8 +50,12 @@ def market(
     terms: tuple[int, ...] = (12, 36),
     capacity: bool = True,
     accounts: int = 1,
+    spread: float = 0.1,
 ) -> Dataset:
-    """``families`` of EC2-like SKUs; compute and instance plans, regional reservations."""
+    """``families`` of EC2-like SKUs; compute and instance plans, regional reservations.
+
+    ``spread``: how far prices stray from being proportional to size within a family.
+    """
     random = np.random.default_rng(seed)
     prices: dict[SkuKey, Sku] = {}
     unit_usd = random.lognormal(-2.5, 0.7, families)
@@ -60,9 +63,9 @@ def market(
     for index in range(skus):
         family = int(family_of[index])
         size = SIZES[(index // families) % len(SIZES)]
-        spread = float(random.uniform(0.9, 1.1))
+        stray = 1 + spread * float(random.uniform(-1, 1))
         key = SkuKey("aws", REGION, f"BoxUsage:f{family}.{index}")
-        usd = dollars(float(unit_usd[family]) * float(size) * spread)
+        usd = dollars(float(unit_usd[family]) * float(size) * stray)
         keys.append(key)
         prices[key] = Sku(key, "ec2", f"f{family}", size, "linux", "shared", "Hrs", usd, usd)
     quantity = demand(random, skus, hours)
