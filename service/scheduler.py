@@ -107,9 +107,9 @@ class Executor:
                 self._lease = None
                 log.warning("lease.lost", job=name, detail=str(error))
             except Exception as error:
-                # The edge of a job: it must not end the scheduler. Nothing is swallowed: the
-                # run stays failed or unclaimed in the database, and readiness shows it.
-                log.exception("job.failed", job=name, error=type(error).__name__)
+                # The edge of a job: a database that is away must not end the scheduler. Nothing is
+                # swallowed: the run stays unclaimed or unfinished in the database.
+                log.exception("ring.failed", job=name, error=type(error).__name__)
             return 0
 
     def ring_all(self) -> int:
@@ -189,6 +189,10 @@ class Executor:
             raise
         except TenorError as error:
             log.warning("job.refused", job=job.name, run=run.run, detail=str(error))
+            detail, state = f"{type(error).__name__}: {error}", RunState.FAILED
+        except Exception as error:
+            # The edge of a job: whatever it was is written down, and due again after a while.
+            log.exception("job.failed", job=job.name, run=run.run)
             detail, state = f"{type(error).__name__}: {error}", RunState.FAILED
         with writing(self._engine) as connection:
             due.finish(

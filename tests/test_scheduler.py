@@ -132,6 +132,29 @@ def test_a_refused_run_is_recorded_as_failed_and_does_not_end_the_bell(engine: E
     assert ours.ring("cycle") == 1
 
 
+def test_a_failed_run_is_tried_again_after_a_while_and_not_for_ever(engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    worker.refuses = True
+    ours = executor(engine, clock, worker)
+    ours.ring("cycle")
+    assert ours.ring("cycle") == 0, "not at once"
+    for _ in range(5):
+        clock.at += due.RETRY_AFTER
+        ours.ring("cycle")
+    assert worker.ran == [f"cycle@{iso(MONDAY)}"] * due.ATTEMPTS_MAX
+
+
+def test_a_run_that_failed_once_can_still_end_well(engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    worker.refuses = True
+    ours = executor(engine, clock, worker)
+    ours.ring("cycle")
+    worker.refuses = False
+    clock.at += due.RETRY_AFTER
+    assert ours.ring("cycle") == 1
+    assert states(engine) == {f"cycle@{iso(MONDAY)}": "done"}
+
+
 def test_a_new_holder_settles_before_it_works(engine: Engine) -> None:
     clock, worker, settled = SetClock(MONDAY), Worker(), []
     ours = Executor(

@@ -63,6 +63,9 @@ def tie_loose_ends(parts: Parts, *, lease: Lease) -> str:
     plans = {one.plan for one in left} | {one.plan for one in approved}
     desk = _desk(parts, done, lease, plans | ({plan.plan} if plan else set()))
     resumed = resume(desk)
+    if isinstance(desk.judge, NoFacts):
+        # A refusal at execution is final. What a person approved stays so until facts are back.
+        return f"{said}, {len(resumed)} resumed, the rest waits"
     results = [execution for _, execution in execute_approved(desk)]
     if plan is not None:
         results += buy(parts, desk, plan, deferred, cycle=plan.cycle)

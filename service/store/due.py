@@ -17,6 +17,10 @@ from service.store.lease import Lease, require
 from service.store.schema import job_runs
 from service.store.states import RunState
 
+ATTEMPTS_MAX = 3
+RETRY_AFTER = timedelta(minutes=15)
+"""A run that failed is due again after so long, so often in all, until a newer instant is due."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -46,9 +50,10 @@ def due_instants(
 ) -> tuple[datetime, ...]:
     """Scheduled instants that still have to run, oldest first.
 
-    Those are the runs that an earlier holder of the lease began and never ended, and every
-    instant of the grid (``every`` from 1970 plus ``offset``) after the last one claimed, up to
-    ``now``. On a fresh database it is the newest instant alone: there is no past to catch up.
+    Those are the runs that an earlier holder of the lease began and never ended, the newest run
+    when it failed and may be tried again, and every instant of the grid (``every`` from 1970 plus
+    ``offset``) after the last one claimed, up to ``now``. On a fresh database it is the newest
+    instant alone: there is no past to catch up.
     """
     if every <= timedelta(0):
         msg = f"schedule {schedule} repeats every {every}"
@@ -65,6 +70,8 @@ def due_instants(
     ).scalar_one()
     if last is None:
         return (newest,)
+    if _may_retry(connection, run_id(schedule, last), now):
+        unfinished.append(last)
     missed = []
     instant = _EPOCH + offset + ((last - _EPOCH - offset) // every + 1) * every
     while instant <= newest:
@@ -78,7 +85,8 @@ def claim(
 ) -> Run | None:
     """The right to run, or ``None`` when the run is done, or is being run by this holder.
 
-    A run that an earlier holder began and did not end is handed over, once. Raises
+    A run that an earlier holder began and did not end is handed over, once; one that failed may
+    be tried again some times. Raises
     ``LeaseLostError`` when ``lease`` is no longer held.
     """
     require(connection, lease)
@@ -103,15 +111,32 @@ def claim(
             )
         )
         return Run(identity, schedule, due_at, 1)
-    if row["state"] != RunState.STARTED.value or row["fence"] >= lease.fence:
+    left = row["state"] == RunState.STARTED.value and row["fence"] < lease.fence
+    if not left and not _may_retry(connection, identity, now):
         return None
     attempts = row["attempts"] + 1
     connection.execute(
         update(job_runs)
         .where(job_runs.c.run_id == identity)
-        .values(holder=lease.holder, fence=lease.fence, attempts=attempts)
+        .values(
+            state=RunState.STARTED.value,
+            holder=lease.holder,
+            fence=lease.fence,
+            attempts=attempts,
+            finished_at=None,
+        )
     )
     return Run(identity, schedule, due_at, attempts)
+
+
+def _may_retry(connection: Connection, identity: str, now: datetime) -> bool:
+    row = connection.execute(
+        select(job_runs.c.state, job_runs.c.attempts, job_runs.c.finished_at).where(
+            job_runs.c.run_id == identity
+        )
+    ).one()
+    failed = row.state == RunState.FAILED.value and row.attempts < ATTEMPTS_MAX
+    return bool(failed and row.finished_at + RETRY_AFTER <= now)
 
 
 def finish(

@@ -24,14 +24,19 @@ from service.store.states import RunState, VerdictStage
 def start_cycle(
     connection: Connection, cycle: CycleId, *, schedule: str, due_at: datetime, now: datetime
 ) -> None:
-    """Write that a decision cycle began. A cycle that is resumed keeps its first start."""
+    """Write that a decision cycle began. One that is resumed or retried keeps its first start."""
     known = connection.execute(
         select(cycles.c.state).where(cycles.c.cycle_id == cycle)
     ).scalar_one_or_none()
     if known is not None:
-        if known != RunState.STARTED.value:
+        if known == RunState.DONE.value:
             msg = f"cycle {cycle} is {known} and cannot start again"
             raise InvariantError(msg)
+        connection.execute(
+            update(cycles)
+            .where(cycles.c.cycle_id == cycle)
+            .values(state=RunState.STARTED.value, finished_at=None, summary={})
+        )
         return
     connection.execute(
         insert(cycles).values(
