@@ -132,7 +132,9 @@ def settle(dataset: Dataset, plan: Waterfall, quantity: Pair, outcome: Outcome) 
         total_usd=total_usd,
         coverage_ratio=_ratio(equivalent - on_demand, equivalent),
         utilization_ratio=_ratio(sum(spent, Fraction(0)), sum(committed, Fraction(0))),
-        effective_savings_rate=_ratio(equivalent - Fraction(total_usd), equivalent),
+        effective_savings_rate=_ratio(
+            equivalent - on_demand - sum(committed, Fraction(0)), equivalent
+        ),
         commitments=_uses(plan.rooms, committed, spent, commitment_usd),
         by_sku=tuple(_sku_uses(used, left, uncovered, on_demand_usd)),
         hourly_on_demand_usd=prices @ outcome.usage.high,
