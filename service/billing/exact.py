@@ -168,12 +168,12 @@ def fractions(values: Pair) -> list[Fraction]:
     ]
 
 
-_MOST_PLACES = 15
+_MOST_PLACES = 17
 _WHOLE = 2.0**53  # whole numbers up to here are exact in float64
 
 
 def decimal_places(values: Floats) -> int | None:
-    """The fewest decimals that write every value exactly; ``None`` when 15 are too few.
+    """The fewest decimals that write every value exactly; ``None`` when 17 are too few.
 
     A float64 is taken for the shortest decimal that rounds to it, as its text form is. Values
     are ≥ 0 and finite.
