@@ -135,7 +135,12 @@ def _pool(scored: Scored, setup: Setup) -> dict[str, object]:
 def _totals(scored: Sequence[Scored]) -> dict[str, object]:
     from service.backtest.compare import totals  # noqa: PLC0415
 
-    return {name: _figures(figures) for name, figures in totals(scored).items()}
+    return {name: _summed(figures) for name, figures in totals(scored).items()}
+
+
+def _summed(figures: Figures) -> dict[str, object]:
+    worst = {"worst_pool_12_month_savings_ratio": figures.worst_series_ratio}
+    return {**_figures(figures), **worst}
 
 
 def _families(
@@ -149,7 +154,7 @@ def _families(
     with progress("stress families", len(cases) * len(strategies)) as advance:
         families = by_family(cases, strategies, setup, advance=advance)
     return {
-        family: {name: _figures(figures) for name, figures in strategies.items()}
+        family: {name: _summed(figures) for name, figures in strategies.items()}
         for family, strategies in families.items()
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from service.backtest.walk import Buy, Strategy, StrategyFactory, View
 from service.plan.ladder import DEFAULT_CAUTION, tranche
-from service.plan.ladder_bounds import DRIFT, NEWEST, STEADY, YEAR, Caution
+from service.plan.ladder_bounds import DRIFT, NEWEST, STEADY, YEAR, YOUNG, Caution
 from service.plan.ladder_terms import PoolState
 
 NAME = "tenor"
@@ -47,11 +47,11 @@ ABLATIONS: Mapping[str, StrategyFactory] = {
     "tenor-without-drift": _ablated(Caution(without=frozenset({DRIFT}))),
     "tenor-without-burst": _ablated(Caution(without=frozenset({STEADY}))),
     "tenor-without-year": _ablated(Caution(without=frozenset({YEAR}))),
+    "tenor-without-young": _ablated(Caution(without=frozenset({YOUNG}))),
     "tenor-without-newest": _ablated(Caution(without=frozenset({NEWEST}))),
     "tenor-without-doubt": _ablated(Caution(deviations=0.0)),
     "tenor-without-floor": _ablated(Caution(least_share=0.0)),
     "tenor-without-long-drift": _ablated(Caution(long_weeks=10_000)),
-    "tenor-with-all-early-slope": _ablated(Caution(young_share=1.0)),
     "tenor-with-pacing-half": _ablated(DEFAULT_CAUTION, 0.5),
     "tenor-with-pacing-quarter": _ablated(DEFAULT_CAUTION, 0.25),
 }

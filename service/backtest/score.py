@@ -16,9 +16,8 @@ class Figures:
     """Sums in dollars over a window of ``hours``; ratios follow from them.
 
     ``owned_usd`` is the capacity owned and ``used_usd`` the part of it used, both in on-demand
-    dollars. ``worst_12_month_savings_usd`` is the least saving in any 8,736 successive hours
-    (the whole window when it is shorter), ``mean_12_month_usd`` the mean on-demand spend of as
-    many hours: a year in which demand has gone would divide by almost nothing.
+    dollars. ``saved_usd`` is each hour's saving against on demand. ``worst_series_ratio`` is the
+    worst twelve months of the worst single series in the sum.
     """
 
     hours: int
@@ -27,8 +26,8 @@ class Figures:
     hindsight_usd: float
     owned_usd: float
     used_usd: float
-    worst_12_month_savings_usd: float
-    mean_12_month_usd: float
+    saved_usd: Series
+    worst_series_ratio: float
 
     @property
     def capture_ratio(self) -> float:
@@ -59,8 +58,12 @@ class Figures:
 
     @property
     def worst_12_month_savings_ratio(self) -> float:
-        """The worst twelve months' savings over a mean twelve months' on-demand spend."""
-        return _ratio(self.worst_12_month_savings_usd, self.mean_12_month_usd, empty=0.0)
+        """The least saving in any 8,736 successive hours, over a mean such year's spend.
+
+        Of the whole window when it is shorter. Over the mean spend, not that year's: a year in
+        which demand has gone would divide by almost nothing.
+        """
+        return _worst(self.saved_usd, self.on_demand_usd)
 
 
 def score(demand: Series, run: Run, *, first: int, hindsight_usd: float) -> Figures:
@@ -68,25 +71,27 @@ def score(demand: Series, run: Run, *, first: int, hindsight_usd: float) -> Figu
     spend, owned = demand[first:], run.owned[first:]
     committed = run.commitment_usd[first:]
     used = np.minimum(spend, owned)
-    saved = used - committed
-    running = np.concatenate([[0.0], np.cumsum(saved)])
-    year = min(YEAR_HOURS, spend.size)
-    worst = float((running[year:] - running[: running.size - year]).min())
+    saved, on_demand_usd = used - committed, float(spend.sum())
     return Figures(
         hours=int(spend.size),
-        on_demand_usd=float(spend.sum()),
+        on_demand_usd=on_demand_usd,
         cost_usd=float((spend - used).sum() + committed.sum()),
         hindsight_usd=hindsight_usd,
         owned_usd=float(owned.sum()),
         used_usd=float(used.sum()),
-        worst_12_month_savings_usd=worst,
-        mean_12_month_usd=float(spend.mean() * year) if spend.size else 0.0,
+        saved_usd=saved,
+        worst_series_ratio=_worst(saved, on_demand_usd),
     )
 
 
 def total(figures: Sequence[Figures]) -> Figures:
-    """Figures over several pools: sums, and the worst pool's worst twelve months."""
-    worst = min(figures, key=lambda figure: figure.worst_12_month_savings_ratio)
+    """Figures over several series: dollars added, and savings hour by hour of the window.
+
+    Series of unequal length are added from their common start.
+    """
+    saved = np.zeros(max(figure.saved_usd.size for figure in figures))
+    for figure in figures:
+        saved[: figure.saved_usd.size] += figure.saved_usd
     return Figures(
         hours=sum(figure.hours for figure in figures),
         on_demand_usd=sum(figure.on_demand_usd for figure in figures),
@@ -94,9 +99,17 @@ def total(figures: Sequence[Figures]) -> Figures:
         hindsight_usd=sum(figure.hindsight_usd for figure in figures),
         owned_usd=sum(figure.owned_usd for figure in figures),
         used_usd=sum(figure.used_usd for figure in figures),
-        worst_12_month_savings_usd=worst.worst_12_month_savings_usd,
-        mean_12_month_usd=worst.mean_12_month_usd,
+        saved_usd=saved,
+        worst_series_ratio=min(figure.worst_series_ratio for figure in figures),
     )
+
+
+def _worst(saved_usd: Series, on_demand_usd: float) -> float:
+    year = min(YEAR_HOURS, saved_usd.size)
+    running = np.concatenate([[0.0], np.cumsum(saved_usd)])
+    worst = float((running[year:] - running[: running.size - year]).min())
+    mean_year_usd = on_demand_usd * year / saved_usd.size if saved_usd.size else 0.0
+    return _ratio(worst, mean_year_usd, empty=0.0)
 
 
 def _ratio(part: float, whole: float, *, empty: float) -> float:

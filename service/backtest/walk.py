@@ -57,7 +57,7 @@ class Buy(NamedTuple):
 class Strategy(Protocol):
     """Decides what to buy. Made afresh for every run, so it may remember what it did."""
 
-    def __call__(self, view: View) -> Sequence[Buy]:
+    def __call__(self, view: View, /) -> Sequence[Buy]:
         """The purchases to make now."""
         ...
 

@@ -31,11 +31,13 @@ RECENT = "the last 28 days"
 NEWEST = "the last 7 days"
 STEADY = "the level that no burst moves"
 DRIFT = "the drift going on over the term"
+YOUNG = "the last 91 days, while no year could repeat"
 YEAR = "the year that the last two lead one to expect"
 PLANNED = "the planned changes"
 
 _RECENT_DAYS = 28
 _NEWEST_DAYS = 7
+_YOUNG_DAYS = 91
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,7 @@ class Caution:
     on the residuals' deviation for their autocorrelation. ``short_weeks``, ``long_weeks``: the
     windows of the drift; the kinder of the two counts. ``least_share``: the share of today's
     best level below which no drift takes the bound, on a term of a year. ``steady_weeks``,
-    ``steady_quantile``: window and quantile of the level that no burst moves. ``young_share``:
-    share of an upward slope believed while a yearly cycle could not yet have been seen.
+    ``steady_quantile``: window and quantile of the level that no burst moves.
     ``without``: names of bounds left out, for ablations.
     """
 
@@ -60,7 +61,6 @@ class Caution:
     least_share: float = 0.8
     steady_weeks: int = 26
     steady_quantile: float = 0.3
-    young_share: float = 0.7
     without: frozenset[str] = frozenset()
 
 
@@ -73,7 +73,8 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
     """Every bound on the capacity to own through ``term``, by the consideration's name.
 
     Where a yearly cycle is recognised, the year to expect takes the place of drift and burst,
-    which would mistake a season for either. Empty with less than a week of use.
+    which would mistake a season for either. Before one could be seen, a rise may be the first
+    half of one: the last 91 days bound too. Empty with less than a week of use.
     """
     used = pool.seen[int(np.argmax(pool.seen > 0)) :] if pool.seen.any() else pool.seen[:0]
     if used.size < WEEK_HOURS:
@@ -90,6 +91,8 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
         expected = year
         found[YEAR] = lambda: best_level(expected, discount)
     else:
+        if used.size < (YEAR_WEEKS + MIN_OVERLAP_WEEKS) * WEEK_HOURS:
+            found[YOUNG] = lambda: best_level(used[-_YOUNG_DAYS * DAY_HOURS :], discount)
         found[STEADY] = lambda: _steady(used, discount, caution)
         found[DRIFT] = lambda: _drifting(used, term, recent, caution)
     if pool.changes:
@@ -113,8 +116,6 @@ def _steady(used: Series, discount: float, caution: Caution) -> float:
         return 0.0
     logs = log_levels(levels)
     slope = min(max(median_slope(logs), 0.0), 0.02)
-    if used.size < (YEAR_WEEKS + MIN_OVERLAP_WEEKS) * WEEK_HOURS:
-        slope *= caution.young_share
     carried = logs + slope * np.arange(logs.size - 1, -1, -1)
     return float(np.exp(np.quantile(carried, caution.steady_quantile)))
 

@@ -1,0 +1,75 @@
+"""What comes after an instant changes nothing that was decided before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from service.backtest.compare import EVERY
+from service.backtest.market import DEFAULT_MENU, Walk
+from service.backtest.ours import ABLATIONS
+from service.backtest.walk import Buy, Purchase, Series, Strategy, View, walk_forward
+from tests.backtest.series import BEGIN, WEEK, wavy
+
+WALK = Walk()
+
+
+def _purchases(demand: Series, strategy: Strategy) -> tuple[Purchase, ...]:
+    return walk_forward(demand, strategy, menu=DEFAULT_MENU, walk=WALK, begin=BEGIN).purchases
+
+
+class Clairvoyant:
+    """A cheat: holds the future, and buys what the next week will need."""
+
+    def __init__(self, future: Series) -> None:
+        self._future = future
+
+    def __call__(self, view: View) -> Sequence[Buy]:
+        week = self._future[view.now : view.now + WEEK]
+        return (Buy(0, max(float(week.min()) - view.owned_now, 0.0)),)
+
+
+def _scrambled(demand: Series, after: int) -> Series:
+    changed = demand.copy()
+    generator = np.random.default_rng(5)
+    changed[after:] = generator.permutation(changed[after:]) * generator.uniform(0.1, 5)
+    return changed
+
+
+@pytest.mark.parametrize("name", [*EVERY, *ABLATIONS])
+def test_scrambling_the_future_leaves_earlier_decisions_identical(name: str) -> None:
+    make = {**EVERY, **ABLATIONS}[name]
+    demand = wavy(100, growth=0.006, seed=3)
+    for week in (20, 55, 90):
+        instant = week * WEEK
+        # the decision at ``instant`` sees hours before it less the lag, and not one more
+        changed = _scrambled(demand, instant - WALK.lag_hours)
+        before = [buy for buy in _purchases(demand, make()) if buy.hour <= instant]
+        again = [buy for buy in _purchases(changed, make()) if buy.hour <= instant]
+        assert before == again
+
+
+def test_scrambling_the_future_finds_a_strategy_that_looks_ahead() -> None:
+    demand = wavy(60, growth=0.006)
+    instant = 40 * WEEK
+    changed = _scrambled(demand, instant - WALK.lag_hours)
+    before = [buy for buy in _purchases(demand, Clairvoyant(demand)) if buy.hour <= instant]
+    again = [buy for buy in _purchases(changed, Clairvoyant(changed)) if buy.hour <= instant]
+    assert before != again
+
+
+def test_a_strategy_cannot_change_what_later_decisions_see() -> None:
+    demand = wavy(30)
+    seen: list[float] = []
+
+    def vandal(view: View) -> Sequence[Buy]:
+        seen.append(float(view.seen.sum()))
+        view.seen[:] = 0.0
+        view.owned[:] = 1e9
+        return ()
+
+    run = walk_forward(demand, vandal, menu=DEFAULT_MENU, walk=WALK, begin=BEGIN)
+    assert seen[-1] == pytest.approx(demand[: 29 * WEEK - 24].sum())
+    assert run.owned.max() == 0.0
