@@ -71,6 +71,8 @@ def _run(parts: Parts, name: str, check: Callable[[Parts], str], mend: str) -> C
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, InputError):
+        return error.problem
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
