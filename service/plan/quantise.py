@@ -7,7 +7,7 @@ its smallest purchase, else nothing. Units are the offering's own: $/h (spend) o
 from __future__ import annotations
 
 import math
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from service.domain.errors import InvariantError
 from service.domain.money import floor_to_step
@@ -39,15 +39,4 @@ def quantise(amount: float, *, step: Decimal, min_quantity: Decimal) -> Decimal:
 
 def usd(amount: float, places: int = 6) -> Decimal:
     """Dollars for a report, rounded down to ``places`` decimals."""
-    return (
-        floor_to_step(exactly(amount), Decimal(1).scaleb(-places))
-        if amount >= 0
-        else -usd_up(-amount, places)
-    )
-
-
-def usd_up(amount: float, places: int = 6) -> Decimal:
-    """Dollars ≥ 0 for a report, rounded up to ``places`` decimals."""
-    unit = Decimal(1).scaleb(-places)
-    down = floor_to_step(exactly(amount), unit)
-    return down if down == exactly(amount) else down + unit
+    return exactly(amount).quantize(Decimal(1).scaleb(-places), rounding=ROUND_FLOOR)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from service.billing.bill import bill
+from service.cli import main
+from service.domain.commitments import Commitment
+from service.domain.ids import AccountId, OfferingId
+from service.domain.usage import Dataset
+from service.plan.problem import candidate
+from service.usage.dataset import load_dataset
+from tests.plan.folders import write_folder
+from tests.plan.markets import market
+
+FIELDS = {
+    "status", "gap_ratio", "lower_bound_usd", "before_usd", "after_usd", "seconds", "buy",
+    "refusals",
+}  # fmt: skip
+POLICY = Path(__file__).parents[2] / "policies" / "default.yaml"
+
+
+def planned(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, object]]:
+    status = main(["plan", *words, "--json"])
+    written = capsys.readouterr().out
+    assert written.count("\n") == 1
+    answer = json.loads(written)
+    assert set(answer) >= FIELDS
+    return status, answer
+
+
+def purchases(dataset: Dataset, answer: dict[str, object]) -> list[Commitment]:
+    buys = answer["buy"]
+    assert isinstance(buys, list)
+    return [
+        candidate(
+            dataset.offerings[OfferingId(one["offer"])],
+            dataset.usage.hours,
+            AccountId(one["account"]),
+            Decimal(one["quantity"]),
+        )
+        for one in buys
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(market(skus=8, families=2, hours=400, seed=2), tmp_path / "data")
+
+
+def test_as_given_answers_with_the_bill_that_its_purchases_give(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, answer = planned(capsys, "--data", str(folder), "--as-given")
+    assert status == 0
+    dataset = load_dataset(folder)
+    added = purchases(dataset, answer)
+    assert added
+    after = bill(replace(dataset, commitments=tuple(added))).total_usd
+    assert Decimal(str(answer["after_usd"])) == after
+    assert Decimal(str(answer["lower_bound_usd"])) <= after
+    gap = (after - Decimal(str(answer["lower_bound_usd"]))) / bill(dataset).total_usd
+    assert Decimal(str(answer["gap_ratio"])) == round(gap, 12)
+
+
+def test_without_as_given_buys_in_steps_and_says_why(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, answer = planned(capsys, "--data", str(folder))
+    assert status == 0
+    buys = answer["buy"]
+    assert isinstance(buys, list)
+    assert buys
+    for one in buys:
+        assert Decimal(one["quantity"]) % Decimal("0.001") == 0
+        assert "worth owning" in one["reason"]
+
+
+def test_a_policy_that_allows_nothing_on_offer_refuses_with_exit_status_3(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strict = tmp_path / "strict.yaml"
+    text = POLICY.read_text(encoding="utf-8")
+    kinds = "kinds: [aws_compute_sp, aws_ec2_instance_sp]"
+    assert kinds in text
+    strict.write_text(text.replace(kinds, "kinds: [aws_database_sp]"), encoding="utf-8")
+    status, answer = planned(capsys, "--data", str(folder), "--policy", str(strict))
+    assert status == 3
+    assert answer["status"] == "refused"
+    assert answer["buy"] == []
+    refusals = answer["refusals"]
+    assert isinstance(refusals, list)
+    named = {one["offer"] for one in refusals if one["rule"] == "kind"}
+    assert named == set(load_dataset(folder).offerings)
+
+
+def test_a_policy_bounds_what_is_bought(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, free = planned(capsys, "--data", str(folder))
+    status, bound = planned(capsys, "--data", str(folder), "--policy", str(POLICY))
+    assert status in {0, 3}
+    spent = [
+        sum((Decimal(one["commit_usd_per_hour"]) for one in answer["buy"]), Decimal(0))  # type: ignore[attr-defined]
+        for answer in (bound, free)
+    ]
+    assert spent[0] <= spent[1]
+
+
+def test_no_time_at_all_is_bad_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--data", str(folder), "--as-given", "--time-limit", "0"]) == 2
+    assert "--time-limit" in capsys.readouterr().err
+
+
+def test_shows_a_table_to_people(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--data", str(folder), "--as-given"]) == 0
+    shown = capsys.readouterr().out
+    assert "proven lower bound" in shown
+    assert "csp-36" in shown
+
+
+def test_a_missing_table_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--data", str(tmp_path), "--as-given", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "skus" in captured.err
