@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from service.billing.bill import Bill, settle
 from service.billing.exact import Floats, Pair, written
 from service.billing.kernel import run
-from service.billing.moves import Move, Room
+from service.billing.moves import Room
 from service.billing.sharing import ORGANISATION, Sharing
 from service.billing.waterfall import Waterfall, waterfall
 from service.domain.commitments import Commitment, Offering
@@ -237,11 +237,6 @@ def stack_of(market: Market, plan: Waterfall) -> Stack:
         steps=steps,
         quantity_by_line=market.quantity.high.sum(axis=1),
     )
-
-
-def moves_of(stack: Stack) -> tuple[Move, ...]:
-    """The moves behind a stack, with their exact rates: which commitment may cover what."""
-    return stack.plan.moves
 
 
 def _pool(room: Room) -> tuple[object, ...]:

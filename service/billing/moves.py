@@ -28,8 +28,7 @@ class Room:
     """A commitment as the kernel sees it, in the hours ``[first, last)`` of the usage.
 
     ``per_hour`` is its room in one hour for its whole quantity, ``per_quantity`` that of one unit
-    of quantity, ``usd_per_room`` what one unit of room costs, used or not. ``reason`` is empty,
-    or says why it takes nothing.
+    of quantity, ``usd_per_room`` what one unit of room costs, used or not.
     """
 
     commitment: Commitment
@@ -38,7 +37,6 @@ class Room:
     usd_per_room: Fraction
     first: int
     last: int
-    reason: str = ""
 
     @property
     def per_hour(self) -> Decimal:

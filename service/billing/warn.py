@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from service.billing.capacity import unit_sku
+from service.billing.flexibility import fixed_size_rule
+from service.billing.moves import Scene
 from service.domain.usage import Dataset
 
 _EXAMPLES = 3
@@ -20,8 +23,8 @@ class Warning:  # noqa: A001 - the word of the field; the built-in is not used h
 
 
 def warnings(dataset: Dataset) -> tuple[Warning, ...]:
-    """Offers that can never apply because the price list has none of their SKUs."""
-    return tuple(_unpriced_offers(dataset))
+    """Offers without any price, and owned reservations that float less than their offer says."""
+    return (*_unpriced_offers(dataset), *_fixed_sizes(dataset))
 
 
 def _unpriced_offers(dataset: Dataset) -> Iterator[Warning]:
@@ -43,6 +46,26 @@ def _unpriced_offers(dataset: Dataset) -> Iterator[Warning]:
             len(lost),
             f"{len(lost)} offers name no SKU that is in the price list and can cover nothing:"
             f" {_examples(sorted(lost))}",
+        )
+
+
+def _fixed_sizes(dataset: Dataset) -> Iterator[Warning]:
+    usage = dataset.usage
+    scene = Scene(usage.lines, dataset.skus, dataset.offerings)
+    fixed: dict[str, list[str]] = {}
+    for one in dataset.commitments:
+        offering = dataset.offerings[one.offering]
+        if offering.kind.is_spend:
+            continue
+        rule = fixed_size_rule(offering, unit_sku(scene, offering), usage.hours.start)
+        if rule is not None:
+            fixed.setdefault(rule.rule, []).append(one.commitment)
+    for words, names in sorted(fixed.items()):
+        yield Warning(
+            "size_flexibility",
+            len(names),
+            f"{len(names)} commitments are billed by size although their offer says flexible"
+            f" ({words}): {_examples(sorted(names))}",
         )
 
 

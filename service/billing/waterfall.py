@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 
 from service.billing import aws, azure, gcp
@@ -34,10 +35,15 @@ def waterfall(
     offerings: Mapping[OfferingId, Offering],
     commitments: Sequence[Commitment],
     sharing: Sharing = ORGANISATION,
+    rules_at: datetime | None = None,
 ) -> Waterfall:
-    """What may cover what, in order. ``InvariantError`` for an offering that is not known."""
+    """What may cover what, in order, by the rules in force at ``rules_at`` (the first hour).
+
+    ``InvariantError`` for an offering that is not known.
+    """
+    at = hours.start if rules_at is None else rules_at
     scene = Scene(tuple(lines), skus, offerings)
-    rooms = tuple(_room(scene, hours, commitment) for commitment in commitments)
+    rooms = tuple(_room(scene, hours, commitment, at) for commitment in commitments)
     moves: list[Move] = []
     for provider in ("aws", "azure", "gcp"):
         theirs = [
@@ -47,15 +53,15 @@ def waterfall(
         ]
         used = [index for index, line in enumerate(lines) if line.provider == provider]
         if provider == "aws":
-            moves += in_order(aws.matches(scene, theirs, used, hours.start, sharing))
+            moves += in_order(aws.matches(scene, theirs, used, at, sharing))
         elif provider == "azure":
-            moves += in_order(azure.matches(scene, theirs, used, hours.start))
+            moves += in_order(azure.matches(scene, theirs, used, at))
         else:
-            moves += in_order(gcp.matches(scene, theirs, used, hours.start))
+            moves += in_order(gcp.matches(scene, theirs, used, at))
     return Waterfall(rooms, tuple(moves))
 
 
-def _room(scene: Scene, hours: HourRange, commitment: Commitment) -> Room:
+def _room(scene: Scene, hours: HourRange, commitment: Commitment, at: datetime) -> Room:
     offering = scene.offerings.get(commitment.offering)
     if offering is None:
         msg = f"commitment {commitment.commitment}: offering {commitment.offering} is not known"
@@ -66,7 +72,7 @@ def _room(scene: Scene, hours: HourRange, commitment: Commitment) -> Room:
     if offering.kind.is_spend:
         return Room(commitment, offering, ONE, Fraction(1), first, last)
     unit = unit_sku(scene, offering)
-    flexible = is_flexible(offering, unit, hours.start)
+    flexible = is_flexible(offering, unit, at)
     size = room_per_quantity(unit, flexible=flexible)
     (rate_usd,) = offering.rates_usd.values()
     return Room(commitment, offering, size, Fraction(rate_usd) / Fraction(size), first, last)

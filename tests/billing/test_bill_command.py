@@ -242,3 +242,33 @@ def test_people_get_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     for words in ("Bill over 2 hours", "total_usd", "sp-1", "m5.xlarge"):
         assert words in shown
+
+
+def test_a_reservation_that_cannot_float_though_its_offer_says_so_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    windows = {
+        **TABLES,
+        **{name: TABLES[name].replace("linux", "windows") for name in ("skus", "offers")},
+    }
+    found = answer(capsys, "--data", str(write(tmp_path, windows)))
+    (warning,) = found["warnings"]
+    assert (warning["rule"], warning["count"]) == ("size_flexibility", 1)
+    assert "ri-1" in warning["detail"]
+    # One whole m5.large, so that the plan has 0.1 - 1.1 x 0.07 dollars for the m5.xlarge at 0.15.
+    assert found["by_sku"][1]["covered_quantity"] == "0.153333333333"
+
+
+def test_a_dataset_without_offers_and_holdings_is_all_on_demand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = {
+        name: text.splitlines()[0] + "\n" if name in {"offers", "holdings"} else text
+        for name, text in TABLES.items()
+    }
+    out = tmp_path / "rows.parquet"
+    found = answer(capsys, "--data", str(write(tmp_path / "data", bare)), "--out", str(out))
+    assert found["commitments"] == {}
+    assert found["total_usd"] == found["on_demand_equivalent_usd"] == "0.4224"
+    assert (found["coverage_ratio"], found["utilization_ratio"]) == ("0", "0")
+    assert sum(Decimal(row["EffectiveCost"]) for row in focus(out)) == Decimal("0.4224")
