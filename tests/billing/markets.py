@@ -66,11 +66,12 @@ SPEND = (
 
 @st.composite
 def skus(draw: st.DrawFn) -> list[Sku]:
-    """Every shape at a random price above 0."""
+    """Every shape at a random price above 0, those of ``m5`` in two regions."""
     return [
-        sku(name, draw(PRICES), provider=provider, service=service, family=family, size=size,
-            platform=platform, tenancy=tenancy, unit=unit)
+        sku(name, draw(PRICES), provider=provider, region=region, service=service, family=family,
+            size=size, platform=platform, tenancy=tenancy, unit=unit)
         for name, provider, service, family, size, platform, tenancy, unit in SHAPES
+        for region in (("us-east-1", "eu-west-1") if family == "m5" else ("us-east-1",))
     ]  # fmt: skip
 
 
@@ -79,9 +80,11 @@ def offers(draw: st.DrawFn, prices: list[Sku]) -> list[Offering]:
     """One offering or two of every kind."""
     found = []
     for index, (kind, unit, flexible) in enumerate(CAPACITY):
-        found.append(
-            offer(f"cap{index}", kind, {unit: draw(PRICES)}, region="us-east-1", flexible=flexible)
-        )
+        region = draw(st.sampled_from(["us-east-1", "us-east-1", "eu-west-1", None]))
+        if (kind, region) != (Kind.AWS_RI_REGIONAL, "us-east-1") and not unit.startswith("m5"):
+            region = "us-east-1"
+        rate = {unit: draw(PRICES)}
+        found.append(offer(f"cap{index}", kind, rate, region=region, flexible=flexible))
     for index, (kind, families, family) in enumerate(SPEND):
         for term in (12, 36):
             rates = {
@@ -146,6 +149,7 @@ def datasets(draw: st.DrawFn, max_hours: int = 3) -> Dataset:
             account=account,
             zone=zone,
             provider=one.key.provider,
+            region=one.key.region,
         )
         for one, account, zone in chosen
     ]
