@@ -18,6 +18,9 @@ from service.domain.hours import iso
 from service.domain.money import text
 
 
+PIPE_WIDTH = 240
+
+
 class Advance(Protocol):
     """Tells a progress bar that some of its work is done."""
 
@@ -61,7 +64,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
             _plain(cell) if isinstance(cell, Decimal | datetime) else str(cell) for cell in row
         )
         shown.add_row(*cells)
-    Console(soft_wrap=not sys.stdout.isatty()).print(shown)
+    # In a pipe there is no width to fit into: nothing may be cut off.
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(shown)
 
 
 @contextmanager
