@@ -140,10 +140,11 @@ class Shard:
         np.subtract(1.0, cell.price, out=share)
         np.divide(cell.left, share, out=share)
         for place, one in enumerate(cell.resources):
-            weight = cell.weight[place]
-            np.multiply(cell.rate[place], self._item_price[one], out=weight)
-            weight -= cell.price
-            np.divide(cell.covered[place], weight, out=weight)
+            weight, inverse = cell.weight[place], cell.inverse[place]
+            np.multiply(cell.rate[place], self._item_price[one], out=inverse)
+            inverse -= cell.price
+            np.reciprocal(inverse, out=inverse)
+            np.multiply(cell.covered[place], inverse, out=weight)
             share += weight
             weight *= cell.rate[place]
         np.reciprocal(share, out=share)
@@ -191,7 +192,7 @@ class Shard:
         return Step(fall.primal, fall.dual, primal, dual, sums), first, second
 
     def _predict_cell(self, cell: Cell, step: Items, fall: Fall) -> tuple[float, float]:
-        price_step, inverse, ratio = self._spare[cell.demand.shape]
+        price_step, _, ratio = self._spare[cell.demand.shape]
         first, second = cell.first, cell.second
         price_step[...] = cell.demand
         for one, weight in zip(cell.resources, cell.weight, strict=True):
@@ -203,13 +204,15 @@ class Shard:
         np.reciprocal(first, out=first)
         np.multiply(price_step, first, out=ratio)
         np.negative(ratio, out=ratio)
-        change = second_order(cell.trial[0], ratio, cell.left, fall)
+        change = -float(cell.left.sum() + np.vdot(cell.left, ratio))
+        second_order(cell.trial[0], ratio, cell.left, fall)
         np.add(cell.demand, cell.trial[0], out=second)
         np.negative(second, out=second)
         cell.trial[0] += cell.left
         for place, one in enumerate(cell.resources):
             trial, rate = cell.trial[place + 1], cell.rate[place, :, 0]
-            self._slack(cell, place, step, price_step, (inverse, ratio))
+            inverse = cell.inverse[place]
+            _slack_ratio(cell, place, step, price_step, ratio)
             second_order(trial, ratio, cell.covered[place], fall)
             second -= trial
             first += inverse
@@ -253,10 +256,12 @@ class Shard:
         np.reciprocal(inverse, out=inverse)
         np.multiply(price_step, inverse, out=ratio)
         np.negative(ratio, out=ratio)
-        direction(cell.trial[0], barrier, (inverse, ratio), cell.left, fall)
+        inverse *= barrier
+        direction(cell.trial[0], inverse, ratio, cell.left, fall)
         for place, covered in enumerate(cell.covered):
-            self._slack(cell, place, step, price_step, (inverse, ratio))
-            direction(cell.trial[place + 1], barrier, (inverse, ratio), covered, fall)
+            _slack_ratio(cell, place, step, price_step, ratio)
+            np.multiply(cell.inverse[place], barrier, out=inverse)
+            direction(cell.trial[place + 1], inverse, ratio, covered, fall)
 
     def move(self, primal: float, dual: float) -> Standing:
         """Take the corrector's direction so far; where that leaves the shard."""
@@ -313,20 +318,9 @@ class Shard:
         right += self._reduced
         return factor.recover(right)
 
-    def _slack(
-        self,
-        cell: Cell,
-        place: int,
-        step: Items,
-        price_step: Items,
-        out: tuple[Items, Items],
-    ) -> None:
-        """Into ``out``: 1 ÷ the slack of a cover, and the slack's relative change."""
-        inverse, ratio = out
-        one = cell.resources[place]
-        np.multiply(cell.rate[place], self._item_price[one], out=inverse)
-        inverse -= cell.price
-        np.reciprocal(inverse, out=inverse)
-        np.multiply(cell.rate[place], step[one], out=ratio)
-        ratio -= price_step
-        ratio *= inverse
+
+def _slack_ratio(cell: Cell, place: int, step: Items, price_step: Items, out: Items) -> None:
+    """Into ``out``: the relative change of a cover's slack."""
+    np.multiply(cell.rate[place], step[cell.resources[place]], out=out)
+    out -= price_step
+    out *= cell.inverse[place]

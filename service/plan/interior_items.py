@@ -29,6 +29,7 @@ class Cell:
         self.price = np.empty_like(demand)
         self.left = np.empty_like(demand)
         self.covered = [np.empty_like(demand) for _ in resources]
+        self.inverse = [np.empty_like(demand) for _ in resources]  # 1 ÷ slack
         self.weight = [np.empty_like(demand) for _ in resources]  # rate·Y/slack
         self.share = np.empty_like(demand)  # 1 ÷ Σ of all Y/slack and Z/slack
         self.first = np.empty_like(demand)
@@ -81,30 +82,24 @@ def centred(demand: Items, ceilings: list[Items], barrier: float) -> Items:
     return price
 
 
-def second_order(out: Items, ratio: Items, value: Items, fall: Fall) -> float:
-    """Into ``out`` the predictor's second-order term of ``value``; returns Σ of its change.
+def second_order(out: Items, ratio: Items, value: Items, fall: Fall) -> None:
+    """Into ``out`` the predictor's second-order term of ``value``.
 
     ``ratio`` is its slack's relative change; its own is −1 − ratio.
     """
     np.subtract(-1.0, ratio, out=out)
     fall.take(out, ratio)
-    change = float(np.vdot(value, out))
     out *= ratio
     out *= value
-    return change
 
 
-def direction(
-    trial: Items, barrier: float, slack: tuple[Items, Items], value: Items, fall: Fall
-) -> None:
-    """Overwrite ``trial`` by the direction of ``value``: barrier ÷ slack − trial − ratio·value.
+def direction(trial: Items, barred: Items, ratio: Items, value: Items, fall: Fall) -> None:
+    """Overwrite ``trial`` by the direction of ``value``: barred − trial − ratio·value.
 
-    ``slack`` holds 1 ÷ slack, which is overwritten too, and the slack's relative change.
+    ``barred`` is the barrier ÷ slack, overwritten too; ``ratio`` the slack's relative change.
     """
-    inverse, ratio = slack
-    inverse *= barrier
-    np.subtract(inverse, trial, out=trial)
-    np.multiply(ratio, value, out=inverse)
-    trial -= inverse
-    np.divide(trial, value, out=inverse)
-    fall.take(inverse, ratio)
+    np.subtract(barred, trial, out=trial)
+    np.multiply(ratio, value, out=barred)
+    trial -= barred
+    np.divide(trial, value, out=barred)
+    fall.take(barred, ratio)

@@ -34,13 +34,14 @@ TOLERANCE_RATIO = 1e-6
 LARGE_CELLS = 600_000
 """Item-hours above which a part is large: single precision, certified in double at the end."""
 
-_LARGE_TOLERANCE_RATIO = 1.5e-3  # for ten times as many; the bound is some five times closer
+_LARGE_TOLERANCE_RATIO = 2.5e-3  # for ten times as many; the bound is some five times closer
 _LEAST_LARGE_TOLERANCE_RATIO = 2e-4
-_SHARD_HOURS = 1_100  # a family's arrays of so many hours fit a core's cache
+_SHARD_HOURS = 4_400  # long enough for numpy's loops, short enough for a core's cache
 _THREADS = 2
 _ITERATIONS = 120
 _BARRIER = 0.2
-_PRICE = 0.9
+_PRICE = 0.85
+_START_ROOM = 1.2
 _NOTHING = 1e-7  # of a mean item: stands for no demand, so that the interior is not empty
 _NO_ROOM = 1e-6
 
@@ -221,9 +222,8 @@ class _Part:
 
     def _start(self, crew: _Crew) -> None:
         used = np.concatenate(crew.each(lambda shard: shard.centre_items(_BARRIER)), axis=1)
-        need = np.where(self.active > 0, used - self._owned, 0.0)
-        enough = 1.05 * np.maximum(need.max(axis=1), 0.0) + 0.1 * used.mean(axis=1) + 1e-3
-        self._bought[self._buy] = enough[self._buy]
+        need = np.where(self.active > 0, used - self._owned, 0.0).mean(axis=1)
+        self._bought[self._buy] = np.maximum(_START_ROOM * need, 1e-3)[self._buy]
         cuts = np.cumsum([shard.active.shape[1] for shard in self._shards])[:-1]
         for shard, part in zip(self._shards, np.split(used, cuts, axis=1), strict=True):
             shard.fit(self._bought, part)
