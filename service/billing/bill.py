@@ -8,7 +8,7 @@ that they add up to their total.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -89,8 +89,17 @@ class Bill:
     hourly_unused_usd: Floats
 
 
-def bill(dataset: Dataset, *, sharing: Sharing = ORGANISATION) -> Bill:
-    """Apply the dataset's commitments to its usage, hour by hour, as the providers do."""
+CELLS_AT_ONCE = 1 << 23
+"""Lines × hours worked on at a time: hours do not touch each other, and memory is finite."""
+
+
+def bill(
+    dataset: Dataset, *, sharing: Sharing = ORGANISATION, cells_at_once: int = CELLS_AT_ONCE
+) -> Bill:
+    """Apply the dataset's commitments to its usage, hour by hour, as the providers do.
+
+    Memory grows with ``cells_at_once`` (lines × hours), the result does not depend on it.
+    """
     usage = dataset.usage
     plan = waterfall(
         hours=usage.hours,
@@ -100,53 +109,94 @@ def bill(dataset: Dataset, *, sharing: Sharing = ORGANISATION) -> Bill:
         commitments=dataset.commitments,
         sharing=sharing,
     )
-    quantity = written(np.ascontiguousarray(usage.quantity.T))
-    return settle(dataset, plan, quantity, run(plan.rooms, plan.moves, quantity))
+    parts = []
+    for hours in _blocks(usage.hours.count, cells_at_once // max(1, len(usage.lines))):
+        quantity = written(np.ascontiguousarray(usage.quantity[hours].T))
+        rooms = [_within(room, hours) for room in plan.rooms]
+        parts.append(_sums(dataset, quantity, run(rooms, plan.moves, quantity)))
+    return _bill(dataset, plan, parts)
 
 
 def settle(dataset: Dataset, plan: Waterfall, quantity: Pair, outcome: Outcome) -> Bill:
     """The bill of a waterfall's outcome; ``quantity`` is lines × hours."""
+    return _bill(dataset, plan, [_sums(dataset, quantity, outcome)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What some hours add up to: exact sums by line and by room, float64 dollars by hour."""
+
+    used: list[Fraction]
+    left: list[Fraction]
+    room_left: list[Fraction]
+    hourly_on_demand_usd: Floats
+    hourly_room_left: Floats
+
+
+def _blocks(hours: int, size: int) -> Iterator[slice]:
+    for first in range(0, hours, max(1, size)):
+        yield slice(first, min(first + max(1, size), hours))
+
+
+def _within(room: Room, hours: slice) -> Room:
+    first, last = max(room.first, hours.start), min(room.last, hours.stop)
+    if first >= last:
+        return replace(room, first=0, last=0)
+    return replace(room, first=first - hours.start, last=last - hours.start)
+
+
+def _sums(dataset: Dataset, quantity: Pair, outcome: Outcome) -> _Sums:
+    prices = [float(dataset.skus[line.key].on_demand_usd) for line in dataset.usage.lines]
+    return _Sums(
+        used=fractions(totals(quantity)),
+        left=fractions(totals(outcome.usage)),
+        room_left=fractions(totals(outcome.room)),
+        hourly_on_demand_usd=np.array(prices) @ outcome.usage.high,
+        hourly_room_left=outcome.room.high,
+    )
+
+
+def _bill(dataset: Dataset, plan: Waterfall, parts: Sequence[_Sums]) -> Bill:
     keys = [line.key for line in dataset.usage.lines]
-    used = _sums_by_key(keys, fractions(totals(quantity)))
-    left = _sums_by_key(keys, fractions(totals(outcome.usage)))
+    used = _sums_by_key(keys, [part.used for part in parts])
+    left = _sums_by_key(keys, [part.left for part in parts])
     price = {key: Fraction(dataset.skus[key].on_demand_usd) for key in used}
     equivalent = sum((used[key] * price[key] for key in used), Fraction(0))
     uncovered = {key: left[key] * price[key] for key in used}
     on_demand = sum(uncovered.values(), Fraction(0))
     committed = [_committed(room) for room in plan.rooms]
+    all_committed = sum(committed, Fraction(0))
     spent = [
-        value * room.usd_per_room
-        for value, room in zip(_room_used(plan, outcome), plan.rooms, strict=True)
+        one - sum((part.room_left[index] for part in parts), Fraction(0)) * room.usd_per_room
+        for index, (room, one) in enumerate(zip(plan.rooms, committed, strict=True))
     ]
     on_demand_usd = rounded(on_demand, NANO_PLACES)
-    commitment_usd = rounded(sum(committed, Fraction(0)), NANO_PLACES)
-    equivalent_usd = rounded(equivalent, NANO_PLACES)
-    total_usd = on_demand_usd + commitment_usd
-    prices = np.array([float(price[key]) for key in keys])
-    hourly_used, hourly_unused = _hourly(plan, outcome)
+    commitment_usd = rounded(all_committed, NANO_PLACES)
+    hourly_used, hourly_unused = _hourly(plan, parts)
     return Bill(
         hours=dataset.usage.hours,
-        on_demand_equivalent_usd=equivalent_usd,
+        on_demand_equivalent_usd=rounded(equivalent, NANO_PLACES),
         on_demand_usd=on_demand_usd,
         commitment_usd=commitment_usd,
-        total_usd=total_usd,
+        total_usd=on_demand_usd + commitment_usd,
         coverage_ratio=_ratio(equivalent - on_demand, equivalent),
-        utilization_ratio=_ratio(sum(spent, Fraction(0)), sum(committed, Fraction(0))),
-        effective_savings_rate=_ratio(
-            equivalent - on_demand - sum(committed, Fraction(0)), equivalent
-        ),
+        utilization_ratio=_ratio(sum(spent, Fraction(0)), all_committed),
+        effective_savings_rate=_ratio(equivalent - on_demand - all_committed, equivalent),
         commitments=_uses(plan.rooms, committed, spent, commitment_usd),
         by_sku=tuple(_sku_uses(used, left, uncovered, on_demand_usd)),
-        hourly_on_demand_usd=prices @ outcome.usage.high,
+        hourly_on_demand_usd=np.concatenate([part.hourly_on_demand_usd for part in parts]),
         hourly_used_usd=hourly_used,
         hourly_unused_usd=hourly_unused,
     )
 
 
-def _sums_by_key(keys: Sequence[SkuKey], values: Sequence[Fraction]) -> dict[SkuKey, Fraction]:
-    sums: dict[SkuKey, Fraction] = {}
-    for key, value in sorted(zip(keys, values, strict=True)):
-        sums[key] = sums.get(key, Fraction(0)) + value
+def _sums_by_key(
+    keys: Sequence[SkuKey], parts: Sequence[Sequence[Fraction]]
+) -> dict[SkuKey, Fraction]:
+    sums = dict.fromkeys(sorted(set(keys)), Fraction(0))
+    for part in parts:
+        for key, value in zip(keys, part, strict=True):
+            sums[key] += value
     return sums
 
 
@@ -154,18 +204,9 @@ def _committed(room: Room) -> Fraction:
     return Fraction(room.per_hour) * room.usd_per_room * (room.last - room.first)
 
 
-def _room_used(plan: Waterfall, outcome: Outcome) -> list[Fraction]:
-    """Room taken over all hours, by room."""
-    left = fractions(totals(outcome.room))
-    return [
-        Fraction(room.per_hour) * (room.last - room.first) - one
-        for room, one in zip(plan.rooms, left, strict=True)
-    ]
-
-
-def _hourly(plan: Waterfall, outcome: Outcome) -> tuple[Floats, Floats]:
+def _hourly(plan: Waterfall, parts: Sequence[_Sums]) -> tuple[Floats, Floats]:
     usd = np.array([float(room.usd_per_room) for room in plan.rooms]).reshape(-1, 1)
-    unused = outcome.room.high * usd
+    unused = np.concatenate([part.hourly_room_left for part in parts], axis=1) * usd
     used = np.zeros_like(unused)
     for index, room in enumerate(plan.rooms):
         span = slice(room.first, room.last)

@@ -210,6 +210,17 @@ def test_computing_by_halves_changes_nothing(dataset: Dataset) -> None:
 
 
 @quick
+@given(datasets(max_hours=5), st.integers(1, 40))
+def test_how_many_hours_are_worked_on_at_a_time_changes_nothing(
+    dataset: Dataset, cells: int
+) -> None:
+    whole, piecewise = bill(dataset), bill(dataset, cells_at_once=cells)
+    assert figures(piecewise) == figures(whole)
+    assert (piecewise.hourly_used_usd == whole.hourly_used_usd).all()
+    assert (piecewise.hourly_unused_usd == whole.hourly_unused_usd).all()
+
+
+@quick
 @given(datasets())
 def test_the_further_a_discount_is_shared_the_less_stays_on_demand_for_one_owner(
     dataset: Dataset,
