@@ -17,7 +17,6 @@ from rich.table import Table
 from service.domain.hours import iso
 from service.domain.money import text
 
-
 PIPE_WIDTH = 240
 
 
