@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from service.backtest.portfolio_command import run_portfolio, walk_asked
 from service.domain.errors import InputError
 from service.report.render import print_json, print_table, progress
 
@@ -22,6 +23,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "backtest", help="walk strategies forward over past demand, against exact hindsight"
     )
     parser.add_argument("--demand", type=Path, help="hour, region, sku, quantity (CSV, Parquet)")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="a dataset folder: the whole portfolio instead"
+    )
     parser.add_argument("--strategy", action="append", default=[], help="a name, or all")
     parser.add_argument("--menu", type=Path, help="CSV of offer, term_months, rate")
     parser.add_argument("--step-hours", type=int, default=168)
@@ -42,6 +46,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the comparison asked for and print it."""
+    if arguments.data is not None:
+        return run_portfolio(arguments)
     from service.backtest.compare import chosen, compare  # noqa: PLC0415 - numpy and scipy
     from service.backtest.demand import read_demand  # noqa: PLC0415
     from service.backtest.ours import ABLATIONS, NAME  # noqa: PLC0415
@@ -76,16 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _setup(arguments: argparse.Namespace, pools: Sequence[PoolDemand]) -> Setup:
     from service.backtest.compare import Setup  # noqa: PLC0415
-    from service.backtest.market import DEFAULT_MENU, Walk, read_menu  # noqa: PLC0415
+    from service.backtest.market import DEFAULT_MENU, read_menu  # noqa: PLC0415
     from service.forecast.changes import read_changes  # noqa: PLC0415
 
-    for option, least in (("step_hours", 1), ("lag_hours", 0), ("warmup_hours", 0)):
-        if getattr(arguments, option) < least:
-            raise InputError(
-                f"{getattr(arguments, option)} is below {least}",
-                file=f"--{option.replace('_', '-')}",
-                remedy="Give a number of hours.",
-            )
+    walk = walk_asked(arguments)
     hours = pools[0].hours
     if hours.count <= arguments.warmup_hours:
         raise InputError(
@@ -95,7 +95,6 @@ def _setup(arguments: argparse.Namespace, pools: Sequence[PoolDemand]) -> Setup:
         )
     menu = DEFAULT_MENU if arguments.menu is None else read_menu(arguments.menu)
     changes = () if arguments.changes is None else read_changes(arguments.changes)
-    walk = Walk(arguments.step_hours, arguments.lag_hours, arguments.warmup_hours)
     return Setup(menu, walk, hours.start, changes)
 
 
@@ -224,7 +223,7 @@ def _print_summary(answer: Mapping[str, object]) -> None:
             [name, f"{one['mean_capture_ratio']:.3f}", f"{one['worst_capture_ratio']:.3f}"]
             for name, one in stress.items()
         ]
-        print_table("Capture over the goal families", ["strategy", "mean", "worst"], rows)
+        print_table("Goal families", ["strategy", "mean", "worst"], rows)
     if isinstance(calibration, list):
         rows = [
             [one["horizon_weeks"], *(f"{share:.3f}" for share in one["inside"].values())]

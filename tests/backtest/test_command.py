@@ -139,7 +139,7 @@ def test_a_table_for_people_names_every_pool(
     assert main(["backtest", "--demand", str(demand), "--stress"]) == 0
     shown = capsys.readouterr().out
     assert "east" in shown
-    assert "Capture over the goal families" in shown
+    assert "Goal families" in shown
 
 
 @pytest.mark.parametrize(
