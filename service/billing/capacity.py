@@ -8,8 +8,9 @@ same for capacity to float differs by service:
   applied".
 - RDS, Aurora: instance class type and engine, not the deployment. Source: RDS user guide,
   "Size-flexible reserved DB instances".
-- ElastiCache, MemoryDB: the node family, whatever the engine; Valkey's factors are lower. Source:
-  MemoryDB developer guide, "Size flexible reserved nodes".
+- ElastiCache: node family and engine; MemoryDB: node family. Valkey counts as Redis OSS, with lower
+  factors. Source: MemoryDB developer guide, "Size flexible reserved nodes"; AWS Database Blog,
+  "New: Size flexibility for Amazon ElastiCache reserved nodes".
 - Azure: the flexibility group, whatever the operating system. Source: Microsoft Cost Management,
   "Virtual machine size flexibility with Reserved VM Instances".
 - GCP: the machine series and the resource, vCPU or memory, told apart by its unit. Source: Compute
@@ -30,7 +31,7 @@ from service.domain.usage import Sku, SkuKey
 _SAME = {
     Kind.AWS_RI_REGIONAL: ("service", "family", "platform", "tenancy"),
     Kind.AWS_RDS_RI: ("service", "family", "platform"),
-    Kind.AWS_ELASTICACHE_RI: ("service", "family"),
+    Kind.AWS_ELASTICACHE_RI: ("service", "family", "platform"),
     Kind.AWS_MEMORYDB_RI: ("service", "family"),
     Kind.AZURE_RESERVATION: ("service", "family"),
     Kind.GCP_RESOURCE_CUD: ("service", "family", "unit"),
@@ -73,4 +74,12 @@ def matched(
 
 
 def _alike(kind: Kind, sku: Sku, unit: Sku) -> bool:
-    return all(getattr(sku, name) == getattr(unit, name) for name in _SAME.get(kind, ()))
+    return all(_word(sku, name) == _word(unit, name) for name in _SAME.get(kind, ()))
+
+
+_ONE_ENGINE = {"valkey": "redis", "redis oss": "redis"}
+
+
+def _word(sku: Sku, name: str) -> str | None:
+    word: str | None = getattr(sku, name)
+    return _ONE_ENGINE.get(word.lower(), word) if name == "platform" and word else word

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -312,6 +314,38 @@ def test_memorydb_nodes_count_by_normalised_units_and_valkey_by_fewer(
         )
     )  # fmt: skip
     assert round(of(result, running).covered_quantity, 11) == Decimal(covered)
+
+
+@pytest.mark.parametrize(("engine", "covered"), [("valkey", "1.25"), ("memcached", "0")])
+def test_a_redis_cache_reservation_covers_valkey_but_not_memcached(
+    engine: str, covered: str
+) -> None:
+    """AWS Database Blog, "New: Size flexibility for Amazon ElastiCache reserved nodes"."""
+    cache = {"service": "elasticache", "family": "r7g"}
+    dataset = world(
+        [
+            sku("redis.large", "1", size="4", platform="redis", **cache),
+            sku("other.large", "0.8", size="3.2", platform=engine, **cache),
+        ],
+        [used("other.large", 3)],
+        [offer("ri", Kind.AWS_ELASTICACHE_RI, {"redis.large": "0.6"}, flexible=True)],
+        [held("ri", "ri", "1")],
+    )
+    assert of(bill(dataset), "other.large").covered_quantity == Decimal(covered)
+
+
+def test_cache_reservations_did_not_float_before_october_2024() -> None:
+    """The same page: the rules of the first hour billed hold."""
+    skus = [sku(f"redis.{size}", "1", service="elasticache", family="r7g", size=UNITS[size])
+            for size in ("large", "xlarge")]  # fmt: skip
+    offers = [offer("ri", Kind.AWS_ELASTICACHE_RI, {"redis.xlarge": "0.6"}, flexible=True)]
+    holding = replace(held("ri", "ri", "1"), start=datetime(2024, 1, 1, tzinfo=UTC))
+    for day, covered in (
+        (datetime(2024, 9, 30, tzinfo=UTC), 0),
+        (datetime(2024, 10, 1, tzinfo=UTC), 2),
+    ):
+        dataset = world(skus, [used("redis.large", 3)], offers, [holding], start=day)
+        assert of(bill(dataset), "redis.large").covered_quantity == covered
 
 
 @pytest.mark.parametrize("kind", [Kind.AWS_OPENSEARCH_RI, Kind.AWS_REDSHIFT_RI])
