@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.domain.commitments import CommitmentState, Kind
-from service.domain.ids import CommitmentId, IntentId
+from service.domain.ids import AccountId, CommitmentId, IntentId
 from service.domain.purchases import Idempotency, Intent, IntentState, InventoryItem
 
 CLOCK_SLACK = timedelta(minutes=10)
@@ -137,12 +137,15 @@ def match(
     intents: Sequence[Intent],
     inventory: Sequence[InventoryItem],
     known: Sequence[Known],
+    account: AccountId,
     read_at: datetime,
     grace: timedelta,
     idempotency: Callable[[Kind], Idempotency],
 ) -> Match:
     """Compare one provider's intents and mirror with a complete reading begun at ``read_at``.
 
+    ``account`` is the one whose credentials read: what another account owns may be missing from
+    this reading and be owned all the same.
     ``grace`` is the longest that the provider may take to list a purchase, its call included.
     """
     items = {item.commitment.commitment: item for item in inventory}
@@ -153,9 +156,13 @@ def match(
     for intent in intents:
         listed = tuple(items[one] for one in claims.get(intent.order.intent, ()))
         maybe = likely.get(intent.order.intent, ())
+        if not listed and intent.order.account != account:
+            findings += _of_elsewhere(intent, account, waited=read_at - intent.updated_at >= grace)
+            continue
         findings += _of_intent(intent, listed, maybe, before, read_at=read_at, grace=grace)
     findings += _of_inventory(items, before, owner, first_reading=not known and not intents)
-    findings += _of_mirror(items, before, owner, read_at)
+    mine = {name: one for name, one in before.items() if one.item.commitment.account == account}
+    findings += _of_mirror(items, mine, owner, read_at)
     return Match(findings=tuple(findings), owner=owner)
 
 
@@ -248,6 +255,14 @@ def _of_intent(
         case _:
             pass  # recorded or being called: whoever is at work on it will say
     return findings
+
+
+def _of_elsewhere(intent: Intent, account: AccountId, *, waited: bool) -> list[Finding]:
+    """What a reading with another account's credentials leaves open: everything."""
+    if intent.state is not IntentState.UNKNOWN:
+        return []
+    detail = f"it was asked for in {intent.order.account}, and {account} was read"
+    return [StillUnknown(intent, detail, alarming=waited)]
 
 
 def _of_unknown(

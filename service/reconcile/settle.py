@@ -86,6 +86,7 @@ def reconcile(
     the executor; nothing has changed then.
     """
     read_at = clock.now()
+    account = reader.identity().account
     inventory = tuple(reader.inventory())
     with writing(engine) as connection:
         lease.require(connection, held)
@@ -95,6 +96,7 @@ def reconcile(
             intents=intents.list_intents(connection, provider=provider),
             inventory=inventory,
             known=tuple(_known(one) for one in mirrored),
+            account=account,
             read_at=read_at,
             grace=max(grace, SHORTEST_GRACE),
             idempotency=buyer.idempotency,

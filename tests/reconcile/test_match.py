@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.commitments import CommitmentState, Kind
-from service.domain.ids import CommitmentId
+from service.domain.ids import AccountId, CommitmentId
 from service.domain.purchases import Idempotency, Intent, IntentState, InventoryItem
 from service.reconcile.match import (
     Changed,
@@ -27,6 +27,7 @@ from service.reconcile.match import (
     Vanished,
     match,
 )
+from tests.purchase.cloud import ACCOUNT
 from tests.purchase.world import START
 from tests.reconcile.listing import intent, listed
 
@@ -50,12 +51,14 @@ def matched(
     known: Sequence[Known] = (),
     *,
     late: bool = True,
+    account: AccountId = ACCOUNT,
     idempotency: Callable[[Kind], Idempotency] = native,
 ) -> Match:
     return match(
         intents=intents,
         inventory=inventory,
         known=known,
+        account=account,
         read_at=LATE if late else SOON,
         grace=GRACE,
         idempotency=idempotency,
@@ -289,3 +292,22 @@ def test_the_order_of_listings_changes_nothing_and_no_commitment_serves_two_inte
     assert len(named) == len(set(named))
     for one in settled:
         assert result.owner[one.item.commitment.commitment] == one.intent.order.intent
+
+
+OTHER = AccountId("222222222222")
+
+
+def test_absence_from_another_accounts_inventory_proves_nothing() -> None:
+    open_one = intent(1, UNKNOWN)
+    [here] = matched([open_one]).findings
+    [elsewhere] = matched([open_one], account=OTHER).findings
+    assert isinstance(here, SettledNotBought)
+    assert isinstance(elsewhere, StillUnknown)
+    assert elsewhere.alarming
+
+
+def test_what_is_owned_in_one_account_does_not_vanish_when_another_is_read() -> None:
+    owned = mirrored(listed(7))
+    assert kinds_of(matched(known=[owned])) == [Vanished]
+    assert kinds_of(matched(known=[owned], account=OTHER)) == []
+    assert kinds_of(matched([intent(1, BOUGHT, commitment="c7")], account=OTHER)) == []
