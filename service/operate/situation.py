@@ -88,10 +88,12 @@ def last_hours(usage: Usage, hours: int) -> Usage:
 def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
     """Everything a decision needs, as it stands now.
 
-    Raises ``RefusedError`` when usage is too old, too short, incomplete or implausible,
-    ``PolicyError`` and ``ProviderError`` when policy or prices cannot be read.
+    Raises ``RefusedError`` when usage is too old, too short, incomplete or implausible, or the
+    credentials are for another account than the policy's; ``PolicyError`` and ``ProviderError``
+    when policy or prices cannot be read.
     """
     policy = read_policy(parts)
+    account = purchase_account(parts, policy)
     usage = read_usage(parts, policy)
     prices = read_prices(parts, usage)
     with reading(parts.engine) as connection:
@@ -103,7 +105,7 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
     _refuse_unpriced(unlisted, offerings, now)
     return Situation(
         now=now,
-        account=AccountId(getattr(policy.purchase_accounts, parts.cloud.provider) or ""),
+        account=account,
         policy=policy,
         usage=usage,
         usage_digest=_digest_of(usage),
@@ -114,6 +116,26 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
         inventory=listed,
         inventory_read_at=inventory_read_at,
     )
+
+
+def purchase_account(parts: Parts, policy: Policy) -> AccountId:
+    """The account that purchases are made in; empty where the policy names none.
+
+    Raises ``RefusedError`` when the settings name another one, or the credentials are for another
+    one: what that one owns says nothing about what is owned here.
+    """
+    named: str | None = getattr(policy.purchase_accounts, parts.cloud.provider)
+    bound = parts.settings.purchase_account
+    if named is not None and bound not in {None, named}:
+        detail = f"the policy buys in {named}, the settings allow {bound} alone"
+        raise RefusedError(rule="purchase_account", detail=detail)
+    if named is None:
+        return AccountId("")
+    who = parts.cloud.reader.identity()
+    if who.account != named:
+        detail = f"the policy buys in {named}, the credentials are for {who.account}"
+        raise RefusedError(rule="identity", detail=detail)
+    return AccountId(named)
 
 
 def billed(
