@@ -44,7 +44,7 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
             lines=(),
             plan=PlanId(""),
             intents=intents.list_intents(connection),
-            inventory=holdings.inventory(connection),
+            inventory=holdings.owed(connection, now=situation.now),
             halted=is_halted(connection),
             holds_lease=True,
         )
@@ -79,12 +79,13 @@ def inputs_of(situation: Situation, seed: int) -> PlanInputs:
 
 def guard(parts: Parts, situation: Situation, plan: Plan) -> tuple[Verdict, ...]:
     """The policy's verdict on every line, with what is spent and halted as of now."""
+    now = parts.clock.now()
     with reading(parts.engine) as connection:
         context = plan_context(
-            replace(situation, now=parts.clock.now()),
+            replace(situation, now=now),
             plan,
             intents=intents.list_intents(connection),
-            inventory=holdings.inventory(connection),
+            inventory=holdings.owed(connection, now=now),
             halted=is_halted(connection),
         )
     return judge(plan.lines, policy=situation.policy, context=context)

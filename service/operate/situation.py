@@ -41,8 +41,9 @@ class Situation:
     ``on_sale`` names the offerings that can be bought now; ``prices`` also holds what is owned.
     ``owned`` gives each listed commitment's own offering, at the rates it was bought at.
     ``usage`` is eligible usage up to ``usage_through``, the first hour not seen. ``commitments``
-    are the provider's listing plus purchases that no listing shows yet; ``inventory`` the
-    listing alone, read at ``inventory_read_at``.
+    are the provider's listing plus purchases that no listing shows yet and what a listing no
+    longer shows before its term is over; ``inventory`` the listing alone, read at
+    ``inventory_read_at``.
     """
 
     now: datetime
@@ -98,8 +99,9 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
     prices = read_prices(parts, usage)
     with reading(parts.engine) as connection:
         listed = holdings.inventory(connection, provider=parts.cloud.provider)
+        owed = holdings.owed(connection, now=parts.clock.now(), provider=parts.cloud.provider)
         unlisted = holdings.in_flight(connection, provider=parts.cloud.provider)
-    owned = read_owned(parts, usage, listed)
+    owned = read_owned(parts, usage, owed)
     now = parts.clock.now()  # after everything was read, or ages would come out negative
     offerings = {**prices.offerings, **{one.offering: one for one in owned.values()}}
     _refuse_unpriced(unlisted, offerings, now)
@@ -112,7 +114,7 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
         prices=replace(prices, offerings=offerings),
         on_sale=frozenset(prices.offerings),
         owned=owned,
-        commitments=(*billed(listed, owned), *unlisted),
+        commitments=(*billed(owed, owned), *unlisted),
         inventory=listed,
         inventory_read_at=inventory_read_at,
     )

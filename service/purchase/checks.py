@@ -118,7 +118,7 @@ def check_guard(
         quote=quote,
         signed_off=signed_off,
         intents=tuple(one for one in counted if one.order.intent != besides),
-        holdings=holdings.inventory(connection),
+        holdings=holdings.owed(connection, now=now),
         spent=spent(connection, now=now, cycle=request.cycle, besides=besides),
     )
     verdict = desk.judge(line, facts)

@@ -29,8 +29,9 @@ class Facts:
     """What the guard is told at execution, read in the transaction that writes the intent.
 
     ``intents`` are all whose money counts, without the one being judged; ``holdings`` what the
-    providers listed last. ``signed_off``: a person approved this line. The lease is held, and
-    buying is not halted, or the guard would not be asked.
+    providers listed last, and what they stopped listing before its term was over.
+    ``signed_off``: a person approved this line. The lease is held, and buying is not halted, or
+    the guard would not be asked.
     """
 
     now: datetime

@@ -104,6 +104,22 @@ def inventory(connection: Connection, *, provider: str | None = None) -> tuple[I
     )
 
 
+def owed(
+    connection: Connection, *, now: datetime, provider: str | None = None
+) -> tuple[InventoryItem, ...]:
+    """What sizing and caps count: the inventory, and what is no longer listed but not over.
+
+    A listing that leaves out something owned would otherwise have it bought again. What truly
+    went away before its term was over is listed as returned or retired.
+    """
+    return tuple(
+        holding.item
+        for holding in list_holdings(connection, provider=provider)
+        if holding.vanished_at is None
+        or (holding.item.commitment.state.is_owned and holding.item.commitment.end > now)
+    )
+
+
 def in_flight(connection: Connection, *, provider: str | None = None) -> tuple[Commitment, ...]:
     """Purchases that may exist and that no listing shows yet, as payment-pending commitments.
 

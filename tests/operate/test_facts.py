@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 from service.domain.errors import RefusedError
+from service.domain.ids import CycleId
+from service.domain.purchases import InventoryItem
 from service.operate.demo import Demo
+from service.operate.reconciling import reconcile
 from service.operate.situation import Situation, read_situation
+from service.pipeline import Cycle, run_cycle
 from service.providers.aws.clients import AwsClients
 from service.providers.aws.reader import AwsReader
 from service.providers.port import ProviderReader
+from service.reconcile.match import Vanished
+from service.store.lease import Lease
 from service.wiring import Parts
+
+
+def a_cycle(day: int = 2) -> Cycle:
+    due = datetime(2026, 3, day, 6, tzinfo=UTC)
+    return Cycle(CycleId(f"cycle@{due.isoformat()}"), "cycle", due)
 
 
 def with_reader(parts: Parts, reader: ProviderReader) -> Parts:
@@ -46,3 +60,34 @@ def test_the_purchase_account_of_the_settings_binds_the_policy(demo: Demo) -> No
     assert situation_of(replace(demo.parts, settings=same)).account == payer
     with pytest.raises(RefusedError, match="purchase_account"):
         situation_of(replace(demo.parts, settings=other))
+
+
+def test_what_the_provider_stopped_listing_still_counts_as_owned(demo: Demo, lease: Lease) -> None:
+    run_cycle(demo.parts, a_cycle(), lease=lease)
+    reconcile(demo.parts, lease=lease)
+    before = situation_of(demo.parts)
+    forgetful = with_reader(demo.parts, _Forgetful(demo.parts.cloud.reader))
+    done = reconcile(forgetful, lease=lease)
+    after = situation_of(forgetful)
+    assert {type(one) for one in done.findings} == {Vanished}
+    assert after.inventory == ()
+    assert len(before.commitments) > 0
+    assert owned(after) == owned(before)
+
+
+def owned(situation: Situation) -> Decimal:
+    return sum((one.quantity for one in situation.commitments if one.state.is_owned), Decimal(0))
+
+
+class _Forgetful:
+    """A provider whose listing comes back empty, as an inconsistent one may."""
+
+    def __init__(self, real: ProviderReader) -> None:
+        self.identity = real.identity
+        self.accounts = real.accounts
+        self.prices = real.prices
+        self.offerings = real.offerings
+        self.owned_offerings = real.owned_offerings
+
+    def inventory(self) -> Sequence[InventoryItem]:
+        return ()
