@@ -181,14 +181,23 @@ def _check_endings(options: argparse.Namespace) -> None:
 def _write_files(
     options: argparse.Namespace, dataset: Dataset, result: Bill, sharing: Sharing
 ) -> None:
-    if options.out is not None:
-        from service.billing.focus_file import write_focus  # noqa: PLC0415
+    from service.domain.errors import InputError  # noqa: PLC0415
 
-        write_focus(dataset, result, options.out, sharing=sharing)
-    if options.picture is not None:
-        from service.billing.picture import draw  # noqa: PLC0415
+    try:
+        if options.out is not None:
+            from service.billing.focus_file import write_focus  # noqa: PLC0415
 
-        draw(dataset, result, options.picture)
+            write_focus(dataset, result, options.out, sharing=sharing)
+        if options.picture is not None:
+            from service.billing.picture import draw  # noqa: PLC0415
+
+            draw(dataset, result, options.picture)
+    except OSError as error:
+        raise InputError(
+            f"it cannot be written: {error.strerror or error}",
+            file=str(error.filename or options.out or options.picture),
+            remedy="Choose a place that can be written to",
+        ) from error
 
 
 def _show(result: Bill) -> None:

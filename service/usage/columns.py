@@ -7,6 +7,9 @@ that a cell is parsed once however many million rows repeat it.
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -187,12 +190,7 @@ def read_table(path: Path) -> Table:
     try:
         data = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise InputError(
-            f"the file cannot be read: {problem}",
-            file=path.name,
-            remedy="Write it again as its ending says",
-        ) from error
+        raise _unreadable(path, error) from error
     names = data.column_names
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -200,6 +198,28 @@ def read_table(path: Path) -> Table:
             "the column is there twice", file=path.name, column=twice, remedy="Keep one of them"
         )
     return Table(path.name, data)
+
+
+_ROW = re.compile(r"Row #(\d+): ")
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    import pyarrow as pa  # noqa: PLC0415
+
+    problem = " ".join(str(error).split())
+    if path.suffix != ".parquet" and "parse error" in problem:
+        # Only one thread counts rows as it reads.
+        try:
+            _read_csv(path, threads=False)
+        except pa.ArrowInvalid as again:
+            problem = " ".join(str(again).split())
+    row = _ROW.search(problem)
+    return InputError(
+        f"the file cannot be read: {_ROW.sub('', problem)}",
+        file=path.name,
+        row=None if row is None else int(row[1]) - 1,
+        remedy="Write it again as its ending says",
+    )
 
 
 def _read_parquet(path: Path) -> pa.Table:
@@ -212,16 +232,18 @@ def _read_parquet(path: Path) -> pa.Table:
     return pq.read_table(path, read_dictionary=texts, partitioning=None)
 
 
-def _read_csv(path: Path) -> pa.Table:
+def _read_csv(path: Path, *, threads: bool = True) -> pa.Table:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.csv as pacsv  # noqa: PLC0415
 
     with pa.input_stream(str(path), compression="detect") as stream:
-        header = pacsv.open_csv(stream).schema.names
+        lines = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        header = next(csv.reader(lines), [])
     encoded = pa.dictionary(pa.int32(), pa.string())
     wide = {"quantity", "resource", "tags"}
     return pacsv.read_csv(
         path,
+        read_options=pacsv.ReadOptions(use_threads=threads),
         convert_options=pacsv.ConvertOptions(
             column_types={name: pa.string() if name in wide else encoded for name in header},
             null_values=[""],

@@ -272,3 +272,15 @@ def test_a_dataset_without_offers_and_holdings_is_all_on_demand(
     assert found["total_usd"] == found["on_demand_equivalent_usd"] == "0.4224"
     assert (found["coverage_ratio"], found["utilization_ratio"]) == ("0", "0")
     assert sum(Decimal(row["EffectiveCost"]) for row in focus(out)) == Decimal("0.4224")
+
+
+def test_a_place_that_cannot_be_written_to_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.csv").mkdir()
+    data = str(write(tmp_path / "data"))
+    assert main(["bill", "--data", data, "--out", str(tmp_path / "rows.csv"), "--json"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "cannot be written" in shown.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "rows.csv"]

@@ -70,6 +70,7 @@ CASES = (
         with_row("usage", *["2026-03-01T04:00:00Z", "aws", "111", "us-east-1", "us-east-1a",
                             "m5.large", "1", "i-1", ""]),
     ),
+    Case("A row is cut short", {**TABLES, "usage": TABLES["usage"] + HOUR2 + ",aws\n"}),
     Case("There is no usage", {**TABLES, "usage": TABLES["usage"].split("\n")[0] + "\n"}),
     Case("A price stands twice", with_row("skus", *TABLES["skus"].splitlines()[1].split(","))),
     Case("A price is negative", with_cell("skus", 1, "on_demand_usd", "-0.1")),
@@ -136,10 +137,11 @@ def test_refuses_and_names_the_file_and_the_remedy(case: Case, tmp_path: Path) -
         (with_cell("offers", 3, "kind", "x"), "offers.csv", 3, "kind"),
         (with_cell("holdings", 2, "state", "x"), "holdings.csv", 2, "state"),
         (without_column("holdings", "zone"), "holdings.csv", None, "zone"),
+        ({**TABLES, "usage": TABLES["usage"] + HOUR2 + ",aws\n"}, "usage.csv", 6, None),
     ],
 )
 def test_the_error_points_at_the_cell(
-    tables: Mapping[str, str], file: str, row: int | None, column: str, tmp_path: Path
+    tables: Mapping[str, str], file: str, row: int | None, column: str | None, tmp_path: Path
 ) -> None:
     error = refusal(tmp_path, tables)
     assert (error.file, error.row, error.column) == (file, row, column)
