@@ -223,8 +223,8 @@ def read_usage(parts: Parts, policy: Policy) -> Usage:
 def read_prices(parts: Parts, usage: Usage) -> PriceSnapshot:
     """Today's public prices and offerings, with what this customer really pays on demand.
 
-    The exports show negotiated rates; they replace the public on-demand price, so that a saving is
-    judged on what the customer would pay. Offerings stay as the provider quotes them.
+    The exports show negotiated rates; they replace a higher public on-demand price, so that a
+    saving is judged on what the customer would pay. Offerings stay as the provider quotes them.
     """
     keys = sorted({line.key for line in usage.lines})
     skus = {sku.key: sku for sku in parts.cloud.reader.prices(keys)}
@@ -232,7 +232,7 @@ def read_prices(parts: Parts, usage: Usage) -> PriceSnapshot:
     snapshot = price_snapshots.snapshot_of(
         parts.cloud.provider,
         parts.clock.now(),
-        _negotiated(skus, observed).values(),
+        negotiated(skus, observed).values(),
         parts.cloud.reader.offerings(keys),
     )
     with writing(parts.engine) as connection:
@@ -247,16 +247,21 @@ def read_prices(parts: Parts, usage: Usage) -> PriceSnapshot:
     return snapshot
 
 
-def _negotiated(
+def negotiated(
     skus: Mapping[SkuKey, Sku], observed: Iterable[ObservedPrice]
 ) -> Mapping[SkuKey, Sku]:
+    """``skus`` at what the customer really pays on demand, never above the public price.
+
+    An observed price above the public one is from before a public cut, or in another unit; either
+    way nobody would pay it now, and a saving against it would not be one.
+    """
     paid = {
         SkuKey(one.provider, one.region, one.sku): one.contracted_usd
         for one in observed
         if one.contracted_usd is not None and one.contracted_usd > 0
     }
     return {
-        key: replace(sku, on_demand_usd=paid.get(key, sku.on_demand_usd))
+        key: replace(sku, on_demand_usd=min(paid.get(key, sku.on_demand_usd), sku.on_demand_usd))
         for key, sku in skus.items()
     }
 

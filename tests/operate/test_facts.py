@@ -14,13 +14,14 @@ from service.domain.ids import CycleId
 from service.domain.purchases import InventoryItem
 from service.operate.demo import Demo
 from service.operate.reconciling import reconcile
-from service.operate.situation import Situation, read_situation
+from service.operate.situation import Situation, negotiated, read_situation
 from service.pipeline import Cycle, run_cycle
 from service.providers.aws.clients import AwsClients
 from service.providers.aws.reader import AwsReader
 from service.providers.port import ProviderReader
 from service.reconcile.match import Vanished
 from service.store.lease import Lease
+from service.usage.days import ObservedPrice
 from service.wiring import Parts
 
 
@@ -73,6 +74,16 @@ def test_what_the_provider_stopped_listing_still_counts_as_owned(demo: Demo, lea
     assert after.inventory == ()
     assert len(before.commitments) > 0
     assert owned(after) == owned(before)
+
+
+def test_a_price_once_paid_above_the_public_one_makes_no_saving(demo: Demo) -> None:
+    [key, *_] = sorted({line.key for line in situation_of(demo.parts).usage.lines})
+    [public] = demo.parts.cloud.reader.prices([key])
+    for factor, expected in (("0.9", "0.9"), ("1000", "1")):
+        paid = public.on_demand_usd * Decimal(factor)
+        seen = ObservedPrice(*key, public.unit, public.on_demand_usd, paid)
+        [now] = negotiated({key: public}, [seen]).values()
+        assert now.on_demand_usd == public.on_demand_usd * Decimal(expected)
 
 
 def owned(situation: Situation) -> Decimal:
