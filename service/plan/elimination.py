@@ -106,14 +106,19 @@ def _filled(
 class Factor:
     """LDLᵀ of one symmetric positive definite matrix per hour.
 
-    ``diagonal`` (resources × hours) and ``coupling`` (entries × hours) are overwritten.
+    ``diagonal`` (resources × hours) and ``coupling`` (entries × hours) are overwritten. A pivot
+    that falls below ``least_ratio`` of its diagonal has lost its digits and is held there.
     """
 
-    def __init__(self, plan: Elimination, diagonal: Floats, coupling: Floats) -> None:
+    def __init__(
+        self, plan: Elimination, diagonal: Floats, coupling: Floats, least_ratio: float
+    ) -> None:
         self._plan = plan
         self._ratios: list[list[Floats]] = [[] for _ in range(plan.size)]
         entry = plan.entry
+        least = least_ratio * diagonal
         for one in plan.order:
+            np.maximum(diagonal[one], least[one], out=diagonal[one])
             after = plan.later[one]
             ratios = [coupling[entry[one, other]] / diagonal[one] for other in after]
             for place, other in enumerate(after):

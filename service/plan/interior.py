@@ -34,10 +34,10 @@ _ROOM_FILLED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a direction does in a shard: largest relative falls, and change of objectives."""
+    """What a direction does in a shard: how far it can be gone, and change of objectives."""
 
-    primal_fall: float
-    dual_fall: float
+    lengths: Floats
+    """Σ over hours, and least, of the primal and dual steps that each could take: 2 × 2"""
     primal_change: float
     dual_change: float
     price_sums: Floats
@@ -84,6 +84,7 @@ class Shard:
         self._right_second = np.zeros(active.shape)
         self._price_step = np.zeros(active.shape)
         self._idle_step = np.zeros(active.shape)
+        self._lengths: tuple[Items, Items] = (np.empty(0), np.empty(0))
 
     # -- start ---------------------------------------------------------------------------------
 
@@ -130,15 +131,16 @@ class Shard:
         right = -self._room
         for cell in self._cells:
             self._assemble_cell(cell, diagonal, coupling, right)
-        self._factor = Factor(self._plan, diagonal, coupling)
+        self._factor = Factor(self._plan, diagonal, coupling, float(np.finfo(self._kind).eps))
         self._reduced = self._factor.reduce(right)
         return self._factor.gram(self.active), self._sums(self._reduced)
 
     def _assemble_cell(self, cell: Cell, diagonal: Floats, coupling: Floats, right: Floats) -> None:
-        alone, scaled, _ = self._spare[cell.demand.shape]
+        spare, scaled, left = self._spare[cell.demand.shape]
         share = cell.share
-        np.subtract(1.0, cell.price, out=share)
-        np.divide(cell.left, share, out=share)
+        np.subtract(1.0, cell.price, out=left)
+        np.divide(cell.left, left, out=left)
+        share[...] = left
         for place, one in enumerate(cell.resources):
             weight, inverse = cell.weight[place], cell.inverse[place]
             np.multiply(cell.rate[place], self._item_price[one], out=inverse)
@@ -146,19 +148,26 @@ class Shard:
             np.reciprocal(inverse, out=inverse)
             np.multiply(cell.covered[place], inverse, out=weight)
             share += weight
-            weight *= cell.rate[place]
         np.reciprocal(share, out=share)
-        np.multiply(cell.demand, share, out=alone)
+        for place, one in enumerate(cell.resources):
+            # 1 − weight·share, summed from the others: the difference would lose its digits
+            spare[...] = left
+            for other in range(len(cell.resources)):
+                if other != place:
+                    spare += cell.weight[other]
+            spare *= share
+            spare *= cell.weight[place]
+            diagonal[one] += cell.rate[place, :, 0] ** 2 @ spare
+        np.multiply(cell.demand, share, out=spare)
         for place, one in enumerate(cell.resources):
             weight = cell.weight[place]
-            right[one] += dot(weight, alone)
+            weight *= cell.rate[place]
+            right[one] += dot(weight, spare)
             np.multiply(weight, share, out=scaled)
             for before in range(place):
                 coupling[self._entry(one, cell.resources[before])] -= dot(
                     scaled, cell.weight[before]
                 )
-            np.subtract(cell.rate[place], scaled, out=scaled)
-            diagonal[one] += dot(scaled, weight)
 
     def _entry(self, one: int, other: int) -> int:
         number = self._plan.entry.get((one, other))
@@ -172,7 +181,7 @@ class Shard:
         step = self._prices(bought_step)
         ratio = step / self._price
         other = -1.0 - ratio
-        fall = Fall()
+        fall = Fall(self.active.shape[1])
         fall.take(other, ratio)
         curve = other * ratio * self._idle
         self._trial_idle = self._idle + curve
@@ -189,7 +198,7 @@ class Shard:
         first = self._sums(factor.reduce(self._right_first))
         second = self._sums(factor.reduce(self._right_second))
         sums = (self.active * step).sum(axis=1)
-        return Step(fall.primal, fall.dual, primal, dual, sums), first, second
+        return Step(_summed(fall.lengths(1.0)), primal, dual, sums), first, second
 
     def _predict_cell(self, cell: Cell, step: Items, fall: Fall) -> tuple[float, float]:
         price_step, _, ratio = self._spare[cell.demand.shape]
@@ -226,20 +235,21 @@ class Shard:
             self._right_second[one] -= dot(weight, second)
         return change, worth
 
-    def correct(self, bought_step: Floats, barrier: float) -> Step:
+    def correct(self, bought_step: Floats, barrier: float, keep: float) -> Step:
         """The direction to take: the corrector for ``barrier``."""
         self._reduced = barrier * self._right_first + self._right_second
         step = self._price_step = self._prices(bought_step)
         inverse = 1.0 / self._price
         ratio = step * inverse
         self._idle_step = barrier * inverse - self._trial_idle - ratio * self._idle
-        fall = Fall()
+        fall = Fall(self.active.shape[1])
         fall.take(self._idle_step / self._idle, ratio)
         item_step = step.astype(self._kind)
         for cell in self._cells:
             self._correct_cell(cell, item_step, barrier, fall)
         sums = (self.active * step).sum(axis=1)
-        return Step(fall.primal, fall.dual, 0.0, 0.0, sums)
+        self._lengths = fall.lengths(keep)
+        return Step(_summed(self._lengths), 0.0, 0.0, sums)
 
     def _correct_cell(self, cell: Cell, step: Items, barrier: float, fall: Fall) -> None:
         gain, inverse, ratio = self._spare[cell.demand.shape]
@@ -263,16 +273,21 @@ class Shard:
             np.multiply(cell.inverse[place], barrier, out=inverse)
             direction(cell.trial[place + 1], inverse, ratio, covered, fall)
 
-    def move(self, primal: float, dual: float) -> Standing:
-        """Take the corrector's direction so far; where that leaves the shard."""
+    def move(self, together: tuple[float, float] | None) -> Standing:
+        """Take the corrector's direction; where that leaves the shard.
+
+        By the primal and dual lengths in ``together``, else every hour as far as it can.
+        """
+        primal, dual = self._lengths if together is None else _alike(together, self._lengths)
         self._price += dual * self._price_step
         self._item_price = self._price.astype(self._kind)
         self._idle += primal * self._idle_step
+        item_primal, item_dual = primal.astype(self._kind), dual.astype(self._kind)
         for cell in self._cells:
-            cell.first *= dual
+            cell.first *= item_dual
             cell.price += cell.first
             for place, value in enumerate((cell.left, *cell.covered)):
-                cell.trial[place] *= primal
+                cell.trial[place] *= item_primal
                 np.add(value, cell.trial[place], out=value)
         return self.standing()
 
@@ -324,3 +339,12 @@ def _slack_ratio(cell: Cell, place: int, step: Items, price_step: Items, out: It
     np.multiply(cell.rate[place], step[cell.resources[place]], out=out)
     out -= price_step
     out *= cell.inverse[place]
+
+
+def _summed(lengths: tuple[Items, Items]) -> Floats:
+    return np.array([[float(one.sum()), float(one.min(initial=1.0))] for one in lengths])
+
+
+def _alike(lengths: tuple[float, float], hours: tuple[Items, Items]) -> tuple[Items, Items]:
+    primal, dual = hours
+    return np.full_like(primal, lengths[0]), np.full_like(dual, lengths[1])

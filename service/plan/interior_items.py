@@ -39,16 +39,25 @@ class Cell:
 
 
 class Fall:
-    """The largest relative falls seen, as negative numbers; 0 when nothing falls."""
+    """The largest relative falls seen in each hour, as negative numbers; 0 when nothing falls."""
 
-    def __init__(self) -> None:
-        self.primal = 0.0
-        self.dual = 0.0
+    def __init__(self, hours: int) -> None:
+        self.primal: Items = np.zeros(hours)
+        self.dual: Items = np.zeros(hours)
 
     def take(self, primal: Items, dual: Items) -> None:
-        """Note the relative changes of variables and of their slacks."""
-        self.primal = min(self.primal, float(primal.min()))
-        self.dual = min(self.dual, float(dual.min()))
+        """Note the relative changes of variables and of their slacks, both things × hours."""
+        np.minimum(self.primal, primal.min(axis=0), out=self.primal)
+        np.minimum(self.dual, dual.min(axis=0), out=self.dual)
+
+    def lengths(self, keep: float) -> tuple[Items, Items]:
+        """Each hour's longest primal and dual step that leaves 1 − ``keep`` of what falls."""
+        return _longest(self.primal, keep), _longest(self.dual, keep)
+
+
+def _longest(fall: Items, keep: float) -> Items:
+    longest: Items = np.minimum(1.0, -keep / np.minimum(fall, -1e-12))
+    return longest
 
 
 def dot(one: Items, other: Items) -> Items:

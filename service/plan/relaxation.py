@@ -34,8 +34,7 @@ TOLERANCE_RATIO = 1e-6
 LARGE_CELLS = 600_000
 """Item-hours above which a part is large: single precision, certified in double at the end."""
 
-_LARGE_TOLERANCE_RATIO = 2.5e-3  # for ten times as many; the bound is some five times closer
-_LEAST_LARGE_TOLERANCE_RATIO = 2e-4
+_LARGE_TOLERANCE_RATIO = 6e-4
 _SHARD_HOURS = 4_400  # long enough for numpy's loops, short enough for a core's cache
 _THREADS = 2
 _ITERATIONS = 120
@@ -44,6 +43,10 @@ _PRICE = 0.85
 _START_ROOM = 1.2
 _NOTHING = 1e-7  # of a mean item: stands for no demand, so that the interior is not empty
 _NO_ROOM = 1e-6
+_APART_CELLS = 20_000
+_TOGETHER_RATIO = 1e-2
+"""With many item-hours, hours go each as far as they can until the gap is so small, then all the
+same length: the first is several times faster, the second converges to the last digit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +142,14 @@ class _Part:
         self._shards = self._cut()
         self._bought = np.zeros(len(self.resources))
         self._slack = self._cost * (1.0 - _PRICE)
+        self._slack_off = np.zeros(len(self.resources))
+        self._together = count <= _APART_CELLS
+        self._least_gap = np.inf
 
     @property
     def least_tolerance_ratio(self) -> float:
         """What is worth proving: less for what is large, where single precision is at work."""
-        if not self._large:
-            return 0.0
-        share = self._total / (10 * LARGE_CELLS)
-        return max(_LARGE_TOLERANCE_RATIO * min(share, 1.0), _LEAST_LARGE_TOLERANCE_RATIO)
+        return _LARGE_TOLERANCE_RATIO if self._large else 0.0
 
     def _cut(self) -> list[Shard]:
         plan = eliminate(len(self.resources), [one for one, _, _ in self._groups])
@@ -173,7 +176,7 @@ class _Part:
             crew = _Crew(pool, self._shards)
             self._start(crew)
             at = _sum(crew.each(Shard.standing))
-            best, prices = at.bound, crew.each(Shard.prices)
+            best, prices = self._bounded(at), crew.each(Shard.prices)
             primal = self._primal(at)
             done = 0
             while (primal - best) * self._scale > within_usd and done < _ITERATIONS:
@@ -185,8 +188,8 @@ class _Part:
                     break
                 done += 1
                 primal = self._primal(at)
-                if at.bound > best:
-                    best, prices = at.bound, crew.each(Shard.prices)
+                if self._bounded(at) > best:
+                    best, prices = self._bounded(at), crew.each(Shard.prices)
             certified = np.concatenate(prices, axis=1)
             bound = self._certified(crew, certified)
         return Relaxed(
@@ -199,6 +202,10 @@ class _Part:
 
     def _primal(self, at: Standing) -> float:
         return at.primal + float(self._cost @ self._bought)
+
+    def _bounded(self, at: Standing) -> float:
+        """About what the bound will be once prices that add up to too much are scaled down."""
+        return at.bound - float(np.maximum(-at.price_slack, 0.0) @ self._bought)
 
     def _certified(self, crew: _Crew, prices: Floats) -> float:
         """The dual objective at ``prices``, in double precision on the data as given.
@@ -234,41 +241,59 @@ class _Part:
         assembled = crew.each(lambda shard: shard.assemble(self._bought))
         matrix = _added([one[0] for one in assembled])[np.ix_(buy, buy)]
         factor = _Cholesky(matrix + np.diag(slack / bought))
+        off = self._slack_off[buy]
         right = _added([one[1] for one in assembled])[buy]
-        step = factor.solve(right - slack)
+        step = factor.solve(right - slack - off)
         predicted = crew.each(lambda shard: shard.predict(self._whole(step)))
         moved = [one[0] for one in predicted]
-        primal, dual = self._falls(moved, step / bought)
+        price_ratio = (off - _added([one.price_sums for one in moved])[buy]) / slack
+        primal, dual = self._lengths(moved, step / bought, price_ratio)
         gain = float(self._cost[buy] @ step) + sum(one.primal_change for one in moved)
         left = gap + primal * gain - dual * sum(one.dual_change for one in moved)
         barrier = min(max((max(left, 0.0) / gap) ** 3, 1e-4), 0.9) * gap / self._complements
-        price_ratio = -_added([one.price_sums for one in moved])[buy] / slack
         second_order = 1.0 + price_ratio * step / bought
         right = barrier * _added([one[1] for one in predicted])[buy]
         right += _added([one[2] for one in predicted])[buy]
-        right += barrier / bought - second_order * slack
+        right += barrier / bought - second_order * slack - off
         step = factor.solve(right)
-        corrected = crew.each(lambda shard: shard.correct(self._whole(step), barrier))
         keep = min(max(0.9, 1.0 - 10.0 * gap / self._total), 0.9995)
-        primal, dual = self._falls(corrected, step / bought, keep)
-        at = _sum(crew.each(lambda shard: shard.move(primal, dual)))
+        corrected = crew.each(lambda shard: shard.correct(self._whole(step), barrier, keep))
+        price_ratio = (off - _added([one.price_sums for one in corrected])[buy]) / slack
+        primal, dual = self._lengths(corrected, step / bought, price_ratio, keep)
+        together = (primal, dual) if self._together else None
+        at = _sum(crew.each(lambda shard: shard.move(together)))
         self._bought[buy] += primal * step
-        self._slack = at.price_slack
+        self._slack[buy] *= 1.0 + dual * price_ratio
+        self._slack_off = at.price_slack - self._slack
+        self._choose_steps(gap)
         return at
+
+    def _choose_steps(self, gap: float) -> None:
+        """Hours go together near the end, or once going apart has made things worse."""
+        near = not self._large and gap < _TOGETHER_RATIO * self._total
+        self._together |= near or gap > 1.5 * self._least_gap
+        self._least_gap = min(self._least_gap, gap)
 
     def _whole(self, step: Floats) -> Floats:
         whole = np.zeros(len(self.resources))
         whole[self._buy] = step
         return whole
 
-    def _falls(
-        self, steps: Sequence[Step], bought_ratio: Floats, keep: float = 1.0
+    def _lengths(
+        self, steps: Sequence[Step], bought: Floats, slack: Floats, keep: float = 1.0
     ) -> tuple[float, float]:
-        """The longest primal and dual steps that keep everything positive."""
-        primal = min(*(one.primal_fall for one in steps), float(bought_ratio.min(initial=0.0)))
-        sums = -_added([one.price_sums for one in steps])[self._buy] / self._slack[self._buy]
-        dual = min(*(one.dual_fall for one in steps), float(sums.min(initial=0.0)))
-        return min(1.0, -keep / min(primal, -1e-12)), min(1.0, -keep / min(dual, -1e-12))
+        """How far to go with the purchases and their slacks, whose relative changes are given.
+
+        As far as the hours go on average, or the shortest of them when they go together.
+        """
+        if self._together:
+            primal, dual = np.min([one.lengths[:, 1] for one in steps], axis=0)
+        else:
+            primal, dual = _added([one.lengths[:, 0] for one in steps]) / self.active.shape[1]
+        return (
+            min(float(primal), -keep / min(float(bought.min(initial=0.0)), -1e-12)),
+            min(float(dual), -keep / min(float(slack.min(initial=0.0)), -1e-12)),
+        )
 
 
 class _Crew:
