@@ -19,6 +19,13 @@ _SMALLEST_SHARE = 0.02
 """A week below this share of the largest counts as this share: a logarithm of nearly nothing
 would make every slope absurd."""
 
+_JUMP_MARGIN_WEEKS = 4
+_MOST_JUMPS = 2
+_NOTHING = 1e-9
+_JUMP_EVIDENCE = 40.0
+"""F statistic that a step needs: the best of many places, on autocorrelated weeks, exceeds
+the textbook's 4 by chance alone."""
+
 MIN_WEEKS = 4
 """Fewer weeks than these carry no slope."""
 
@@ -47,21 +54,53 @@ def log_levels(levels: Series) -> Series:
     return np.asarray(np.log(np.maximum(levels, _SMALLEST_SHARE * levels.max())))
 
 
-def recent_drift(levels: Series, *, prior_deviation: float, inflation: float) -> Drift:
+def recent_drift(
+    levels: Series, *, prior_deviation: float, inflation: float, steps: bool = False
+) -> Drift:
     """Least-squares slope of weekly ``levels``, shrunk to zero by its own uncertainty.
 
     Residuals of demand are autocorrelated, so their deviation is multiplied by ``inflation``.
+    With ``steps``, up to two jumps of the level that explain far more than chance are fitted
+    beside the slope: a migration or the end of a burst is a step, not a drift.
     """
     if levels.size < MIN_WEEKS or levels.max(initial=0.0) <= 0:
         return Drift(0.0, prior_deviation)
     logs = log_levels(levels)
-    weeks = np.arange(logs.size) - (logs.size - 1) / 2
-    spread = float((weeks * weeks).sum())
-    slope = float((weeks * logs).sum()) / spread
-    residual = logs - logs.mean() - slope * weeks
-    noise = max(float((residual * residual).sum()) / (logs.size - 2), 1e-4) * inflation**2
+    weeks = np.asarray(np.arange(logs.size) - (logs.size - 1) / 2, dtype=np.float64)
+    jumps = _jumps(logs, weeks) if steps else []
+    others = np.column_stack([np.ones(logs.size), *jumps])
+    basis = np.linalg.qr(others)[0]
+    alone = weeks - basis @ (basis.T @ weeks)
+    spread = float(alone @ alone)
+    rest = logs - basis @ (basis.T @ logs)
+    slope = float(alone @ rest) / spread
+    residual = rest - slope * alone
+    freedom = logs.size - others.shape[1] - 1
+    noise = max(float(residual @ residual) / freedom, 1e-4) * inflation**2
     prior, error = prior_deviation**2, noise / spread
     return Drift(slope * prior / (prior + error), float(np.sqrt(prior * error / (prior + error))))
+
+
+def _jumps(logs: Series, weeks: Series) -> list[Series]:
+    """The steps worth fitting beside a straight line, greatest first, each as 0 … 0, 1 … 1."""
+    places = np.arange(_JUMP_MARGIN_WEEKS, logs.size - _JUMP_MARGIN_WEEKS + 1)
+    if not places.size:
+        return []
+    every = (np.arange(logs.size)[:, None] >= places).astype(np.float64)
+    found: list[Series] = []
+    for _ in range(_MOST_JUMPS):
+        basis = np.linalg.qr(np.column_stack([np.ones(logs.size), weeks, *found]))[0]
+        residual = logs - basis @ (basis.T @ logs)
+        free = every - basis @ (basis.T @ every)
+        norms = (free * free).sum(axis=0)
+        gains = (free.T @ residual) ** 2 / np.maximum(norms, _NOTHING)
+        best = int(np.argmax(gains))
+        left = float(residual @ residual) - float(gains[best])
+        freedom = logs.size - basis.shape[1] - 1
+        if gains[best] <= _JUMP_EVIDENCE * max(left, _NOTHING) / freedom:
+            break
+        found.append(every[:, best])
+    return found
 
 
 def median_slope(logs: Series) -> float:

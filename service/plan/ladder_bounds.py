@@ -53,7 +53,7 @@ class Caution:
     ``without``: names of bounds left out, for ablations.
     """
 
-    deviations: float = 1.5
+    deviations: float = 2.0
     prior_drift: float = 0.01
     inflation: float = 2.0
     short_weeks: int = 13
@@ -136,6 +136,7 @@ def _drifting(used: Series, term: Term, recent: float, caution: Caution) -> floa
             whole_weeks(used, window).mean(axis=1),
             prior_deviation=caution.prior_drift,
             inflation=caution.inflation,
+            steps=window == caution.long_weeks,
         )
         slope = drift.mean - caution.deviations * drift.deviation
         answers.append(
