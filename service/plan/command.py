@@ -131,13 +131,13 @@ def as_json(portfolio: Portfolio, dataset: Dataset, seconds: Decimal) -> dict[st
 
 def guarded_json(guarded: Guarded, seconds: float) -> dict[str, object]:
     """The object that docs/tables.md describes, for a decided plan."""
-    plan = guarded.plan
+    plan, worth = guarded.plan, guarded.worth
     return {
         "status": "refused" if guarded.all_refused else str(plan.status),
-        "gap_ratio": plan.gap_ratio,
-        "lower_bound_usd": plan.lower_bound_usd,
-        "before_usd": plan.before_usd,
-        "after_usd": plan.before_usd if guarded.all_refused else plan.after_usd,
+        "gap_ratio": worth.gap_ratio,
+        "lower_bound_usd": worth.lower_bound_usd,
+        "before_usd": worth.before.total_usd,
+        "after_usd": worth.after.total_usd,
         "seconds": seconds,
         "window_hours": plan.window_hours,
         "buy": [
@@ -206,15 +206,15 @@ def _show(portfolio: Portfolio, dataset: Dataset) -> None:
 
 
 def _show_guarded(guarded: Guarded) -> None:
-    plan = guarded.plan
+    plan, worth = guarded.plan, guarded.worth
     print_table(
         f"Plan: {'refused' if guarded.all_refused else plan.status}",
-        ["", f"USD over the newest {plan.window_hours} hours"],
+        ["", "USD over the dataset's hours"],
         [
-            ("bill before", round(plan.before_usd, 2)),
-            ("bill with the plan", round(plan.after_usd, 2)),
-            ("proven lower bound for these purchases", round(plan.lower_bound_usd, 2)),
-            ("gap, share of the bill before", round(plan.gap_ratio, 6)),
+            ("bill before", round(worth.before.total_usd, 2)),
+            ("bill with the plan", round(worth.after.total_usd, 2)),
+            ("proven lower bound up to these purchases", round(worth.lower_bound_usd, 2)),
+            ("gap, share of the bill before", round(worth.gap_ratio, 6)),
         ],
     )
     print_table(

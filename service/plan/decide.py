@@ -277,11 +277,8 @@ def _lines(desk: _Desk, sized: Sequence[Sized]) -> tuple[list[PlanLine], list[Re
 def _plan(desk: _Desk, lines: Sequence[PlanLine], refusals: Sequence[Refusal]) -> Plan:
     request = desk.request
     bought = [desk.as_owned(line.offering, line.quantity) for line in lines]
-    before = _bill(desk, desk.base)
-    after = _bill(desk, (*desk.base, *bought)) if bought else before
-    lower = min(usd(max(_bound(desk, lines), 0.0)), after.total_usd)
-    gap = (after.total_usd - lower) / before.total_usd if before.total_usd else Decimal(0)
-    gap = round(gap, 12)
+    worth = replay(desk.market, desk.base, bought)
+    gap = worth.gap_ratio
     optimal = gap <= request.gap_tolerance_ratio
     return Plan(
         plan=PlanId(digest("plan", request.cycle, request.inputs, [one.line for one in lines])),
@@ -289,46 +286,72 @@ def _plan(desk: _Desk, lines: Sequence[PlanLine], refusals: Sequence[Refusal]) -
         decided_at=request.decided_at,
         status=PlanStatus.OPTIMAL if optimal else PlanStatus.FEASIBLE,
         window_hours=desk.hours.hours.count,
-        before_usd=before.total_usd,
-        after_usd=after.total_usd,
-        lower_bound_usd=lower,
+        before_usd=worth.before.total_usd,
+        after_usd=worth.after.total_usd,
+        lower_bound_usd=worth.lower_bound_usd,
         gap_ratio=gap,
-        coverage_ratio=after.coverage_ratio,
-        utilization_ratio=after.utilization_ratio,
+        coverage_ratio=worth.after.coverage_ratio,
+        utilization_ratio=worth.after.utilization_ratio,
         lines=tuple(lines),
         refusals=tuple(refusals),
         inputs=request.inputs,
     )
 
 
-def _bill(desk: _Desk, commitments: Sequence[Commitment]) -> Bill:
-    dataset = replace(desk.market.dataset, commitments=tuple(commitments))
-    return bill(dataset, sharing=desk.request.sharing)
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """Bills without and with purchases, and a bound proven for every purchase up to them."""
+
+    before: Bill
+    after: Bill
+    lower_bound_usd: Decimal
+
+    @property
+    def gap_ratio(self) -> Decimal:
+        """(after − lower) / before; 0 when nothing was billed before."""
+        if not self.before.total_usd:
+            return Decimal(0)
+        gap = (self.after.total_usd - self.lower_bound_usd) / self.before.total_usd
+        return round(gap, 12)
 
 
-def _bound(desk: _Desk, lines: Sequence[PlanLine]) -> float:
-    """Proven for every purchase up to the quantities planned, over the expected hours.
+def replay(market: Market, base: Sequence[Commitment], bought: Sequence[Commitment]) -> Worth:
+    """What ``bought`` is worth beside ``base`` over the market's hours."""
+    before = _bill(market, base)
+    after = _bill(market, (*base, *bought)) if bought else before
+    lower = min(usd(max(_bound(market, base, bought), 0.0)), after.total_usd)
+    return Worth(before, after, lower)
 
-    The relaxation's prices at the plan say what a unit more or less would be worth; the bill
-    is convex in the relaxation, so no smaller purchase can beat that tangent.
+
+def _bill(market: Market, commitments: Sequence[Commitment]) -> Bill:
+    dataset = replace(market.dataset, commitments=tuple(commitments))
+    return bill(dataset, sharing=market.sharing)
+
+
+def _bound(market: Market, base: Sequence[Commitment], bought: Sequence[Commitment]) -> float:
+    """Proven for every purchase up to the quantities of ``bought``.
+
+    The relaxation's prices at the plan say what a unit less would have been worth; the bill is
+    convex in the relaxation, so no smaller purchase can beat that tangent.
     """
-    bought = [desk.as_owned(line.offering, line.quantity) for line in lines]
-    stack = desk.market.stack((*desk.base, *bought))
+    stack = market.stack((*base, *bought))
     problem = pose(
-        desk.market.stack((*desk.base, *bought, *bought)).plan,
-        held=len(desk.base) + len(bought),
-        quantity=desk.market.quantity.high,
-        on_demand_usd=desk.market.on_demand_usd,
+        market.stack((*base, *bought, *bought)).plan,
+        held=len(base) + len(bought),
+        quantity=market.quantity.high,
+        on_demand_usd=market.on_demand_usd,
         keep_dominated=True,
     )
     solved = relax(replace(problem, active=np.zeros_like(problem.active)))
-    planned = {line.offering: float(line.quantity) for line in lines}
-    hours = desk.hours.hours.count
+    planned = {one.offering: float(one.quantity) for one in bought}
     bound = solved.lower_bound_usd + float(stack.usd_per_level @ stack.levels)
+    lasting = problem.active.all(axis=1)
     for place, name in enumerate(problem.offering):
         if name is not None:
             units = planned[name] * problem.units_per_quantity[place]
-            bound -= max(hours - float(solved.worth_usd[place]), 0.0) * units
+            cost = float(problem.active[place].sum())
+            worth = float(solved.worth_usd[place]) if lasting[place] else 0.0
+            bound -= max(cost - worth, 0.0) * units
     return bound
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from service import __version__
-from service.domain.commitments import Commitment, Offering
+from service.billing.sharing import ORGANISATION
+from service.domain.commitments import Commitment, CommitmentState, Offering
 from service.domain.hours import iso
 from service.domain.ids import AccountId, CycleId, LineId, OfferingId
 from service.domain.money import CommitUsdPerHour
@@ -24,9 +25,10 @@ from service.guard.context import GuardContext, PoolSize, Spend, spent_so_far, t
 from service.guard.menu import permitted, purchase_account, room_for, target_for
 from service.guard.policy import Policy
 from service.guard.rules import judge, would_be
-from service.plan.decide import DecisionRequest, Room, decide, pool_sizes
+from service.plan.decide import DecisionRequest, Room, Worth, decide, pool_sizes, replay
 from service.plan.explain import commit_usd_per_hour
-from service.plan.optimise import buying_account
+from service.plan.optimise import buying_account, flat_market
+from service.plan.problem import candidate
 
 _ZERO = Decimal(0)
 
@@ -35,10 +37,12 @@ _ZERO = Decimal(0)
 class Guarded:
     """A plan whose refused lines are gone, what was refused, and what needs a signature.
 
-    ``all_refused``: something was worth buying and guardrails refused all of it.
+    ``all_refused``: something was worth buying and guardrails refused all of it. ``worth`` is
+    over all of the dataset's hours, as if what is left of the plan had been bought in the first.
     """
 
     plan: Plan
+    worth: Worth
     refusals: tuple[Refusal, ...]
     sign_off: frozenset[LineId]
     all_refused: bool
@@ -65,7 +69,8 @@ def plan_dataset(
     )
     if policy is None:
         plan = decide(request)
-        return Guarded(plan, plan.refusals, frozenset(), all_refused=False)
+        worth = _worth(dataset, plan.lines)
+        return Guarded(plan, worth, plan.refusals, frozenset(), all_refused=False)
     context = _context(dataset)
     request = replace(
         request,
@@ -83,11 +88,17 @@ def plan_dataset(
         pools=_pools(request, plan.lines),
     )
     verdicts = judge(plan.lines, policy=policy, context=context)
-    return _judged(plan, verdicts, barred, nothing_allowed=bool(dataset.offerings and not menu))
+    barred_all = bool(dataset.offerings and not menu)
+    return _judged(dataset, plan, verdicts, barred, nothing_allowed=barred_all)
 
 
 def _judged(
-    plan: Plan, verdicts: Sequence[Verdict], barred: Sequence[Refusal], *, nothing_allowed: bool
+    dataset: Dataset,
+    plan: Plan,
+    verdicts: Sequence[Verdict],
+    barred: Sequence[Refusal],
+    *,
+    nothing_allowed: bool,
 ) -> Guarded:
     """Refused lines taken out; the mode does not count, since nothing is bought here."""
     refused = {one.line: one for one in verdicts if would_be(one) is Decision.REFUSE}
@@ -102,10 +113,22 @@ def _judged(
     sign_off = frozenset(one.line for one in verdicts if would_be(one) is Decision.NEEDS_SIGN_OFF)
     return Guarded(
         plan=replace(plan, lines=kept),
+        worth=_worth(dataset, kept),
         refusals=(*plan.refusals, *barred, *refusals),
         sign_off=sign_off,
         all_refused=nothing_allowed or (bool(plan.lines) and not kept),
     )
+
+
+def _worth(dataset: Dataset, lines: Sequence[PlanLine]) -> Worth:
+    market = flat_market(replace(dataset, commitments=()), ORGANISATION)
+    hours = dataset.usage.hours
+    active = [one for one in dataset.commitments if one.state is CommitmentState.ACTIVE]
+    bought = [
+        candidate(dataset.offerings[one.offering], hours, one.account, one.quantity)
+        for one in lines
+    ]
+    return replay(market, active, bought)
 
 
 def _accounts(

@@ -75,6 +75,10 @@ def test_without_as_given_buys_in_steps_and_says_why(
     buys = answer["buy"]
     assert isinstance(buys, list)
     assert buys
+    dataset = load_dataset(folder)
+    after = bill(replace(dataset, commitments=tuple(purchases(dataset, answer)))).total_usd
+    assert Decimal(str(answer["after_usd"])) == after
+    assert Decimal(str(answer["lower_bound_usd"])) <= after
     for one in buys:
         assert Decimal(one["quantity"]) % Decimal("0.001") == 0
         assert "worth owning" in one["reason"]
