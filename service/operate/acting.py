@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from service.domain.ids import CycleId, PlanId
+from service.domain.ids import CycleId
 from service.domain.plans import Decision, Plan, PlanLine, Verdict
 from service.domain.purchases import Bought, Unknown
 from service.guard.rules import reasons
 from service.observe.events import LineRefused
 from service.observe.log import log_event
-from service.operate.guarding import FreshJudge
+from service.operate.guarding import FreshJudge, Planned
 from service.operate.reconciling import reconcile
 from service.operate.situation import Situation
 from service.purchase.desk import Desk, Executed, Execution
 from service.purchase.execute import execute
 from service.purchase.propose import record_proposals
-from service.store import intents, ledger, records
-from service.store.engine import writing
+from service.store import intents, ledger, price_snapshots, records
+from service.store.engine import reading, writing
 from service.store.lease import Lease
 from service.store.states import VerdictStage
 from service.wiring import Parts
@@ -39,10 +38,10 @@ class Acted:
     unknown: int
 
 
-def desk_of(
-    parts: Parts, situation: Situation, lease: Lease, *, gaps: Mapping[PlanId, Decimal]
-) -> Desk:
-    """The till for purchases, its guard on ``situation``; ``gaps`` are the plans' proven gaps."""
+def desk_of(parts: Parts, situation: Situation, lease: Lease, *, plans: Sequence[Plan]) -> Desk:
+    """The till for purchases of ``plans``, its guard on ``situation`` and the policy as it is."""
+    with reading(parts.engine) as connection:
+        planned = {plan.plan: _planned(connection, plan) for plan in plans}
     return Desk(
         provider=parts.cloud.provider,
         engine=parts.engine,
@@ -50,8 +49,13 @@ def desk_of(
         buyer=parts.cloud.buyer,
         clock=parts.clock,
         lease=lease,
-        judge=FreshJudge(situation, gaps),
+        judge=FreshJudge(situation, planned, lambda: parts.policy().policy),
     )
+
+
+def _planned(connection: Connection, plan: Plan) -> Planned:
+    prices = price_snapshots.find(connection, plan.inputs.prices_digest)
+    return Planned(plan.gap_ratio, {} if prices is None else prices.offerings)
 
 
 def record_verdicts(parts: Parts, plan: Plan, verdicts: Sequence[Verdict]) -> None:
@@ -97,7 +101,7 @@ def act(
             lifetime=lifetime,
             now=parts.clock.now(),
         )
-    desk = desk_of(parts, situation, lease, gaps={plan.plan: plan.gap_ratio})
+    desk = desk_of(parts, situation, lease, plans=[plan])
     allowed = [line for line in plan.lines if decided[line.line] is Decision.ALLOW]
     results = buy(parts, desk, plan, allowed, cycle=cycle)
     refused = sum(one is Decision.REFUSE for one in decided.values())

@@ -1,12 +1,13 @@
 """Decides what the guard is told: once for a whole plan, and again for each line at execution.
 
-At execution the line is first valued again on the newest usage, beside everything that is owned
-by now. Where that is worse than what the plan promised, the guard judges the worse.
+At execution the line is first held against what is on sale now: a Savings Plan's quote cannot
+show that its rates have risen. Then it is valued again on the newest usage, beside everything
+that is owned by now. Where that is worse than what the plan promised, the guard judges the worse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -15,16 +16,21 @@ from service.billing.bill import Bill
 from service.billing.market import Market, compile_market
 from service.domain.commitments import Commitment, CommitmentState, Offering
 from service.domain.hours import MONTH_HOURS, TERM_HOURS, floor_hour
-from service.domain.ids import CommitmentId, LineId, PlanId
-from service.domain.plans import Plan, PlanLine, Verdict
+from service.domain.ids import CommitmentId, LineId, OfferingId, PlanId
+from service.domain.plans import Decision, Plan, PlanLine, RuleResult, Verdict
 from service.domain.purchases import Intent, InventoryItem
 from service.guard.context import GuardContext, PoolSize, spent_so_far, unknown_targets
+from service.guard.policy import Policy
+from service.guard.results import at_most, flag
 from service.guard.rules import judge
 from service.operate.situation import Situation, age_hours, billed
 from service.purchase.desk import Facts
 
 REPLAY_HOURS = 28 * 24
 """How much of the newest usage a line is valued on again before it is bought."""
+
+RATE_TOLERANCE_RATIO = Decimal("0.001")
+"""How far a covered SKU's rate may lie above the one that the line was planned at."""
 
 _LINE = CommitmentId("the line itself")
 
@@ -63,7 +69,12 @@ def context_of(
             excluding=frozenset(line.line for line in lines),
         ),
         open_unknown=unknown_targets(intents),
-        pools={line.line: pool_of(situation, line) for line in lines},
+        # What is no longer sold has no pool, and is refused for that.
+        pools={
+            line.line: pool_of(situation, line)
+            for line in lines
+            if line.offering in situation.prices.offerings
+        },
         signed_off=signed_off,
     )
 
@@ -101,17 +112,38 @@ class Replay:
     utilization_ratio_after: Decimal
 
 
-class FreshJudge:
-    """The guard at execution (``purchase.desk.Judge``): the policy, on facts read just now."""
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a plan was decided on: its proven gap, and the offerings as they were sold then."""
 
-    def __init__(self, situation: Situation, gaps: Mapping[PlanId, Decimal]) -> None:
+    gap_ratio: Decimal
+    offerings: Mapping[OfferingId, Offering]
+
+
+class FreshJudge:
+    """The guard at execution (``purchase.desk.Judge``), on facts read just now.
+
+    ``policy`` reads the policy in force; it may have been tightened since the facts were read.
+    ``plans`` are those whose lines may be judged.
+    """
+
+    def __init__(
+        self,
+        situation: Situation,
+        plans: Mapping[PlanId, Planned],
+        policy: Callable[[], Policy],
+    ) -> None:
         self._situation = situation
-        self._gaps = gaps
+        self._plans = plans
+        self._policy = policy
         dataset = situation.dataset(REPLAY_HOURS)
         self._market: Market = compile_market(dataset.usage, dataset.skus, dataset.offerings)
 
     def __call__(self, line: PlanLine, facts: Facts) -> Verdict:
         """The verdict on ``line`` at its fresh price, valued again on the newest usage."""
+        in_the_way = tuple(self._in_the_way(line, facts))
+        if in_the_way:
+            return Verdict(line.line, Decision.REFUSE, in_the_way)
         listed = billed(facts.holdings, self._situation.owned)
         # Bought since the facts were read: billed at what is on sale, which it was bought at.
         known = {one.commitment for one in listed}
@@ -128,7 +160,7 @@ class FreshJudge:
         valued = _worse_of(line, seen)
         context = context_of(
             replace(self._situation, now=facts.now),
-            gap_ratio=self._gaps.get(facts.plan),
+            gap_ratio=self._plans[facts.plan].gap_ratio,
             coverage_ratio_after=seen.coverage_ratio_after,
             utilization_ratio_after=seen.utilization_ratio_after,
             lines=(valued,),
@@ -139,7 +171,30 @@ class FreshJudge:
             holds_lease=True,
             signed_off=frozenset({line.line}) if facts.signed_off else frozenset(),
         )
-        return judge((valued,), policy=self._situation.policy, context=context)[0]
+        return judge((valued,), policy=self._policy(), context=context)[0]
+
+    def _in_the_way(self, line: PlanLine, facts: Facts) -> Iterator[RuleResult]:
+        """Refusals that come before any valuation: nothing could be valued rightly."""
+        for item in facts.holdings:
+            one = item.commitment
+            counted = one.commitment in self._situation.owned or self._is_sold(one.offering)
+            if not counted and one.state.is_owned and one.end > facts.now:
+                yield flag(
+                    "unpriced_commitment", wanted="none", actual=one.commitment, passed=False
+                )
+        plan = self._plans.get(facts.plan)
+        before = None if plan is None else plan.offerings.get(line.offering)
+        if before is None or not self._is_sold(line.offering):
+            yield flag("on_sale", wanted="sold", actual="not sold as planned", passed=False)
+            return
+        for sku, rate_usd in self._situation.prices.offerings[line.offering].rates_usd.items():
+            known = before.rates_usd.get(sku)
+            most = None if known is None else known * (1 + RATE_TOLERANCE_RATIO)
+            if most is not None and rate_usd > most:
+                yield at_most("rate_moved", most, rate_usd, unit="USD", detail=sku)
+
+    def _is_sold(self, offering: OfferingId) -> bool:
+        return offering in self._situation.on_sale
 
     def replay(self, line: PlanLine, owned: Sequence[Commitment]) -> Replay:
         """Bill the newest hours with ``owned``, without and with the line."""

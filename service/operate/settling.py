@@ -83,7 +83,7 @@ def expire(parts: Parts) -> str:
 def _desk(parts: Parts, done: Reconciliation, lease: Lease, plans: Collection[PlanId]) -> Desk:
     with reading(parts.engine) as connection:
         found = (records.find_plan(connection, plan) for plan in sorted(plans))
-        gaps = {plan.plan: plan.gap_ratio for plan in found if plan is not None}
+        known = [plan for plan in found if plan is not None]
     try:
         situation = read_situation(parts, inventory_read_at=done.read_at)
     except (RefusedError, ProviderError) as error:
@@ -97,4 +97,4 @@ def _desk(parts: Parts, done: Reconciliation, lease: Lease, plans: Collection[Pl
             lease=lease,
             judge=NoFacts(rule, str(error)),
         )
-    return desk_of(parts, situation, lease, gaps=gaps)
+    return desk_of(parts, situation, lease, plans=known)

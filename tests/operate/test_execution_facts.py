@@ -1,0 +1,91 @@
+"""What is looked at again between the decision and the purchase: rates, policy, what is sold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from service.domain.ids import CycleId
+from service.domain.purchases import Proposal, ProposalState
+from service.operate.acting import desk_of
+from service.operate.demo import Demo
+from service.operate.settling import tie_loose_ends
+from service.operate.situation import read_situation
+from service.pipeline import Cycle, run_cycle
+from service.purchase.desk import Declined
+from service.purchase.execute import execute_proposal
+from service.purchase.propose import approve
+from service.store import proposals, records
+from service.store.engine import reading, writing
+from service.store.lease import Lease
+
+
+def a_cycle(day: int = 2) -> Cycle:
+    due = datetime(2026, 3, day, 6, tzinfo=UTC)
+    return Cycle(CycleId(f"cycle@{due.isoformat()}"), "cycle", due)
+
+
+def an_approval(demo: Demo, lease: Lease) -> Proposal:
+    """A cycle's first proposal, approved."""
+    run_cycle(demo.parts, a_cycle(), lease=lease)
+    with writing(demo.parts.engine) as connection:
+        [first, *_] = proposals.list_proposals(connection, states=(ProposalState.WAITING,))
+        now = demo.parts.clock.now()
+        approve(connection, first.proposal, version=1, by="lead", comment="", now=now)
+    return first
+
+
+def now_of(demo: Demo, proposal: Proposal) -> ProposalState:
+    with reading(demo.parts.engine) as connection:
+        found = proposals.find(connection, proposal.proposal)
+    assert found is not None
+    return found.state
+
+
+def test_an_approval_is_refused_when_a_rate_rose_though_the_quote_is_the_same(
+    demo: Demo, lease: Lease
+) -> None:
+    approved = an_approval(demo, lease)
+    paid = len(demo.cloud.snapshot().paid_by_intent)
+    demo.cloud.world.change_price(approved.line.offering, Decimal("1.01"))
+    tie_loose_ends(demo.parts, lease=lease)
+    assert now_of(demo, approved) is ProposalState.REFUSED
+    assert len(demo.cloud.snapshot().paid_by_intent) == paid
+
+
+def test_an_approval_of_what_is_no_longer_sold_is_refused_and_holds_up_nothing(
+    demo: Demo, lease: Lease
+) -> None:
+    approved = an_approval(demo, lease)
+    situation = read_situation(demo.parts, inventory_read_at=demo.parts.clock.now())
+    sold = situation.prices.offerings
+    gone = {name: one for name, one in sold.items() if name != approved.line.offering}
+    without_it = replace(
+        situation,
+        prices=replace(situation.prices, offerings=gone),
+        on_sale=situation.on_sale - {approved.line.offering},
+    )
+    with reading(demo.parts.engine) as connection:
+        plan = records.find_plan(connection, approved.plan)
+    assert plan is not None
+    desk = desk_of(demo.parts, without_it, lease, plans=[plan])
+    done = execute_proposal(desk, approved.proposal)
+    assert isinstance(done, Declined)
+    assert done.rule == "on_sale"
+
+
+def test_a_policy_tightened_after_the_facts_were_read_is_the_one_that_counts(
+    demo: Demo, lease: Lease
+) -> None:
+    approved = an_approval(demo, lease)
+    situation = read_situation(demo.parts, inventory_read_at=demo.parts.clock.now())
+    with reading(demo.parts.engine) as connection:
+        plan = records.find_plan(connection, approved.plan)
+    assert plan is not None
+    desk = desk_of(demo.parts, situation, lease, plans=[plan])
+    path = demo.parts.settings.policy_file
+    path.write_text("halt: true\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    done = execute_proposal(desk, approved.proposal)
+    assert isinstance(done, Declined)
+    assert done.rule == "halt"
