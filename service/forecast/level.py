@@ -20,7 +20,6 @@ _SMALLEST_SHARE = 0.02
 would make every slope absurd."""
 
 _JUMP_MARGIN_WEEKS = 4
-_MOST_JUMPS = 2
 _NOTHING = 1e-9
 _JUMP_EVIDENCE = 40.0
 """F statistic that a step needs: the best of many places, on autocorrelated weeks, exceeds
@@ -82,25 +81,34 @@ def recent_drift(
 
 
 def _jumps(logs: Series, weeks: Series) -> list[Series]:
-    """The steps worth fitting beside a straight line, greatest first, each as 0 … 0, 1 … 1."""
+    """No step, one or two beside a straight line, each as 0 … 0, 1 … 1.
+
+    The best pair of all is weighed before the best single one: neither edge of a burst explains
+    much without the other.
+    """
     places = np.arange(_JUMP_MARGIN_WEEKS, logs.size - _JUMP_MARGIN_WEEKS + 1)
     if not places.size:
         return []
     every = (np.arange(logs.size)[:, None] >= places).astype(np.float64)
-    found: list[Series] = []
-    for _ in range(_MOST_JUMPS):
-        basis = np.linalg.qr(np.column_stack([np.ones(logs.size), weeks, *found]))[0]
-        residual = logs - basis @ (basis.T @ logs)
-        free = every - basis @ (basis.T @ every)
-        norms = (free * free).sum(axis=0)
-        gains = (free.T @ residual) ** 2 / np.maximum(norms, _NOTHING)
-        best = int(np.argmax(gains))
-        left = float(residual @ residual) - float(gains[best])
-        freedom = logs.size - basis.shape[1] - 1
-        if gains[best] <= _JUMP_EVIDENCE * max(left, _NOTHING) / freedom:
-            break
-        found.append(every[:, best])
-    return found
+    basis = np.linalg.qr(np.column_stack([np.ones(logs.size), weeks]))[0]
+    residual = logs - basis @ (basis.T @ logs)
+    free = every - basis @ (basis.T @ every)
+    shared, pull = free.T @ free, free.T @ residual
+    own = np.diag(shared)
+    single = pull**2 / own
+    apart = np.maximum(np.outer(own, own) - shared**2, _NOTHING)
+    cross = np.outer(pull**2, own)
+    pairs = (cross + cross.T - 2 * np.outer(pull, pull) * shared) / apart
+    pairs[np.abs(np.subtract.outer(places, places)) < _JUMP_MARGIN_WEEKS] = 0.0
+    one = int(np.argmax(single))
+    first, second = divmod(int(np.argmax(pairs)), places.size)
+    whole, freedom = float(residual @ residual), logs.size - 4
+    two = float(pairs[first, second])
+    noise = max(whole - two, _NOTHING) / freedom
+    if two - float(single[one]) > _JUMP_EVIDENCE * noise and two > 2 * _JUMP_EVIDENCE * noise:
+        return [every[:, first], every[:, second]]
+    noise = max(whole - float(single[one]), _NOTHING) / freedom
+    return [every[:, one]] if float(single[one]) > _JUMP_EVIDENCE * noise else []
 
 
 def median_slope(logs: Series) -> float:
