@@ -109,6 +109,7 @@ def test_the_daemon_answers_and_ends_on_sigterm_within_ten_seconds(
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(url + "/v1/halt", data=b"{}", timeout=5)  # noqa: S310
         assert refused.value.code == 401
+        refused.value.close()
         asked = time.monotonic()
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(STOP_SECONDS_MAX + 5) == 0
