@@ -63,6 +63,7 @@ PROPOSAL_MOVES: tuple[Move[ProposalState], ...] = (
     Move(ProposalState.APPROVED, ProposalState.EXECUTED, Word.TENOR, "its intent is written"),
     Move(ProposalState.APPROVED, ProposalState.REFUSED, Word.TENOR, "guard or price says no"),
     Move(ProposalState.APPROVED, ProposalState.EXPIRED, Word.TIME, "not executed in time"),
+    Move(ProposalState.APPROVED, ProposalState.EXPIRED, Word.TENOR, "a newer plan replaced it"),
 )
 """Every legal move of a proposal."""
 

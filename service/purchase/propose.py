@@ -61,8 +61,9 @@ def record_proposals(
 ) -> tuple[Proposal, ...]:
     """Let each line that the guard did not refuse wait for a person until ``now + lifetime``.
 
-    The plan must be stored. What earlier plans left undecided is withdrawn: those lines were
-    sized without knowing what this plan knows, and approving both would buy the gap twice.
+    The plan must be stored. What earlier plans left undecided, or approved and not executed, is
+    withdrawn: this plan was sized without counting those lines, and buying both would buy the
+    gap twice.
     """
     ledger.lock(connection)
     by_line = {verdict.line: verdict for verdict in verdicts}
@@ -167,7 +168,8 @@ def _record_one(
 
 
 def _withdraw_older(connection: Connection, plan: PlanId, *, now: datetime) -> None:
-    for proposal in proposals.list_proposals(connection, states=(ProposalState.WAITING,)):
+    left = (ProposalState.WAITING, ProposalState.APPROVED)
+    for proposal in proposals.list_proposals(connection, states=left):
         if proposal.plan != plan:
             _expire(connection, proposal, Word.TENOR, now=now)
 

@@ -26,7 +26,7 @@ from service.purchase.propose import (
     record_proposals,
     reject,
 )
-from service.store import proposals
+from service.store import proposals, records
 from service.store.engine import reading, writing
 from service.store.halt import set_halt
 from tests.purchase.cloud import FileCloud
@@ -38,6 +38,7 @@ from tests.purchase.world import (
     cap,
     kinds,
     make_line,
+    make_plan,
     open_desk,
     store_plan,
     take_lease,
@@ -117,11 +118,9 @@ def test_a_line_without_a_verdict_is_not_proposed(planned: Engine) -> None:
 
 def test_a_newer_plan_withdraws_what_an_older_one_left_undecided(planned: Engine) -> None:
     propose(planned)
-    say_yes(planned)
     store_plan(planned, *LINES, plan=PlanId("plan-2"))
     propose(planned, PlanId("plan-2"))
     second = proposal_id(PLAN, LINES[1].line)
-    assert state_of(planned) is ProposalState.APPROVED
     assert state_of(planned, second) is ProposalState.EXPIRED
 
 
@@ -244,3 +243,14 @@ def test_an_approval_beyond_the_cap_is_refused(desk: Desk) -> None:
     say_yes(desk.engine)
     execute_approved(replace(desk, judge=cap(Decimal("0.5"))))
     assert state_of(desk.engine) is ProposalState.REFUSED
+
+
+def test_a_newer_plan_withdraws_what_was_approved_and_not_bought_yet(desk: Desk) -> None:
+    say_yes(desk.engine)
+    newer = PlanId("plan-2")
+    with writing(desk.engine) as connection:
+        records.record_plan(connection, make_plan(*LINES, plan=newer))
+    propose(desk.engine, newer)
+    assert state_of(desk.engine) is ProposalState.EXPIRED
+    assert execute_approved(desk) == ()
+    assert sales(desk) == 0
