@@ -99,7 +99,9 @@ def ranked_pairs(
 ) -> list[tuple[str, list[tuple[UsageLine, Number]]]]:
     """Commitments with the lines they take, in order; equal pairs of one commitment together."""
     groups: dict[Any, list[tuple[UsageLine, Number]]] = {}
-    for order, line, rate in sorted(pair for one in owned for pair in pairs_of(dataset, one)):
+    for order, line, rate in sorted(
+        pair for one in owned for pair in pairs_of(dataset, one, exact)
+    ):
         groups.setdefault(order, []).append((line, exact(rate)))
     return [(order[-1], group) for order, group in groups.items()]
 
@@ -126,9 +128,13 @@ def fill(
             rooms[name] -= need
 
 
-def pairs_of(dataset: Dataset, one: Commitment) -> Iterator[tuple[Any, UsageLine, Any]]:
+def pairs_of(
+    dataset: Dataset, one: Commitment, exact: Callable[[Any], Number]
+) -> Iterator[tuple[Any, UsageLine, Any]]:
     """(order, line, room per unit) for everything that the commitment may cover."""
     offering = dataset.offerings[one.offering]
+    unit = None if offering.kind.is_spend else unit_of(dataset, offering)
+    floats = unit is not None and is_flexible(offering, unit)
     for line in dataset.usage.lines:
         sku = dataset.skus[line.key]
         if line.provider != offering.provider:
@@ -141,14 +147,18 @@ def pairs_of(dataset: Dataset, one: Commitment) -> Iterator[tuple[Any, UsageLine
             continue
         if offering.tenancy is not None and offering.tenancy != sku.tenancy:
             continue
-        if offering.kind.is_spend:
-            yield from plan_pair(one, offering, line, sku)
+        if unit is None:
+            yield from plan_pair(one, offering, line, sku, exact)
         else:
-            yield from capacity_pair(dataset, one, offering, line, sku)
+            yield from capacity_pair(one, offering, line, sku, unit if floats else None)
 
 
 def plan_pair(
-    one: Commitment, offering: Offering, line: UsageLine, sku: Sku
+    one: Commitment,
+    offering: Offering,
+    line: UsageLine,
+    sku: Sku,
+    exact: Callable[[Any], Number],
 ) -> Iterator[tuple[Any, UsageLine, Any]]:
     """How a plan takes a line, if at all."""
     if line.sku not in offering.rates_usd:
@@ -159,28 +169,27 @@ def plan_pair(
     turn = PLAN_TURN[offering.kind]
     name = one.commitment
     if line.provider == "aws":
-        ratio = Fraction(rate) / Fraction(price)
+        ratio = exact(rate) / exact(price)
         yield ("aws", turn, int(line.account != one.account), 0, ratio, rate, name), line, rate
     elif line.provider == "azure":
         rate = min(rate, price)
-        ratio = Fraction(rate) / Fraction(price)
+        ratio = exact(rate) / exact(price)
         term = -offering.term_months
         yield ("azure", turn, width, term, ratio, rate, name), line, rate
     else:
-        ratio = Fraction(rate) / Fraction(price)
+        ratio = exact(rate) / exact(price)
         yield ("gcp", turn, width, 0, ratio, 0, name), line, rate
 
 
 def capacity_pair(
-    dataset: Dataset, one: Commitment, offering: Offering, line: UsageLine, sku: Sku
+    one: Commitment, offering: Offering, line: UsageLine, sku: Sku, unit: Sku | None
 ) -> Iterator[tuple[Any, UsageLine, Any]]:
-    """How a reservation takes a line, if at all."""
+    """How a reservation takes a line, if at all; ``unit`` when it floats over sizes."""
     name, (unit_name,) = one.commitment, offering.rates_usd
     width = 10**9 if one.scope is None else len(one.scope)
-    floats = is_flexible(dataset, offering)
+    floats = unit is not None
     size = sku.size_units if floats else 1
-    if floats:
-        unit = unit_of(dataset, offering)
+    if unit is not None:
         if size is None or (unit.service, unit.family) != (sku.service, sku.family):
             return
         if offering.kind is Kind.AWS_RI_REGIONAL and (unit.platform, unit.tenancy) != (
@@ -222,9 +231,8 @@ def unit_of(dataset: Dataset, offering: Offering) -> Sku:
     )
 
 
-def is_flexible(dataset: Dataset, offering: Offering) -> bool:
+def is_flexible(offering: Offering, unit: Sku) -> bool:
     """Whether it floats over sizes, by the rules in force since October 2024."""
-    unit = unit_of(dataset, offering)
     if not offering.size_flexible or unit.size_units is None:
         return False
     if offering.kind in {Kind.AWS_RI_ZONAL, Kind.AWS_OPENSEARCH_RI, Kind.AWS_REDSHIFT_RI}:
@@ -245,9 +253,10 @@ def is_flexible(dataset: Dataset, offering: Offering) -> bool:
 def room_size(dataset: Dataset, one: Commitment) -> Decimal | int:
     """Normalised units in one unit of quantity."""
     offering = dataset.offerings[one.offering]
-    if offering.kind.is_spend or not is_flexible(dataset, offering):
+    if offering.kind.is_spend:
         return 1
-    return unit_of(dataset, offering).size_units or 1
+    unit = unit_of(dataset, offering)
+    return (unit.size_units or 1) if is_flexible(offering, unit) else 1
 
 
 def hourly_rate(dataset: Dataset, one: Commitment, exact: Callable[[Any], Number]) -> Number:
