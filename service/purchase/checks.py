@@ -7,7 +7,7 @@ asked inside the one that writes the intent.
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from sqlalchemy import Connection
 
@@ -62,11 +62,16 @@ def price_now(desk: Desk, line: PlanLine, order: PurchaseOrder) -> Quote | Decli
     for name, actual, promised in amounts:
         if not actual.is_finite() or actual < 0:
             return Declined("wrong_quote", f"{name} is quoted as {actual}", final=True)
-        limit = promised * (1 + desk.price_tolerance_ratio)
+        # Cash due in part is asked for in whole dollars, rounded up.
+        limit = max(promised * (1 + desk.price_tolerance_ratio), _whole(name, promised))
         if actual > limit:
             detail = f"{name} is {actual} now, at most {limit} was planned"
             return Declined("price_moved", detail, final=True)
     return quote
+
+
+def _whole(name: str, promised: Decimal) -> Decimal:
+    return promised.to_integral_value(ROUND_CEILING) if name == "upfront_usd" else promised
 
 
 def at_price(line: PlanLine, quote: Quote) -> PlanLine:

@@ -1,7 +1,8 @@
 """Decides how a purchase goes on that another process, or another thread, left half done.
 
 What was being called becomes unknown: only the inventory can tell. What was written and never
-called is checked again and then bought with the same token, or refused.
+called is checked again and then bought with the same token, or refused; after a day it is refused
+unasked, because it was sized, and perhaps approved, for another day.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from service.domain.hours import iso
 from service.domain.purchases import Intent, IntentState, Refused
 from service.purchase.checks import (
     at_price,
@@ -26,6 +28,9 @@ from service.store.engine import writing
 ABANDONED_AFTER = timedelta(minutes=15)
 """An intent that has not moved for this long under our own lease has lost its thread. Far above
 the longest call: purchase clients give up after a minute or two."""
+
+RECORDED_FOR = timedelta(hours=24)
+"""How long an intent that was never called may still be bought; later it is planned anew."""
 
 
 def resume(desk: Desk, *, abandoned_after: timedelta = ABANDONED_AFTER) -> tuple[Executed, ...]:
@@ -60,7 +65,7 @@ def resume(desk: Desk, *, abandoned_after: timedelta = ABANDONED_AFTER) -> tuple
 
 def _resume_recorded(desk: Desk, intent: Intent) -> Executed:
     """Buy an intent that was never called, with its own token, if every check still says yes."""
-    declined: Declined | None = check_identity(desk, intent.line)
+    declined: Declined | None = _too_late(desk, intent) or check_identity(desk, intent.line)
     quote = declined or price_now(desk, intent.line, intent.order)
     with writing(desk.engine) as connection:
         lease.require(connection, desk.lease)
@@ -82,6 +87,12 @@ def _resume_recorded(desk: Desk, intent: Intent) -> Executed:
             refused = Refused(declined.rule, declined.detail)
             return refuse_recorded(connection, intent, refused, now=desk.clock.now())
     return complete(desk, replace(intent, fence=desk.lease.fence))
+
+
+def _too_late(desk: Desk, intent: Intent) -> Declined | None:
+    if desk.clock.now() - intent.recorded_at < RECORDED_FOR:
+        return None
+    return Declined("too_late", f"it was decided at {iso(intent.recorded_at)}", final=True)
 
 
 def _is_abandoned(desk: Desk, intent: Intent, now: datetime, after: timedelta) -> bool:
