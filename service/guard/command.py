@@ -24,7 +24,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     actions = policy.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="read policy files strictly; name every problem")
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    check.add_argument("--json", action="store_true")
+    check.add_argument("--json", action="store_true", help="one JSON object on standard output")
     check.set_defaults(run=run_check)
     schema = actions.add_parser("schema", help="print the JSON Schema of policies, for editors")
     schema.set_defaults(run=run_schema)
@@ -38,7 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--kind", default=Kind.AWS_COMPUTE_SP.value, choices=[kind.value for kind in Kind]
     )
     explain.add_argument("--term-months", type=int, default=12, choices=(12, 36, 60))
-    explain.add_argument("--json", action="store_true")
+    explain.add_argument("--json", action="store_true", help="one JSON object on standard output")
     explain.set_defaults(run=run_explain)
 
 

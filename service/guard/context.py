@@ -148,25 +148,29 @@ def spent_so_far(
     """Every purchase that counts against the caps, each once.
 
     Intents count from the moment they are written down until they are refused; an item of the
-    inventory counts unless one of these intents already stands for it. Purchases made outside
-    Tenor count too: the cap is on what is owed, whoever bought it. ``run`` is the plan being
-    judged; ``excluding`` are lines judged again now, which must not count against themselves.
+    inventory counts unless it is what one of these intents stands for: a second commitment of the
+    same intent counts too. Purchases made outside Tenor count: the cap is on what is owed, whoever
+    bought it. ``run`` is the plan being judged; ``excluding`` are its lines judged again now,
+    which must not count against themselves, in whatever form.
     """
-    counted = [
-        intent
-        for intent in intents
-        if intent.state in COUNTED and intent.line.line not in excluding
-    ]
+    live = [intent for intent in intents if intent.state in COUNTED]
+    judged = [one for one in live if one.line.line in excluding and run in {None, one.plan}]
+    counted = [one for one in live if one not in judged]
     items = {item.commitment.commitment: item for item in inventory}
     spends = [_of_intent(intent, items, now=now, run=run) for intent in counted]
-    known = {intent.commitment for intent in counted if intent.commitment is not None}
-    by_intent = {intent.order.intent for intent in counted}
+    stood_for = {_stands_for(intent, inventory) for intent in live}
     spends += [
-        _of_item(item, now=now)
-        for item in inventory
-        if item.commitment.commitment not in known and item.intent not in by_intent
+        _of_item(item, now=now) for item in inventory if item.commitment.commitment not in stood_for
     ]
     return tuple(spends)
+
+
+def _stands_for(intent: Intent, inventory: Sequence[InventoryItem]) -> CommitmentId | None:
+    """The commitment that ``intent`` became: by its own word, else the first with its tag."""
+    if intent.commitment is not None:
+        return intent.commitment
+    tagged = (item for item in inventory if item.intent == intent.order.intent)
+    return next((item.commitment.commitment for item in tagged), None)
 
 
 def unknown_targets(intents: Sequence[Intent]) -> tuple[Target, ...]:

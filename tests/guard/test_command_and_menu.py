@@ -120,6 +120,24 @@ def test_what_is_in_flight_unknown_or_owned_counts_once() -> None:
     assert len(excluding) == len(spent) - 1
 
 
+def test_a_second_commitment_of_one_intent_counts_too() -> None:
+    bought = [intent(IntentState.BOUGHT, name="i1")]
+    (alone,) = spent_so_far(bought, [item("sp-i1", by="i1")], now=NOW, run=None)
+    twice = spent_so_far(
+        bought, [item("sp-i1", by="i1"), item("sp-again", by="i1")], now=NOW, run=None
+    )
+    assert len(twice) == 2
+    assert alone in twice
+
+
+def test_a_line_judged_again_counts_neither_as_intent_nor_as_what_it_became() -> None:
+    bought = [intent(IntentState.BOUGHT, name="i1", plan="p1")]
+    listed = [item("sp-i1", by="i1")]
+    again = frozenset({LineId("line-i1")})
+    assert spent_so_far(bought, listed, now=NOW, run=PlanId("p1"), excluding=again) == ()
+    assert len(spent_so_far(bought, listed, now=NOW, run=PlanId("p2"), excluding=again)) == 1
+
+
 def test_a_purchase_that_is_not_listed_is_owed_until_its_term_must_be_over() -> None:
     bought = [intent(IntentState.BOUGHT)]
     (early,) = spent_so_far(bought, [], now=NOW + timedelta(days=364), run=None)
