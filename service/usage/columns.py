@@ -33,6 +33,12 @@ SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 def find_table(folder: Path, name: str) -> Path:
     """The one file of ``folder`` that holds table ``name``; ``InputError`` for none or several."""
+    if not folder.is_dir():
+        raise InputError(
+            "there is no such folder",
+            file=str(folder),
+            remedy="Give a folder that holds usage, skus, offers and holdings",
+        )
     found = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
     found = [path for path in found if path.is_file()]
     if not found:
@@ -215,7 +221,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
             problem = " ".join(str(again).split())
     row = _ROW.search(problem)
     return InputError(
-        f"the file cannot be read: {_ROW.sub('', problem)}",
+        f"the file cannot be read: {_ROW.sub('', problem).rstrip('.')}",
         file=path.name,
         row=None if row is None else int(row[1]) - 1,
         remedy="Write it again as its ending says",

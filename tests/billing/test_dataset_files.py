@@ -216,8 +216,13 @@ def test_naive_instants_in_parquet_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     write_parquet(tmp_path)
     (tmp_path / "skus.parquet").write_text("not parquet")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read: .*[^.]\. Write it again"):
         load_dataset(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_refused_as_such(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such folder"):
+        load_dataset(tmp_path / "typo")
 
 
 def test_a_line_without_a_row_in_an_hour_of_others_is_zero_and_no_gap(tmp_path: Path) -> None:
