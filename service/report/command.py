@@ -24,12 +24,24 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "report", help="realised savings, lock-in and showback of a dataset's commitments"
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--teams", type=Path, help="CSV of account, team: show back by team")
-    parser.add_argument("--method", default="as_applied", choices=("as_applied", "shared_benefit"))
-    parser.add_argument("--unused", default="owner", choices=("owner", "users", "central"))
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument(
+        "--teams", type=Path, metavar="FILE", help="CSV of account, team: show back by team"
+    )
+    parser.add_argument(
+        "--method",
+        default="as_applied",
+        choices=("as_applied", "shared_benefit"),
+        help="each pays for what covered its usage, or all eligible usage pays alike",
+    )
+    parser.add_argument(
+        "--unused",
+        default="owner",
+        choices=("owner", "users", "central"),
+        help="who bears unused commitment (owner)",
+    )
     parser.add_argument("--contracts", action="store_true", help="add FOCUS contract records")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(run=run)
 
 
