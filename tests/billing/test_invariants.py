@@ -19,7 +19,7 @@ from service.domain.money import nano
 from service.domain.usage import Dataset, Sku, SkuKey, Usage, UsageLine
 from tests.billing.markets import datasets
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TINY = Decimal("0.000000004")
 
 
