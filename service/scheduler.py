@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.errors import LeaseLostError, TenorError
 from service.domain.hours import Clock
@@ -74,14 +75,18 @@ class Executor:
         self._waiting: dict[str, str] = {}
         self._working = threading.Lock()
         self._released = False
+        self._stumbled = False
         self.jobs = tuple(jobs)
 
     def heartbeat(self) -> Lease | None:
         """Take or keep the lease; ``None`` while another process holds it."""
         if self._released:
             return None
-        before = self._lease
+        before, stumbled = self._lease, self._stumbled
         with writing(self._engine) as connection:
+            if stumbled and before is not None:
+                # A new fence hands the run that could not be ended back to us, as after a crash.
+                leases.release(connection, before)
             lease = leases.acquire(connection, holder=self._holder, lifetime=self._lifetime)
             now = self._clock.now()
             if lease is not None and (before is None or before.fence != lease.fence):
@@ -91,6 +96,8 @@ class Executor:
                 event_lost = LeaseLost(holder=before.holder, fence=before.fence)
                 ledger.append(connection, event_lost, now=now)
         self._lease = lease
+        if stumbled:
+            self._stumbled = False
         return lease
 
     def ring(self, name: str) -> int:
@@ -98,7 +105,7 @@ class Executor:
         job = next(job for job in self.jobs if job.name == name)
         with self._working:
             try:
-                lease = self._lease or self.heartbeat()
+                lease = self.heartbeat() if self._stumbled else self._lease or self.heartbeat()
                 if lease is None:
                     return 0
                 self._prepare(lease)
@@ -194,10 +201,14 @@ class Executor:
             # The edge of a job: whatever it was is written down, and due again after a while.
             log.exception("job.failed", job=job.name, run=run.run)
             detail, state = f"{type(error).__name__}: {error}", RunState.FAILED
-        with writing(self._engine) as connection:
-            due.finish(
-                connection, run, state=state, lease=lease, now=self._clock.now(), detail=detail
-            )
+        try:
+            with writing(self._engine) as connection:
+                due.finish(
+                    connection, run, state=state, lease=lease, now=self._clock.now(), detail=detail
+                )
+        except SQLAlchemyError:
+            self._stumbled = True
+            raise
         return 1
 
 

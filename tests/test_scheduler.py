@@ -155,6 +155,35 @@ def test_a_run_that_failed_once_can_still_end_well(engine: Engine) -> None:
     assert states(engine) == {f"cycle@{iso(MONDAY)}": "done"}
 
 
+def test_a_run_whose_end_could_not_be_written_is_run_again(engine: Engine) -> None:
+    clock, ran = SetClock(MONDAY), []
+
+    def work(run: due.Run, _lease: Lease) -> str:
+        ran.append(run.attempts)
+        if len(ran) == 1:
+            rename(engine, "job_runs", "away")
+        return "did it"
+
+    ours = Executor(
+        engine=engine,
+        clock=clock,
+        holder="one",
+        lifetime=timedelta(seconds=60),
+        jobs=[Job("cycle", WEEK, SIX, work)],
+        on_acquired=lambda _lease: None,
+    )
+    assert ours.ring("cycle") == 0
+    rename(engine, "away", "job_runs")
+    assert [ours.ring("cycle") for _ in range(2)] == [1, 0]
+    assert ran == [1, 2]
+    assert states(engine) == {f"cycle@{iso(MONDAY)}": "done"}
+
+
+def rename(engine: Engine, old: str, new: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+
 def test_a_new_holder_settles_before_it_works(engine: Engine) -> None:
     clock, worker, settled = SetClock(MONDAY), Worker(), []
     ours = Executor(
