@@ -5,15 +5,17 @@ buy or propose exactly that and exactly once, check that provider and ledger agr
 what was saved against what was promised.
 
 Each line of ``run_cycle`` is a stage; the stage's package decides. A cycle that was interrupted
-is resumed: a plan that was written down is not decided again, and no line is bought twice.
+is resumed: a plan that was written down is not decided again within a day, and no line is bought
+twice. After a day the facts behind it are others, and it is decided anew, beside what was bought.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from service.domain.errors import LeaseLostError
 from service.domain.ids import CycleId
 from service.domain.plans import Plan, Verdict
 from service.observe.events import CycleFailed, CycleFinished, CycleStarted, PlanDecided
@@ -28,6 +30,9 @@ from service.store.engine import reading, writing
 from service.store.lease import Lease
 from service.store.states import RunState
 from service.wiring import Parts
+
+KEPT_FOR = timedelta(hours=24)
+"""How long after a plan was decided a resumed cycle still goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,9 @@ def run_cycle(parts: Parts, cycle: Cycle, *, lease: Lease) -> CycleResult:
         _start(parts, cycle)
         try:
             result = _stages(parts, cycle, lease)
+        except LeaseLostError:
+            # Whoever holds the lease now may be running this very cycle: its end is theirs to tell.
+            raise
         except Exception as error:
             # Recorded whatever it is, then left to the scheduler's edge: nothing is swallowed.
             _fail(parts, cycle, error)
@@ -88,7 +96,9 @@ def _start(parts: Parts, cycle: Cycle) -> None:
 
 def _kept_plan(parts: Parts, cycle: Cycle) -> Plan | None:
     with reading(parts.engine) as connection:
-        return records.plan_of_cycle(connection, cycle.cycle)
+        plan = records.plan_of_cycle(connection, cycle.cycle)
+    fresh = plan is not None and parts.clock.now() - plan.decided_at < KEPT_FOR
+    return plan if fresh else None
 
 
 def _keep(parts: Parts, plan: Plan, verdicts: Sequence[Verdict]) -> None:

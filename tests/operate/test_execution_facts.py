@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
+from sqlalchemy import select
+
+from service.domain.errors import LeaseLostError, ProviderError
 from service.domain.ids import CycleId
-from service.domain.purchases import Proposal, ProposalState
+from service.domain.purchases import InventoryItem, Proposal, ProposalState
 from service.operate.acting import desk_of
 from service.operate.demo import Demo
+from service.operate.ingesting import ingest
 from service.operate.settling import tie_loose_ends
 from service.operate.situation import read_situation
 from service.pipeline import Cycle, run_cycle
+from service.providers.port import ProviderReader
 from service.purchase.desk import Declined
 from service.purchase.execute import execute_proposal
 from service.purchase.propose import approve
-from service.store import proposals, records
+from service.store import lease as leases
+from service.store import proposals, records, schema
 from service.store.engine import reading, writing
 from service.store.lease import Lease
 
@@ -89,3 +97,58 @@ def test_a_policy_tightened_after_the_facts_were_read_is_the_one_that_counts(
     done = execute_proposal(desk, approved.proposal)
     assert isinstance(done, Declined)
     assert done.rule == "halt"
+
+
+def test_a_cycle_taken_up_again_after_a_day_is_decided_anew_beside_what_it_bought(
+    demo: Demo, lease: Lease
+) -> None:
+    plans = []
+    for hours in (1, 23, 1):
+        _fail_report_once(demo, lease)
+        with reading(demo.parts.engine) as connection:
+            plans.append(records.plan_of_cycle(connection, a_cycle().cycle))
+        demo.cloud.advance(hours)
+        ingest(demo.parts)
+    assert plans[0] == plans[1]
+    assert plans[2] != plans[0]
+    assert demo.cloud.snapshot().double_purchases == 0
+
+
+def _fail_report_once(demo: Demo, lease: Lease) -> None:
+    """Run the cycle up to its last reading of the inventory, which fails."""
+    cloud = demo.parts.cloud
+    failing = replace(cloud, reader=_FailingSecond(cloud.reader))
+    with pytest.raises(ProviderError):
+        run_cycle(replace(demo.parts, cloud=failing), a_cycle(), lease=lease)
+
+
+class _FailingSecond:
+    """Reads as the real one does, but for the second inventory."""
+
+    def __init__(self, real: ProviderReader) -> None:
+        self.identity = real.identity
+        self.accounts = real.accounts
+        self.prices = real.prices
+        self.offerings = real.offerings
+        self.owned_offerings = real.owned_offerings
+        self._inventory = real.inventory
+        self._read = 0
+
+    def inventory(self) -> Sequence[InventoryItem]:
+        self._read += 1
+        if self._read > 1:
+            raise ProviderError(provider="aws", operation="read", code="down", detail="away")
+        return self._inventory()
+
+
+def test_a_holder_that_lost_the_lease_does_not_end_its_successors_cycle(
+    demo: Demo, lease: Lease
+) -> None:
+    with writing(demo.parts.engine) as connection:
+        leases.release(connection, lease)
+        leases.acquire(connection, holder="another", lifetime=demo.parts.lease_lifetime)
+    with pytest.raises(LeaseLostError):
+        run_cycle(demo.parts, a_cycle(), lease=lease)
+    with reading(demo.parts.engine) as connection:
+        [state] = connection.execute(select(schema.cycles.c.state)).scalars()
+    assert state == "started"
