@@ -72,6 +72,7 @@ class Shard:
         self.owned = owned
         self._price = np.full(active.shape, price)
         self._kind = cells[0].demand.dtype
+        self._least_slack = float(np.finfo(self._kind).eps) / 2
         shapes = {cell.demand.shape for cell in cells}
         self._spare = {shape: spare(shape, self._kind) for shape in shapes}
         self._item_price: Items = self._price.astype(self._kind)
@@ -138,6 +139,7 @@ class Shard:
     def _assemble_cell(self, cell: Cell, diagonal: Floats, coupling: Floats, right: Floats) -> None:
         spare, scaled, left = self._spare[cell.demand.shape]
         share = cell.share
+        np.minimum(cell.price, 1.0 - self._least_slack, out=cell.price)
         np.subtract(1.0, cell.price, out=left)
         np.divide(cell.left, left, out=left)
         share[...] = left
@@ -145,6 +147,7 @@ class Shard:
             weight, inverse = cell.weight[place], cell.inverse[place]
             np.multiply(cell.rate[place], self._item_price[one], out=inverse)
             inverse -= cell.price
+            np.maximum(inverse, self._least_slack, out=inverse)  # rounding may leave none
             np.reciprocal(inverse, out=inverse)
             np.multiply(cell.covered[place], inverse, out=weight)
             share += weight

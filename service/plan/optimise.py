@@ -37,7 +37,7 @@ OPTIMAL_GAP_RATIO = Decimal("0.001")
 """A plan within this gap of its proven bound is called optimal."""
 
 _EXACT_CELLS = 1_000_000  # above so many line-hours the report is billed in float64
-_POLISH_CELLS = 25_000_000  # line-hours that polishing may go through
+_POLISH_CELLS = 12_000_000  # line-hours that polishing may go through
 _DUST_RATIO = 1e-9  # of on-demand cost: amounts below are no purchases
 
 

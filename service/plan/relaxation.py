@@ -41,6 +41,8 @@ _ITERATIONS = 120
 _BARRIER = 0.2
 _PRICE = 0.85
 _START_ROOM = 1.2
+_LEAST_CENTRING = 1e-4
+_LEAST_CENTRING_APART = 0.2  # hours that lag behind must be able to follow
 _NOTHING = 1e-7  # of a mean item: stands for no demand, so that the interior is not empty
 _NO_ROOM = 1e-6
 _APART_CELLS = 20_000
@@ -81,15 +83,31 @@ def relax(
     lower = value = problem.fixed_usd
     iterations = 0
     for members in _parts(problem):
-        part = _Part(problem, members)
-        within = max(tolerance_ratio, part.least_tolerance_ratio) * part.demand_usd
-        solved = part.solve(within, expired)
-        bought[part.resources] = solved.bought
-        worth[part.resources] = solved.worth_usd
+        resources = _resources(members)
+        solved = _solved(problem, members, tolerance_ratio, expired)
+        bought[resources] = solved.bought
+        worth[resources] = solved.worth_usd
         lower += solved.lower_bound_usd
         value += solved.value_usd
         iterations = max(iterations, solved.iterations)
     return Relaxed(bought, lower, value, iterations, worth)
+
+
+def _solved(
+    problem: Problem,
+    members: Sequence[Group],
+    tolerance_ratio: float,
+    expired: Callable[[], bool],
+) -> Relaxed:
+    """One part, in double precision from the start where single precision got stuck."""
+    part = _Part(problem, members)
+    within = max(tolerance_ratio, part.least_tolerance_ratio) * part.demand_usd
+    solved = part.solve(within, expired)
+    if part.is_single and not expired() and solved.value_usd - solved.lower_bound_usd > 2 * within:
+        again = _Part(problem, members, single=False).solve(within, expired)
+        if again.lower_bound_usd > solved.lower_bound_usd:
+            return again
+    return solved
 
 
 def _parts(problem: Problem) -> list[list[Group]]:
@@ -111,14 +129,18 @@ def _parts(problem: Problem) -> list[list[Group]]:
     return list(parts.values())
 
 
+def _resources(groups: Sequence[Group]) -> NDArray[np.intp]:
+    return np.array(sorted({one for group in groups for one in group.resources}), dtype=np.intp)
+
+
 class _Part:
     """One connected part of a market and the state of its interior-point method.
 
     Amounts are divided by the mean item's hourly demand, so that they are around one.
     """
 
-    def __init__(self, problem: Problem, groups: Sequence[Group]) -> None:
-        self.resources = np.array(sorted({one for group in groups for one in group.resources}))
+    def __init__(self, problem: Problem, groups: Sequence[Group], *, single: bool = True) -> None:
+        self.resources = _resources(groups)
         index = {int(one): place for place, one in enumerate(self.resources)}
         demand = sum(float(group.demand_usd.sum()) for group in groups)
         count = sum(group.demand_usd.size for group in groups)
@@ -137,7 +159,8 @@ class _Part:
         self._cost = self.active.sum(axis=1)
         self._buy = np.flatnonzero(self._cost > 0)
         pairs = sum((1 + len(group.resources)) * group.demand_usd.size for group in groups)
-        self._kind = np.float32 if self._large else np.float64
+        self.is_single = single and self._large
+        self._kind = np.float32 if self.is_single else np.float64
         self._complements = pairs + self.active.size + len(self._buy)
         self._shards = self._cut()
         self._bought = np.zeros(len(self.resources))
@@ -240,6 +263,9 @@ class _Part:
         bought, slack = self._bought[buy], self._slack[buy]
         assembled = crew.each(lambda shard: shard.assemble(self._bought))
         matrix = _added([one[0] for one in assembled])[np.ix_(buy, buy)]
+        if not np.isfinite(matrix).all():
+            msg = "the hours' systems have lost their digits"
+            raise LinAlgError(msg)
         factor = _Cholesky(matrix + np.diag(slack / bought))
         off = self._slack_off[buy]
         right = _added([one[1] for one in assembled])[buy]
@@ -250,7 +276,9 @@ class _Part:
         primal, dual = self._lengths(moved, step / bought, price_ratio)
         gain = float(self._cost[buy] @ step) + sum(one.primal_change for one in moved)
         left = gap + primal * gain - dual * sum(one.dual_change for one in moved)
-        barrier = min(max((max(left, 0.0) / gap) ** 3, 1e-4), 0.9) * gap / self._complements
+        least = _LEAST_CENTRING if self._together else _LEAST_CENTRING_APART
+        centring = min(max((max(left, 0.0) / gap) ** 3, least), 0.9)
+        barrier = centring * gap / self._complements
         second_order = 1.0 + price_ratio * step / bought
         right = barrier * _added([one[1] for one in predicted])[buy]
         right += _added([one[2] for one in predicted])[buy]
@@ -270,7 +298,7 @@ class _Part:
 
     def _choose_steps(self, gap: float) -> None:
         """Hours go together near the end, or once going apart has made things worse."""
-        near = not self._large and gap < _TOGETHER_RATIO * self._total
+        near = not self.is_single and gap < _TOGETHER_RATIO * self._total
         self._together |= near or gap > 1.5 * self._least_gap
         self._least_gap = min(self._least_gap, gap)
 

@@ -17,7 +17,7 @@ from service.domain.plans import PlanStatus
 from service.domain.usage import Dataset, Sku, SkuKey, Usage, UsageLine
 from service.plan.optimise import Portfolio, optimise
 from service.plan.problem import as_sized, candidate, pose
-from service.plan.relaxation import relax
+from service.plan.relaxation import LARGE_CELLS, relax
 from service.plan.yardstick import whole_programme
 from tests.plan.markets import REGION, START, market, offering
 
@@ -299,3 +299,12 @@ def test_an_offering_with_an_unknown_term_is_refused_by_name() -> None:
     portfolio = optimise(replace(dataset, offerings={OfferingId("sp"): odd}))
     assert portfolio.purchases == ()
     assert [(one.rule, one.offering) for one in portfolio.refusals] == [("term", "sp")]
+
+
+def test_a_large_market_is_bounded_in_single_precision_and_certified_in_double() -> None:
+    dataset = market(skus=80, families=4, hours=7_600, seed=3, capacity=False)
+    assert dataset.usage.quantity.size > LARGE_CELLS
+    portfolio = optimise(dataset, evaluations=0)
+    assert portfolio.lower_bound_usd < portfolio.after_usd < portfolio.before_usd
+    assert portfolio.gap_ratio < Decimal("0.003")
+    assert portfolio.iterations < 25
