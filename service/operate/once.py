@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from sqlalchemy.exc import SQLAlchemyError
+
 from service.domain.errors import LeaseLostError, RefusedError
 from service.domain.hours import iso
 from service.domain.ids import CycleId
+from service.observe.log import get_logger
 from service.operate.ingesting import ingest
 from service.operate.settling import tie_loose_ends
-from service.pipeline import Cycle, run_cycle
+from service.pipeline import Cycle, CycleResult, run_cycle
 from service.store import due
 from service.store import lease as leases
 from service.store.engine import reading, writing
 from service.store.states import RunState
 from service.wiring import Parts
+
+log = get_logger(__name__)
 
 ON_DEMAND = "manual"
 """The schedule of cycles that somebody asked for; each is named by the instant of asking."""
@@ -31,19 +40,8 @@ def cycle_now(parts: Parts) -> dict[str, object]:
         holder = "another process" if other is None else other.holder
         raise RefusedError(rule="lease", detail=f"{holder} is the executor now")
     try:
-        if parts.settings.exports.exists():
-            ingest(parts)
-        tie_loose_ends(parts, lease=lease)
-        now = parts.clock.now()
-        with writing(parts.engine) as connection:
-            lease = leases.renew(connection, lease, lifetime=parts.lease_lifetime)
-            run = due.claim(connection, schedule=ON_DEMAND, due_at=now, lease=lease, now=now)
-        if run is None:
-            raise RefusedError(rule="cycle", detail=f"the cycle of {iso(now)} has run already")
-        cycle = Cycle(CycleId(run.run), ON_DEMAND, now)
-        result = run_cycle(parts, cycle, lease=lease)
-        with writing(parts.engine) as connection:
-            due.finish(connection, run, state=RunState.DONE, lease=lease, now=parts.clock.now())
+        with kept_alive(parts, lease):
+            cycle, result = _run(parts, lease)
     finally:
         _release(parts, lease)
     acted = result.acted
@@ -58,6 +56,51 @@ def cycle_now(parts: Parts) -> dict[str, object]:
         "declined": acted.declined,
         "unknown": acted.unknown,
     }
+
+
+def _run(parts: Parts, lease: leases.Lease) -> tuple[Cycle, CycleResult]:
+    if parts.settings.exports.exists():
+        ingest(parts)
+    tie_loose_ends(parts, lease=lease)
+    now = parts.clock.now()
+    with writing(parts.engine) as connection:
+        run = due.claim(connection, schedule=ON_DEMAND, due_at=now, lease=lease, now=now)
+    if run is None:
+        raise RefusedError(rule="cycle", detail=f"the cycle of {iso(now)} has run already")
+    cycle = Cycle(CycleId(run.run), ON_DEMAND, now)
+    state, detail = RunState.FAILED, "stopped before its end"
+    try:
+        result = run_cycle(parts, cycle, lease=lease)
+        state, detail = RunState.DONE, ""
+    finally:
+        with suppress(LeaseLostError), writing(parts.engine) as connection:
+            now = parts.clock.now()
+            due.finish(connection, run, state=state, lease=lease, now=now, detail=detail)
+    return cycle, result
+
+
+@contextmanager
+def kept_alive(parts: Parts, lease: leases.Lease) -> Iterator[None]:
+    """Renew ``lease`` beside long work, until it is lost: then the work finds out by itself."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(parts.settings.lease_seconds / 4):
+            try:
+                with writing(parts.engine) as connection:
+                    leases.renew(connection, lease, lifetime=parts.lease_lifetime)
+            except LeaseLostError:
+                return
+            except SQLAlchemyError as error:
+                log.warning("heartbeat.failed", error=type(error).__name__)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _release(parts: Parts, lease: leases.Lease) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,12 +11,15 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
+from service.domain.commitments import Offering
 from service.domain.errors import LeaseLostError, ProviderError
 from service.domain.ids import CycleId
 from service.domain.purchases import InventoryItem, Proposal, ProposalState
+from service.domain.usage import SkuKey
 from service.operate.acting import desk_of
 from service.operate.demo import Demo
 from service.operate.ingesting import ingest
+from service.operate.once import cycle_now
 from service.operate.settling import tie_loose_ends
 from service.operate.situation import read_situation
 from service.pipeline import Cycle, run_cycle
@@ -152,3 +156,28 @@ def test_a_holder_that_lost_the_lease_does_not_end_its_successors_cycle(
     with reading(demo.parts.engine) as connection:
         [state] = connection.execute(select(schema.cycles.c.state)).scalars()
     assert state == "started"
+
+
+def test_a_cycle_on_demand_keeps_its_lease_for_longer_than_the_lease_lasts(demo: Demo) -> None:
+    short = demo.parts.settings.model_copy(update={"lease_seconds": 2})
+    cloud = demo.parts.cloud
+    slow_cloud = replace(cloud, reader=_Slow(cloud.reader, seconds=3))
+    slow = replace(demo.parts, settings=short, cloud=slow_cloud)
+    assert cycle_now(slow)["bought"] != 0
+
+
+class _Slow:
+    """Reads as the real one does, and takes its time over the offerings."""
+
+    def __init__(self, real: ProviderReader, *, seconds: float) -> None:
+        self.identity = real.identity
+        self.accounts = real.accounts
+        self.prices = real.prices
+        self.owned_offerings = real.owned_offerings
+        self.inventory = real.inventory
+        self._offerings = real.offerings
+        self._seconds = seconds
+
+    def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:
+        time.sleep(self._seconds)
+        return self._offerings(keys)
