@@ -15,9 +15,9 @@ from service.domain.hours import WEEK_HOURS
 
 Series = NDArray[np.float64]
 
-_SMALLEST_SHARE = 0.02
-"""A week below this share of the largest counts as this share: a logarithm of nearly nothing
-would make every slope absurd."""
+_SMALLEST_SHARE = 0.2
+"""A week below this share of the largest counts as this share: a logarithm of nearly nothing,
+as a hole in the data leaves it, would make every slope absurd."""
 
 _JUMP_MARGIN_WEEKS = 4
 _NOTHING = 1e-9
