@@ -31,13 +31,13 @@ RECENT = "the last 28 days"
 NEWEST = "the last 7 days"
 STEADY = "the level that no burst moves"
 DRIFT = "the drift going on over the term"
-YOUNG = "the last 91 days, while no year could repeat"
+YOUNG = "the last 70 days, while no year could repeat"
 YEAR = "the year that the last two lead one to expect"
 PLANNED = "the planned changes"
 
 _RECENT_DAYS = 28
 _NEWEST_DAYS = 7
-_YOUNG_DAYS = 91
+_YOUNG_DAYS = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
 
     Where a yearly cycle is recognised, the year to expect takes the place of drift and burst,
     which would mistake a season for either. Before one could be seen, a rise may be the first
-    half of one: the last 91 days bound too. Empty with less than a week of use.
+    half of one: the last 70 days bound too. Empty with less than a week of use.
     """
     used = pool.seen[int(np.argmax(pool.seen > 0)) :] if pool.seen.any() else pool.seen[:0]
     if used.size < WEEK_HOURS:
