@@ -57,7 +57,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         numeric = all(
             isinstance(row[position], int | float | Decimal) for row in rows if row[position] != ""
         )
-        shown.add_column(column, justify="right" if rows and numeric else "left")
+        # Too narrow a terminal folds cells; cut off, two strategies or ids could look the same.
+        shown.add_column(column, justify="right" if rows and numeric else "left", overflow="fold")
     for row in rows:
         cells = (
             _plain(cell) if isinstance(cell, Decimal | datetime) else str(cell) for cell in row
