@@ -48,9 +48,9 @@ def run(options: argparse.Namespace) -> int:
     world = WorldOptions(seed=options.seed, history_days=options.days_history)
     try:
         cloud = SandboxCloud.generated(world, exports=options.exports, port=options.port)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise InputError(
-            f"port {options.port} cannot be used: {error}",
+            f"port {options.port} cannot be used: {str(error).rstrip('.')}",
             file="the command line",
             column="--port",
             remedy="Choose another port, or leave it out.",

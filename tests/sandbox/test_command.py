@@ -67,3 +67,9 @@ def test_a_port_that_is_taken_is_named_in_the_error() -> None:
         assert first.wait(timeout=10) == 0
     assert second.returncode == 2
     assert port in second.stderr
+
+
+def test_a_port_that_cannot_be_is_named_in_the_error() -> None:
+    chosen = build_parser().parse_args(["sandbox", "--port", "99999", "--days-history", "1"])
+    with pytest.raises(InputError, match="port 99999 cannot be used"):
+        chosen.run(chosen)
