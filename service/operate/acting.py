@@ -130,11 +130,12 @@ def left_over(connection: Connection, plan: Plan) -> list[PlanLine]:
     Those are the ones that a passing obstacle kept from being bought: halt, an open outcome, a
     provider that did not answer. A line that was bought or judged at execution is not among them.
     """
-    allowed = {
-        verdict.line
+    # A cycle that was taken up again judged its lines once more: the last word counts.
+    proposed = {
+        verdict.line: verdict.decision
         for verdict in records.verdicts_of(connection, plan.plan, stage=VerdictStage.PROPOSAL)
-        if verdict.decision is Decision.ALLOW
     }
+    allowed = {line for line, decision in proposed.items() if decision is Decision.ALLOW}
     judged = {
         verdict.line
         for verdict in records.verdicts_of(connection, plan.plan, stage=VerdictStage.EXECUTION)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from service.domain.errors import ProviderError, RefusedError
+from service.domain.errors import InputError, ProviderError, RefusedError
 from service.domain.ids import PlanId
 from service.domain.plans import Decision, PlanLine, RuleResult, Verdict
 from service.domain.purchases import IntentState, ProposalState
@@ -86,8 +86,8 @@ def _desk(parts: Parts, done: Reconciliation, lease: Lease, plans: Collection[Pl
         known = [plan for plan in found if plan is not None]
     try:
         situation = read_situation(parts, inventory_read_at=done.read_at)
-    except (RefusedError, ProviderError) as error:
-        rule = error.rule if isinstance(error, RefusedError) else "prices"
+    except (RefusedError, ProviderError, InputError) as error:
+        rule = error.rule if isinstance(error, RefusedError) else "facts"
         return Desk(
             provider=parts.cloud.provider,
             engine=parts.engine,

@@ -13,10 +13,11 @@ from sqlalchemy import select
 
 from service.domain.commitments import Offering
 from service.domain.errors import LeaseLostError, ProviderError
-from service.domain.ids import CycleId
+from service.domain.ids import CycleId, PlanId
+from service.domain.plans import Decision, Verdict
 from service.domain.purchases import InventoryItem, Proposal, ProposalState
 from service.domain.usage import SkuKey
-from service.operate.acting import desk_of
+from service.operate.acting import desk_of, left_over
 from service.operate.demo import Demo
 from service.operate.ingesting import ingest
 from service.operate.once import cycle_now
@@ -31,6 +32,7 @@ from service.store import lease as leases
 from service.store import proposals, records, schema
 from service.store.engine import reading, writing
 from service.store.lease import Lease
+from service.store.states import VerdictStage
 
 
 def a_cycle(day: int = 2) -> Cycle:
@@ -181,3 +183,33 @@ class _Slow:
     def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:
         time.sleep(self._seconds)
         return self._offerings(keys)
+
+
+def test_a_policy_that_cannot_be_read_leaves_approvals_waiting_and_settles_the_rest(
+    demo: Demo, lease: Lease
+) -> None:
+    approved = an_approval(demo, lease)
+    path = demo.parts.settings.policy_file
+    sound = path.read_text(encoding="utf-8")
+    path.write_text("version: 1\nmod: autopilot\n", encoding="utf-8")
+    assert "the rest waits" in tie_loose_ends(demo.parts, lease=lease)
+    assert now_of(demo, approved) is ProposalState.APPROVED
+    path.write_text(sound, encoding="utf-8")
+    tie_loose_ends(demo.parts, lease=lease)
+    assert now_of(demo, approved) is ProposalState.EXECUTED
+
+
+def test_what_a_second_judgement_refused_is_not_left_over(demo: Demo, lease: Lease) -> None:
+    result = run_cycle(demo.parts, a_cycle(), lease=lease)
+    plan = replace(result.plan, plan=PlanId("again"), cycle=CycleId("cycle@again"))
+    [line, *_] = plan.lines
+    now = demo.parts.clock.now()
+    with writing(demo.parts.engine) as connection:
+        records.start_cycle(connection, plan.cycle, schedule="again", due_at=now, now=now)
+        records.record_plan(connection, plan)
+        for said in (Decision.ALLOW, Decision.REFUSE):
+            verdict = Verdict(line.line, said, ())
+            stage = VerdictStage.PROPOSAL
+            records.record_verdict(connection, plan.plan, verdict, stage=stage, now=now)
+            left = left_over(connection, plan)
+            assert [one.line for one in left] == ([line.line] if said is Decision.ALLOW else [])
