@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from service.billing.bill import bill
+from service.domain.commitments import CommitmentState
 from service.domain.hours import iso
 from service.domain.purchases import Intent, IntentState
 from service.domain.usage import Dataset
@@ -59,9 +60,19 @@ def report(parts: Parts, situation: Situation) -> Reported:
 
 
 def _as_owned(situation: Situation) -> Dataset:
-    """The newest hours with what the provider listed: nothing that is only in flight."""
+    """The newest hours with what the provider listed: nothing that is only in flight.
+
+    What is retired because its term is over was active until then.
+    """
+    listed = billed(situation.inventory, situation.owned)
     return replace(
-        situation.dataset(REPORT_HOURS), commitments=billed(situation.inventory, situation.owned)
+        situation.dataset(REPORT_HOURS),
+        commitments=tuple(
+            replace(one, state=CommitmentState.ACTIVE)
+            if one.state is CommitmentState.RETIRED and one.end <= situation.now
+            else one
+            for one in listed
+        ),
     )
 
 

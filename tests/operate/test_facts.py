@@ -9,17 +9,26 @@ from decimal import Decimal
 
 import pytest
 
+from service.domain.commitments import CommitmentState
 from service.domain.errors import RefusedError
-from service.domain.ids import CycleId
-from service.domain.purchases import InventoryItem
+from service.domain.hours import HOUR
+from service.domain.ids import CommitmentId, CycleId, OfferingId
+from service.domain.plans import Decision
+from service.domain.purchases import InventoryItem, Quote
+from service.operate.acting import desk_of
 from service.operate.demo import Demo
 from service.operate.reconciling import reconcile
+from service.operate.reporting import REPORT_HOURS, report
 from service.operate.situation import Situation, negotiated, read_situation
 from service.pipeline import Cycle, run_cycle
 from service.providers.aws.clients import AwsClients
 from service.providers.aws.reader import AwsReader
 from service.providers.port import ProviderReader
+from service.purchase.budget import spent
+from service.purchase.desk import Facts
 from service.reconcile.match import Vanished
+from service.store import holdings
+from service.store.engine import reading
 from service.store.lease import Lease
 from service.usage.days import ObservedPrice
 from service.wiring import Parts
@@ -102,3 +111,56 @@ class _Forgetful:
 
     def inventory(self) -> Sequence[InventoryItem]:
         return ()
+
+
+def test_a_term_that_ended_within_the_report_is_billed_until_its_end(
+    demo: Demo, lease: Lease
+) -> None:
+    run_cycle(demo.parts, a_cycle(), lease=lease)
+    situation = situation_of(demo.parts)
+    [item, *_] = situation.inventory
+    end = situation.usage_through - 100 * HOUR
+    reports = []
+    for state in (CommitmentState.RETIRED, CommitmentState.RETURNED):
+        term = replace(item.commitment, state=state, start=end - 8_760 * HOUR, end=end)
+        only = replace(item, commitment=term)
+        seen = replace(situation, inventory=(only,), commitments=(term,))
+        reports.append(report(demo.parts, seen).realised)
+    ended, returned = reports
+    hours = REPORT_HOURS - 100
+    assert ended.commitment_usd == hours * item.commit_usd_per_hour
+    assert returned.commitment_usd == 0
+
+
+def test_what_came_to_be_owned_since_and_cannot_be_priced_stops_a_purchase(
+    demo: Demo, lease: Lease
+) -> None:
+    result = run_cycle(demo.parts, a_cycle(), lease=lease)
+    [line, *_] = result.plan.lines
+    situation = situation_of(demo.parts)
+    desk = desk_of(demo.parts, situation, lease, plans=[result.plan])
+    now = demo.parts.clock.now()
+    with reading(demo.parts.engine) as connection:
+        listed = holdings.owed(connection, now=now)
+        spend = spent(connection, now=now, cycle=result.plan.cycle)
+    [item, *_] = listed
+    foreign = replace(
+        item.commitment, commitment=CommitmentId("ri-1"), offering=OfferingId("aws_ri/elsewhere")
+    )
+    rules = []
+    for more in ((), (replace(item, commitment=foreign, intent=None),)):
+        quote = Quote(line.offering, line.quantity, line.commit_usd_per_hour, line.upfront_usd, now)
+        facts = Facts(
+            now=now,
+            plan=result.plan.plan,
+            cycle=result.plan.cycle,
+            quote=quote,
+            signed_off=True,
+            intents=(),
+            holdings=(*listed, *more),
+            spent=spend,
+        )
+        verdict = desk.judge(line, facts)
+        rules.append({one.rule for one in verdict.results if one.decision is Decision.REFUSE})
+    assert "unpriced_commitment" not in rules[0]
+    assert rules[1] == {"unpriced_commitment"}
