@@ -1,1 +1,1 @@
-"""Stage 7. Realised against promised, savings, coverage, utilisation, and how they are shown."""
+"""Stage 7. Realised against promised, savings, coverage, utilization, and how they are shown."""
