@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -19,6 +21,7 @@ from service.domain.errors import InputError
 from service.domain.hours import Clock
 from service.domain.ids import CommitmentId
 from service.domain.usage import SkuKey
+from service.providers.aws import organisation
 from service.providers.aws.buyer import AwsBuyer
 from service.providers.aws.clients import AwsAccess, AwsClients
 from service.providers.aws.reader import AwsReader
@@ -45,11 +48,15 @@ OwnedRates = dict[tuple[CommitmentId, tuple[SkuKey, ...]], Offering]
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One provider, spoken to with one set of credentials."""
+    """One provider, spoken to with one set of credentials.
+
+    ``committed_usd``: what plans of the whole organisation commit on a day, whoever owns them.
+    """
 
     provider: str
     reader: ProviderReader
     buyer: ProviderBuyer
+    committed_usd: Callable[[date], Decimal]
     close: Callable[[], None]
 
 
@@ -96,7 +103,13 @@ def shipped(path: Path) -> Path:
 def aws_cloud(access: AwsAccess, clock: Clock) -> Cloud:
     """AWS behind the port."""
     clients = AwsClients(access)
-    return Cloud("aws", AwsReader(clients), AwsBuyer(clients, clock=clock), clients.close)
+    return Cloud(
+        provider="aws",
+        reader=AwsReader(clients),
+        buyer=AwsBuyer(clients, clock=clock),
+        committed_usd=partial(organisation.committed_usd, clients),
+        close=clients.close,
+    )
 
 
 def access_of(settings: Settings) -> AwsAccess:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.domain.errors import InputError, TenorError
 from service.domain.hours import iso
 from service.operate.daemon import not_ready
+from service.operate.unlisted import TOLD_AFTER
 from service.settings import Settings
 from service.store.engine import reading
 from service.store.lease import database_now
@@ -55,6 +56,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         ("purchase account", _account, "Name the credentials' account in purchase_accounts."),
         ("read: organisation", _accounts, "Allow organizations:ListAccounts."),
         ("read: inventory", _inventory, "Allow savingsplans:Describe*, ec2:DescribeReserved*."),
+        ("read: all plans", _all_plans, "Allow ce:GetSavingsPlansUtilization, in the payer."),
         ("read: prices", _prices, "Allow pricing:GetProducts, savingsplans:Describe*."),
     )
     try:
@@ -132,6 +134,11 @@ def _accounts(parts: Parts) -> str:
 
 def _inventory(parts: Parts) -> str:
     return f"{len(parts.cloud.reader.inventory())} commitments listed"
+
+
+def _all_plans(parts: Parts) -> str:
+    day = (parts.clock.now() - TOLD_AFTER).date()
+    return f"the organisation committed {parts.cloud.committed_usd(day):.2f} USD on {day}"
 
 
 def _prices(parts: Parts) -> str:

@@ -22,6 +22,7 @@ from service.domain.purchases import InventoryItem
 from service.domain.usage import Dataset, Sku, SkuKey, Usage
 from service.guard.policy import Policy
 from service.observe.events import PolicyChanged, PricesRecorded
+from service.operate.unlisted import refuse_unlisted
 from service.store import holdings, ledger, price_snapshots, records
 from service.store.engine import reading, writing
 from service.store.price_snapshots import PriceSnapshot
@@ -89,12 +90,13 @@ def last_hours(usage: Usage, hours: int) -> Usage:
 def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
     """Everything a decision needs, as it stands now.
 
-    Raises ``RefusedError`` when usage is too old, too short, incomplete or implausible, or the
-    credentials are for another account than the policy's; ``PolicyError`` and ``ProviderError``
-    when policy or prices cannot be read.
+    Raises ``RefusedError`` when usage is too old, too short, incomplete or implausible, the
+    credentials are for another account than the policy's, or another account owns plans too;
+    ``PolicyError`` and ``ProviderError`` when policy or prices cannot be read.
     """
     policy = read_policy(parts)
     account = purchase_account(parts, policy)
+    refuse_unlisted(parts)
     usage = read_usage(parts, policy)
     prices = read_prices(parts, usage)
     with reading(parts.engine) as connection:
