@@ -8,7 +8,7 @@ that they add up to their total.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
@@ -24,7 +24,7 @@ from service.billing.exact import (
     written,
 )
 from service.billing.kernel import Outcome, run
-from service.billing.moves import Room
+from service.billing.moves import Room, within
 from service.billing.sharing import ORGANISATION, Sharing
 from service.billing.waterfall import Waterfall, waterfall
 from service.domain.hours import HourRange
@@ -112,7 +112,7 @@ def bill(
     parts = []
     for hours in _blocks(usage.hours.count, cells_at_once // max(1, len(usage.lines))):
         quantity = written(np.ascontiguousarray(usage.quantity[hours].T))
-        rooms = [_within(room, hours) for room in plan.rooms]
+        rooms = [within(room, hours) for room in plan.rooms]
         parts.append(_sums(dataset, quantity, run(rooms, plan.moves, quantity)))
     return _bill(dataset, plan, parts)
 
@@ -136,13 +136,6 @@ class _Sums:
 def _blocks(hours: int, size: int) -> Iterator[slice]:
     for first in range(0, hours, max(1, size)):
         yield slice(first, min(first + max(1, size), hours))
-
-
-def _within(room: Room, hours: slice) -> Room:
-    first, last = max(room.first, hours.start), min(room.last, hours.stop)
-    if first >= last:
-        return replace(room, first=0, last=0)
-    return replace(room, first=first - hours.start, last=last - hours.start)
 
 
 def _sums(dataset: Dataset, quantity: Pair, outcome: Outcome) -> _Sums:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from service.report.render import print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from service.billing.bill import Bill
@@ -40,6 +41,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="ACCOUNTS",
         help="a sharing group, accounts separated by commas; give it once for each group",
     )
+    parser.add_argument(
+        "--sustained-use",
+        nargs="?",
+        const="project",
+        choices=["project", "billing-account"],
+        help="also say Google's sustained use discount, usage summed within each project or over"
+        " the billing account",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(run=run)
 
@@ -61,8 +70,10 @@ def run(options: argparse.Namespace) -> int:
     for warning in found:
         sys.stderr.write(f"tenor: warning: {warning.sentence}\n")
     _write_files(options, dataset, result, sharing)
+    answer = as_json(result)
+    if options.sustained_use is not None:
+        answer |= _sustained_use(dataset, result, pooled=options.sustained_use != "project")
     if options.json:
-        answer = as_json(result)
         answer["warnings"] = [
             {"rule": one.rule, "count": one.count, "detail": one.sentence} for one in found
         ]
@@ -70,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
             answer["explanation"] = explanation.as_json()
         print_json(answer)
     else:
-        _show(result)
+        _show(result, answer)
         if explanation is not None:
             _show_explanation(explanation)
     return 0
@@ -200,8 +211,17 @@ def _write_files(
         ) from error
 
 
-def _show(result: Bill) -> None:
-    shown = as_json(result)
+def _sustained_use(dataset: Dataset, result: Bill, *, pooled: bool) -> dict[str, object]:
+    from service.billing.sustained_use import sustained_use_usd  # noqa: PLC0415
+
+    credit_usd = sustained_use_usd(dataset, pooled=pooled)
+    return {
+        "sustained_use_usd": credit_usd,
+        "total_after_sustained_use_usd": result.total_usd - credit_usd,
+    }
+
+
+def _show(result: Bill, shown: Mapping[str, object]) -> None:
     print_table(
         f"Bill over {result.hours.count} hours",
         ["", "US dollars or ratio"],

@@ -9,7 +9,7 @@ them. The order does not depend on the hour, so one move is made for all hours a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from fractions import Fraction
 
@@ -42,6 +42,14 @@ class Room:
     def per_hour(self) -> Decimal:
         """Dollars (spend) or normalised units (capacity) in one hour."""
         return self.commitment.quantity * self.per_quantity
+
+
+def within(room: Room, hours: slice) -> Room:
+    """The room as those hours alone see it, the first of them being hour 0."""
+    first, last = max(room.first, hours.start), min(room.last, hours.stop)
+    if first >= last:
+        return replace(room, first=0, last=0)
+    return replace(room, first=first - hours.start, last=last - hours.start)
 
 
 @dataclass(frozen=True, slots=True)
