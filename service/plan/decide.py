@@ -345,7 +345,7 @@ def _bound(market: Market, base: Sequence[Commitment], bought: Sequence[Commitme
     solved = relax(replace(problem, active=np.zeros_like(problem.active)))
     planned = {one.offering: float(one.quantity) for one in bought}
     bound = solved.lower_bound_usd + float(stack.usd_per_level @ stack.levels)
-    lasting = problem.active.all(axis=1)
+    lasting = problem.active.min(axis=1, initial=1.0) > 0
     for place, name in enumerate(problem.offering):
         if name is not None:
             units = planned[name] * problem.units_per_quantity[place]

@@ -62,7 +62,7 @@ def _longest(fall: Items, keep: float) -> Items:
 
 def dot(one: Items, other: Items) -> Items:
     """Σ over items, by hour."""
-    return np.einsum("nt,nt->t", one, other)
+    return np.asarray(np.einsum("nt,nt->t", one, other))
 
 
 def spare(shape: tuple[int, ...], kind: np.dtype[np.floating]) -> tuple[Items, Items, Items]:
