@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from service.backtest.walk import Buy, Strategy, StrategyFactory, View
 from service.plan.ladder import DEFAULT_CAUTION, tranche
-from service.plan.ladder_bounds import DRIFT, NEWEST, STEADY, YEAR, YOUNG, Caution
+from service.plan.ladder_bounds import ALIKE, DRIFT, NEWEST, STEADY, YEAR, YOUNG, Caution
 from service.plan.ladder_terms import PoolState
 
 NAME = "tenor"
@@ -47,6 +47,7 @@ ABLATIONS: Mapping[str, StrategyFactory] = {
     "tenor-without-drift": _ablated(Caution(without=frozenset({DRIFT}))),
     "tenor-without-burst": _ablated(Caution(without=frozenset({STEADY}))),
     "tenor-without-year": _ablated(Caution(without=frozenset({YEAR}))),
+    "tenor-without-alike": _ablated(Caution(without=frozenset({ALIKE}))),
     "tenor-without-young": _ablated(Caution(without=frozenset({YOUNG}))),
     "tenor-without-newest": _ablated(Caution(without=frozenset({NEWEST}))),
     "tenor-without-doubt": _ablated(Caution(deviations=0.0)),

@@ -18,6 +18,12 @@ MIN_OVERLAP_WEEKS = 20
 MIN_AGREEMENT = 0.6
 """Least correlation of the two years: demand without a cycle stays below it."""
 
+MIN_ALIKE_WEEKS = 8
+"""From so many weeks a year after others on, another crest like last year's may be suspected."""
+
+MIN_LIKENESS = 0.75
+"""Least correlation, slopes kept, to suspect that this year goes the way of the last."""
+
 _GROWTH_WEEKS = (4, 13, 26)
 _YEARS = 2
 
@@ -37,14 +43,40 @@ def agreement(weekly: Series) -> float:
     return float(new @ old) / scale if scale > 0 else 0.0
 
 
+def likeness(weekly: Series) -> float:
+    """Correlation of the newest weeks' log levels with a year before, their means removed.
+
+    Unlike ``agreement`` it keeps the slope: two rises are alike whether they are growth or a
+    cycle. 0 while fewer than ``MIN_ALIKE_WEEKS`` weeks have a year before them.
+    """
+    overlap = min(weekly.size - YEAR_WEEKS, YEAR_WEEKS)
+    if overlap < MIN_ALIKE_WEEKS or weekly.max() <= 0:
+        return 0.0
+    logs = log_levels(weekly)
+    new, old = logs[-overlap:], logs[-YEAR_WEEKS - overlap : -YEAR_WEEKS]
+    new, old = new - new.mean(), old - old.mean()
+    scale = float(np.sqrt((new @ new) * (old @ old)))
+    return float(new @ old) / scale if scale > 0 else 0.0
+
+
+def suspected_year(seen: Series, weekly: Series) -> Series | None:
+    """As ``expected_year``, already where the newest weeks only go the way of a year before.
+
+    Harmless after steady growth: the year to expect then only grows on.
+    """
+    return _year(seen, weekly) if likeness(weekly) >= MIN_LIKENESS else None
+
+
 def expected_year(seen: Series, weekly: Series) -> Series | None:
     """The next year's hours, in any order, if the past years repeat at the growth since them.
 
     ``None`` where no yearly cycle is recognised. Each of the last two years is scaled by how
     much higher the newest weeks are than the same weeks then (the median of 4, 13 and 26).
     """
-    if agreement(weekly) < MIN_AGREEMENT:
-        return None
+    return _year(seen, weekly) if agreement(weekly) >= MIN_AGREEMENT else None
+
+
+def _year(seen: Series, weekly: Series) -> Series | None:
     years: list[Series] = []
     for back in range(1, min(_YEARS, (weekly.size - _GROWTH_WEEKS[0]) // YEAR_WEEKS) + 1):
         offset = back * YEAR_WEEKS

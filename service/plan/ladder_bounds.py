@@ -24,7 +24,7 @@ from service.forecast.level import (
     recent_drift,
     whole_weeks,
 )
-from service.forecast.season import MIN_OVERLAP_WEEKS, YEAR_WEEKS, expected_year
+from service.forecast.season import MIN_OVERLAP_WEEKS, YEAR_WEEKS, expected_year, suspected_year
 from service.plan.ladder_terms import PoolState, Term
 
 RECENT = "the last 28 days"
@@ -33,6 +33,7 @@ STEADY = "the level that no burst moves"
 DRIFT = "the drift going on over the term"
 YOUNG = "the last 70 days, while no year could repeat"
 YEAR = "the year that the last two lead one to expect"
+ALIKE = "the year that last year's same weeks lead one to suspect"
 PLANNED = "the planned changes"
 
 _RECENT_DAYS = 28
@@ -74,7 +75,8 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
 
     Where a yearly cycle is recognised, the year to expect takes the place of drift and burst,
     which would mistake a season for either. Before one could be seen, a rise may be the first
-    half of one: the last 70 days bound too. Empty with less than a week of use.
+    half of one: the last 70 days bound too, and the past year wherever the newest weeks go its
+    way. Empty with less than a week of use.
     """
     used = pool.seen[int(np.argmax(pool.seen > 0)) :] if pool.seen.any() else pool.seen[:0]
     if used.size < WEEK_HOURS:
@@ -84,15 +86,17 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
     found: dict[str, Callable[[], float]] = {
         NEWEST: lambda: best_level(used[-_NEWEST_DAYS * DAY_HOURS :], discount)
     }
-    year = None
-    if YEAR not in caution.without:
-        year = expected_year(used, whole_weeks(used, 260).mean(axis=1))
+    weekly = whole_weeks(used, 260).mean(axis=1)
+    year = expected_year(used, weekly) if YEAR not in caution.without else None
     if year is not None:
         expected = year
         found[YEAR] = lambda: best_level(expected, discount)
     else:
         if used.size < (YEAR_WEEKS + MIN_OVERLAP_WEEKS) * WEEK_HOURS:
             found[YOUNG] = lambda: best_level(used[-_YOUNG_DAYS * DAY_HOURS :], discount)
+        alike = suspected_year(used, weekly)
+        if alike is not None:
+            found[ALIKE] = lambda: best_level(alike, discount)
         found[STEADY] = lambda: _steady(used, discount, caution)
         found[DRIFT] = lambda: _drifting(used, term, recent, caution)
     if pool.changes:

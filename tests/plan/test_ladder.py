@@ -14,6 +14,7 @@ from service.domain.errors import InvariantError
 from service.forecast.changes import PlannedChange
 from service.plan.ladder import ladder, tranche
 from service.plan.ladder_bounds import (
+    ALIKE,
     DRIFT,
     NEWEST,
     PLANNED,
@@ -162,6 +163,18 @@ def test_a_yearly_cycle_is_recognised_when_two_years_agree() -> None:
     found = bounds(_pool(seen), YEAR_TERM, Caution())
     assert YEAR in found
     assert found[YEAR] < 0.9 * found[RECENT]
+
+
+def test_a_second_crest_is_not_bought_as_growth() -> None:
+    seen = _seasonal(52 + 13)  # a year and a quarter: too little to call it a cycle
+    found = bounds(_pool(seen), YEAR_TERM, Caution())
+    assert YEAR not in found
+    assert found[ALIKE] < 0.9 * found[RECENT]
+
+
+def test_steady_growth_is_alike_every_year_and_not_held_back_for_it() -> None:
+    found = bounds(_pool(_wavy(80, growth=0.01)), YEAR_TERM, Caution())
+    assert found[ALIKE] > found[RECENT]
 
 
 def test_no_yearly_cycle_is_invented_before_two_years_or_without_one() -> None:
