@@ -65,8 +65,11 @@ def due_instants(
     )
     unfinished = list(connection.execute(query.order_by(job_runs.c.due_at)).scalars())
     newest = _EPOCH + offset + (require_utc(now) - _EPOCH - offset) // every * every
+    # Runs dated after now are from a clock that was ahead: they must not silence the schedule.
     last = connection.execute(
-        select(func.max(job_runs.c.due_at)).where(job_runs.c.schedule == schedule)
+        select(func.max(job_runs.c.due_at)).where(
+            job_runs.c.schedule == schedule, job_runs.c.due_at <= newest
+        )
     ).scalar_one()
     if last is None:
         return (newest,)

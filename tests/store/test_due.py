@@ -58,6 +58,18 @@ def test_every_instant_missed_while_nobody_ran_is_due_oldest_first(engine: Engin
     assert later == (NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR)
 
 
+def test_a_clock_that_was_years_ahead_does_not_silence_the_schedule(engine: Engine) -> None:
+    lease = take_lease(engine, "a")
+    ahead = claim(engine, lease, NOON + 1_000 * HOUR)
+    assert ahead is not None
+    finish(engine, ahead, lease)
+    run = claim(engine, lease)
+    assert run is not None
+    finish(engine, run, lease)
+    assert instants(engine, lease) == ()
+    assert instants(engine, lease, NOW + HOUR) == (NOON + HOUR,)
+
+
 def test_a_run_whose_holder_died_is_handed_over_once(engine: Engine) -> None:
     first = take_lease(engine, "a")
     run = claim(engine, first)
