@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
 import pytest
 
-from service.domain.commitments import CommitmentState, Kind, Payment
+from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
 from service.domain.errors import InputError, ProviderError
+from service.domain.ids import AccountId, CommitmentId
+from service.domain.money import CommitUsdPerHour
+from service.domain.purchases import InventoryItem
 from service.domain.usage import SkuKey
 from service.providers.aws.reader import AwsReader
-from service.providers.aws.words import STATES, known, term_months
+from service.providers.aws.reservations import ReservationTerms, owned_offering
+from service.providers.aws.words import RESERVED_OPERATIONS, STATES, known, term_months
 from service.providers.port import ProviderReader
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind
+from service.usage.aws_sku import describe_sku
 from tests.sandbox.clouds import Sdk, create_plan, offer, sdk, small_cloud, strike
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -265,6 +273,44 @@ def test_what_is_owned_is_known_at_the_rates_it_was_bought_at(
     assert float(reservation.rates_usd[sku]) == pytest.approx(float(bought_at.rates_usd[sku]))
     assert reservation.upfront_usd == bought_at.upfront_usd
     assert (reservation.platform, reservation.size_flexible) == ("windows", False)
+
+
+@pytest.mark.parametrize("description", sorted(RESERVED_OPERATIONS))
+def test_a_reservation_of_any_platform_covers_usage_that_we_can_name(description: str) -> None:
+    listed = {
+        "InstanceType": "m5.large",
+        "ProductDescription": description,
+        "InstanceTenancy": "default",
+        "OfferingClass": "standard",
+        "Duration": 31_536_000,
+        "OfferingType": "No Upfront",
+    }
+    terms = ReservationTerms.of_listed(listed, "us-east-1")
+    assert ReservationTerms.of_offering(terms.offering) == terms
+    item = InventoryItem(
+        commitment=Commitment(
+            commitment=CommitmentId("ri"),
+            offering=terms.offering,
+            account=AccountId("111111111111"),
+            scope=None,
+            zone=None,
+            quantity=Decimal(2),
+            start=NOW,
+            end=NOW + timedelta(days=365),
+            state=CommitmentState.ACTIVE,
+        ),
+        kind=Kind.AWS_RI_REGIONAL,
+        term_months=12,
+        payment=Payment.NO_UPFRONT,
+        region="us-east-1",
+        family="m5",
+        commit_usd_per_hour=CommitUsdPerHour(Decimal(1)),
+        upfront_usd=Decimal(0),
+        intent=None,
+        returnable_until=None,
+    )
+    [sku] = owned_offering(item).rates_usd
+    assert describe_sku(sku).platform is not None
 
 
 def test_a_word_that_appeared_later_stops_the_reading() -> None:

@@ -37,9 +37,17 @@ STATES: Mapping[str, CommitmentState] = {
 }
 RESERVED_OPERATIONS = {
     "Linux/UNIX": "RunInstances",
-    "Windows": "RunInstances:0002",
+    "Linux with SQL Server Enterprise": "RunInstances:0100",
+    "Linux with SQL Server Standard": "RunInstances:0004",
+    "Linux with SQL Server Web": "RunInstances:0200",
     "Red Hat Enterprise Linux": "RunInstances:0010",
+    "Red Hat Enterprise Linux with HA": "RunInstances:1010",
     "SUSE Linux": "RunInstances:000g",
+    "Ubuntu Pro Linux": "RunInstances:0g00",
+    "Windows": "RunInstances:0002",
+    "Windows with SQL Server Enterprise": "RunInstances:0102",
+    "Windows with SQL Server Standard": "RunInstances:0006",
+    "Windows with SQL Server Web": "RunInstances:0202",
 }
 """The operation that usage under a reservation's product description is billed as."""
 UPFRONT_SHARE = {
