@@ -8,7 +8,7 @@ Cloud Billing, "Attribution of committed use discount fees and credits" (proport
 Flexible commitments are dollars an hour of discounted spend; usage with the highest discount comes
 first, and where discounts are equal it shares in proportion to its discounted cost. Source: Compute
 Engine, "Compute flexible committed use discounts". Before 2026-01-21 the same commitment was
-expressed in dollars an hour at on-demand prices, see ``legacy_cud``.
+expressed in dollars an hour at on-demand prices; what is read so is converted, see ``legacy_cud``.
 
 A commitment that is limited to fewer projects comes before one of more.
 """

@@ -6,11 +6,13 @@ decimals that they are written as.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
+from service.billing.legacy_cud import Stated, commit_usd_per_hour, legacy_rule
 from service.domain.commitments import Commitment, CommitmentState, Kind, Offering, Payment
 from service.domain.errors import InputError
 from service.domain.hours import iso
@@ -126,7 +128,7 @@ def _offering(
 
 
 def read_holdings(table: Table, offerings: Mapping[OfferingId, Offering]) -> tuple[Commitment, ...]:
-    """Commitments in the order of the file."""
+    """Commitments in the order of the file, spend in discounted dollars however it is stated."""
     ids, account = _texts(table, "commitment"), _texts(table, "account")
     offer = _cells(table, "offer", one_of(offerings), "Add the offer's rows to offers")
     scope = _cells(table, "scope", _scope, "Write shared, or accounts separated by commas")
@@ -158,7 +160,34 @@ def read_holdings(table: Table, offerings: Mapping[OfferingId, Offering]) -> tup
                 quantity=quantity[row], start=start[row], end=end[row], state=state[row],
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(_discounted(table, found, offerings))
+
+
+def _discounted(
+    table: Table, commitments: Sequence[Commitment], offerings: Mapping[OfferingId, Offering]
+) -> Iterator[Commitment]:
+    """The commitments, those stated in on-demand dollars converted by the rule of their start."""
+    if not table.has("stated"):
+        yield from commitments
+        return
+    words = ", ".join(Stated)
+    stated = _optional(table, "stated", _member(Stated), f"Use one of {words}, or leave it empty")
+    rule = legacy_rule()
+    for row, one in enumerate(commitments):
+        if stated[row] is not Stated.ON_DEMAND_EQUIVALENT:
+            yield one
+            continue
+        offering = offerings[one.offering]
+        ratio = rule.discount_ratio(offering)
+        if ratio is None or one.start >= rule.discounted_since:
+            never = f"{offering.kind} over {offering.term_months} months never was"
+            late = f"what starts {iso(one.start)} no longer is"
+            raise InputError(
+                f"{never if ratio is None else late} stated in on-demand dollars",
+                file=table.file, row=row + 1, column="stated",
+                remedy="State the discounted dollars an hour and write discounted",
+            )  # fmt: skip
+        yield replace(one, quantity=commit_usd_per_hour(one.quantity, ratio, one.start))
 
 
 _MONEY = "Write a decimal number that is not negative"

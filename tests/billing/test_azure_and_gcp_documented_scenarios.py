@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from service.billing.bill import Bill, SkuUse, bill
-from service.billing.legacy_cud import commit_usd_per_hour, legacy_hour
+from service.billing.legacy_cud import commit_usd_per_hour, legacy_rule
 from service.domain.commitments import Kind, Offering
 from service.domain.errors import InvariantError
 from service.domain.ids import CommitmentId
@@ -245,11 +245,25 @@ def test_a_commitment_stated_at_on_demand_prices_is_its_fee_since_2026(
         commit_usd_per_hour(Decimal(stated), Decimal(46), BEFORE)
 
 
+def test_the_discounts_of_old_commitments_are_those_of_the_page() -> None:
+    """Compute Engine, "Compute flexible committed use discounts": 28 % and 46 %."""
+    rule = legacy_rule()
+    assert rule.discounted_since == SINCE
+    for kind, term, ratio in (
+        (Kind.GCP_FLEXIBLE_CUD, 12, Decimal("0.28")),
+        (Kind.GCP_FLEXIBLE_CUD, 36, Decimal("0.46")),
+        (Kind.GCP_FLEXIBLE_CUD, 60, None),
+        (Kind.AZURE_SAVINGS_PLAN, 36, None),
+    ):
+        assert rule.discount_ratio(offer("o", kind, {"x": "1"}, term_months=term)) == ratio
+
+
 @pytest.mark.parametrize(("usage", "total"), [("50", "37.50"), ("80", "67.50"), ("20", "37.50")])
 def test_both_models_cost_the_same(usage: str, total: str) -> None:
     """Page "Analyze spend-based CUDs": 37.50 + 50 − 50; and our bill in discounted dollars."""
-    old = legacy_hour(Decimal(50), Decimal("0.25"), Decimal(usage))
-    assert old.total_usd == Decimal(total)
+    fee = commit_usd_per_hour(Decimal(50), Decimal("0.25"), BEFORE)
+    credit = min(Decimal(usage), Decimal(50))
+    assert fee + Decimal(usage) - credit == Decimal(total)
     result = bill(
         world(
             [core(price="1")],
@@ -258,4 +272,4 @@ def test_both_models_cost_the_same(usage: str, total: str) -> None:
             [held("flex", "flex", "37.50")],
         )
     )
-    assert result.total_usd == old.total_usd
+    assert result.total_usd == Decimal(total)

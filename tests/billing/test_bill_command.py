@@ -284,3 +284,22 @@ def test_a_place_that_cannot_be_written_to_is_named(
     assert shown.out == ""
     assert "cannot be written" in shown.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "rows.csv"]
+
+
+def test_a_google_commitment_stated_on_demand_is_billed_at_what_it_costs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """$100 an hour at on-demand prices and 46 % off is a fee of $54, and covers $100 of usage."""
+    head = {name: text.splitlines()[0] for name, text in TABLES.items()}
+    tables = {
+        "usage": f"{head['usage']}\n{HOUR0},gcp,p,us-central1,,core,120,,\n",
+        "skus": f"{head['skus']}\ngcp,us-central1,core,compute,n2,1,,,vCPU-Hours,1,1\n",
+        "offers": f"{head['offers']}\n"
+        "flex,gcp,gcp_flexible_cud,36,no_upfront,,,,,,,core,0.54,0,0.01,0.01\n",
+        "holdings": f"{head['holdings']},stated\n"
+        "old,flex,p,shared,,100,2025-06-01T07:00:00Z,2028-06-01T07:00:00Z,active,"
+        "on_demand_equivalent\n",
+    }
+    found = answer(capsys, "--data", str(write(tmp_path, tables)))
+    assert (found["commitment_usd"], found["on_demand_usd"]) == ("54", "20")
+    assert found["by_sku"][0]["covered_quantity"] == "100"

@@ -43,6 +43,13 @@ def no_table(name: str) -> dict[str, str]:
     return {table: text for table, text in TABLES.items() if table != name}
 
 
+def stated(word: str) -> dict[str, str]:
+    """The tables with a column that says what each commitment is stated in."""
+    head, first, *others = TABLES["holdings"].splitlines()
+    rows = [f"{head},stated", f"{first},{word}", *(f"{other}," for other in others)]
+    return {**TABLES, "holdings": "\n".join(rows) + "\n"}
+
+
 HOUR2 = "2026-03-01T02:00:00Z"
 CASES = (
     Case("A table is missing", no_table("holdings")),
@@ -95,6 +102,8 @@ CASES = (
          with_cell("holdings", 1, "start", "2026-01-01T00:00:01Z")),
     Case("A scope names an empty account", with_cell("holdings", 2, "scope", "111,,222")),
     Case("A commitment's quantity is not a number", with_cell("holdings", 2, "quantity", "one")),
+    Case("What a commitment is stated in is not known", stated("gross")),
+    Case("Only Google stated commitments on demand", stated("on_demand_equivalent")),
 )  # fmt: skip
 
 
@@ -184,6 +193,45 @@ def test_columns_that_are_not_known_are_no_error(tmp_path: Path) -> None:
     lines = TABLES["skus"].splitlines()
     more = "\n".join(f"{line},{'note' if index == 0 else 'x'}" for index, line in enumerate(lines))
     assert len(load_dataset(write(tmp_path, {**TABLES, "skus": more})).skus) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "term", "quantity"),
+    [("on_demand_equivalent", "36", "54"), ("on_demand_equivalent", "12", "72"),
+     ("discounted", "36", "100"), ("", "36", "100"), (None, "36", "100")],
+)  # fmt: skip
+def test_dollars_at_on_demand_prices_are_read_as_the_discounted_ones(
+    word: str | None, term: str, quantity: str, tmp_path: Path
+) -> None:
+    """Cloud Billing, "Spend-based CUD program improvements": $100 at 46 % is now $54."""
+    cud = f"flex,gcp,gcp_flexible_cud,{term},no_upfront,,,,,,,core,0.54,0,0.01,0.01\n"
+    row = "old,flex,p,shared,,100,2026-01-20T08:00:00Z,2029-01-20T08:00:00Z,active"
+    tail = ("", "") if word is None else (",stated", f",{word}")
+    dataset = load_dataset(
+        write(
+            tmp_path,
+            {
+                **TABLES,
+                "offers": TABLES["offers"] + cud,
+                "holdings": f"{TABLES['holdings'].splitlines()[0]}{tail[0]}\n{row}{tail[1]}\n",
+            },
+        )
+    )
+    (old,) = dataset.commitments
+    assert old.quantity == Decimal(quantity)
+
+
+def test_what_begins_when_google_states_discounted_dollars_is_not_converted(
+    tmp_path: Path,
+) -> None:
+    offers = TABLES["offers"].replace("aws,aws_compute_sp", "gcp,gcp_flexible_cud")
+    tables = {**stated("on_demand_equivalent"), "offers": offers}
+    late = tables["holdings"].replace("shared,,0.1,2026-01-01", "shared,,0.1,2026-01-21")
+    assert load_dataset(write(tmp_path / "before", tables)).commitments[0].quantity == Decimal(
+        "0.072"
+    )
+    error = refusal(tmp_path / "since", {**tables, "holdings": late})
+    assert (error.file, error.row, error.column) == ("holdings.csv", 1, "stated")
 
 
 def test_the_order_of_rows_and_of_hours_is_free(tmp_path: Path) -> None:
