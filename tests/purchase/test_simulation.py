@@ -259,7 +259,7 @@ def test_a_seed_replays_identically(tmp_path: Path, sqlite_template: Path) -> No
     lives = []
     for name in ("first", "second"):
         engine = fresh_database(tmp_path / name, sqlite_template)
-        world = live_through(engine, tmp_path / name, 7)
+        world = live_through(engine, tmp_path / name, 3)
         lives.append([(sale.offering, sale.quantity) for sale in world.cloud.sales()])
         engine.dispose()
     assert lives[0] == lives[1] != []
