@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from service.api.ports import PolicyInForce, policy_file
 from service.domain.commitments import Offering
@@ -152,7 +153,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         _make_folder_of(settings.database_url)
         migrate.upgrade(engine)
     else:
-        migrate.require_current(engine)
+        _require_reachable(engine)
     return Parts(
         settings=settings,
         engine=engine,
@@ -161,6 +162,18 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         cloud=aws_cloud(access_of(settings), running_clock),
         holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
     )
+
+
+def _require_reachable(engine: Engine) -> None:
+    try:
+        migrate.require_current(engine)
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise InputError(
+            f"cannot be used: {reason}",
+            file=engine.url.render_as_string(hide_password=True),
+            remedy="Check TENOR_DATABASE_URL, and that the server is up.",
+        ) from error
 
 
 def _make_folder_of(database_url: str) -> None:

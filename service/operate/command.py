@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from service.domain.errors import InputError
+
 if TYPE_CHECKING:
     from service.settings import Settings
     from service.wiring import Parts
+
+
+PORT_MAX = 65_535
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -59,6 +64,27 @@ def run_demo(options: argparse.Namespace) -> int:
     """The demo, headless with ``--once``, else until interrupted."""
     from service.operate.demo import run_live, run_once  # noqa: PLC0415 - imports wait
 
+    if options.days < 1:
+        raise InputError(
+            f"{options.days} days cannot be simulated",
+            file="the command line",
+            column="--days",
+            remedy="Give at least 1.",
+        )
+    if not 0 <= options.port <= PORT_MAX:
+        raise InputError(
+            f"{options.port} is no port",
+            file="the command line",
+            column="--port",
+            remedy="Give one from 1 to 65535, or 0 for any that is free.",
+        )
+    if options.json and not options.once:
+        raise InputError(
+            "the live demo has no end to report on",
+            file="the command line",
+            column="--json",
+            remedy="Add --once.",
+        )
     if options.once:
         return run_once(days=options.days, seed=options.seed, as_json=options.json)
     return run_live(port=options.port, seed=options.seed)

@@ -8,6 +8,7 @@ who signs proposals over the API; without it the pages are served until interrup
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from service.api.tokens import mint
 from service.observe.log import configure_logging
 from service.operate.approver import approve_waiting
 from service.operate.daemon import executor_of, serve_api
-from service.operate.demo_result import print_result, result_of
+from service.operate.demo_result import print_result, result_of, unsound
 from service.report.render import print_json, progress
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind
@@ -34,6 +35,7 @@ from service.wiring import Parts, build
 
 FOLDER = Path("var") / "demo"
 HISTORY_DAYS = 120
+FIRST_HOURS = 6
 STEP_HOURS = 6
 DAY_STEPS = 24 // STEP_HOURS
 TICK_SECONDS = 0.5
@@ -64,6 +66,8 @@ def prepared(
             "savingsplans.CreateSavingsPlan", FaultKind.ERROR_AFTER, times=1_000, chance=1 / 6
         )
         cloud.world.faults.add(lost)
+        # Decisions fall due on Mondays at six, when this world's first day has come so far.
+        cloud.advance(FIRST_HOURS)
         settings = Settings(
             database_url=f"sqlite:///{folder / 'tenor.db'}",
             data_dir=folder,
@@ -108,13 +112,18 @@ def run_once(*, days: int, seed: int, as_json: bool, folder: Path = FOLDER) -> i
         print_json(result)
     else:
         print_result(result)
-    return 0
+    faults = unsound(result)
+    for fault in faults:
+        sys.stderr.write(f"tenor: the demo is not sound: {fault}\n")
+    return 1 if faults else 0
 
 
 def run_live(*, port: int, seed: int, folder: Path = FOLDER) -> int:
     """Serve the pages while virtual time runs, until interrupted."""
     configure_logging("WARNING")
     stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda _number, _frame: stop.set())
     with prepared(seed=seed, port=port, folder=folder) as demo:
         server = serve_api(demo.parts, demo.executor.jobs)
         bell = Bell(demo.executor, every_seconds=1.0, heartbeat_seconds=5.0)
@@ -123,8 +132,7 @@ def run_live(*, port: int, seed: int, folder: Path = FOLDER) -> int:
         try:
             while not stop.wait(TICK_SECONDS):
                 demo.cloud.advance(TICK_SECONDS * VIRTUAL_HOURS_PER_SECOND)
-        except KeyboardInterrupt:
-            sys.stderr.write("\nstopping\n")
+            sys.stderr.write("stopping\n")
         finally:
             bell.stop(within_seconds=8)
             server.stop()
@@ -152,6 +160,7 @@ def _say(server: RunningServer, token: str) -> None:
     sys.stdout.write(
         f"Tenor is running against a sandbox cloud on this machine. open {server.url}\n"
         f"To approve proposals or halt, sign in with the token {token}\n"
-        "A virtual day passes in 24 seconds. Ctrl-C ends it.\n"
+        "A virtual day passes in 24 seconds, so a proposal waits for you two minutes. "
+        "Ctrl-C ends it.\n"
     )
     sys.stdout.flush()

@@ -40,6 +40,11 @@ def result_of(parts: Parts, cloud: SandboxCloud, *, days: int) -> dict[str, obje
             .select_from(schema.cycles)
             .where(schema.cycles.c.state == RunState.DONE.value)
         ).scalar_one()
+        failed = connection.execute(
+            select(func.count())
+            .select_from(schema.job_runs)
+            .where(schema.job_runs.c.state == RunState.FAILED.value)
+        ).scalar_one()
         proposals = connection.execute(
             select(func.count()).select_from(schema.proposals)
         ).scalar_one()
@@ -65,8 +70,21 @@ def result_of(parts: Parts, cloud: SandboxCloud, *, days: int) -> dict[str, obje
         "unknown_outcomes_open": sum(
             states.get(state.value, 0) for state in (IntentState.UNKNOWN, IntentState.CALLING)
         ),
+        "jobs_failed": failed,
         "answers_lost": sum(cloud.world.faults.struck.values()),
     }
+
+
+def unsound(result: Mapping[str, object]) -> list[str]:
+    """What must not be in a result, in words: nothing when the run is sound."""
+    zeros = ("double_purchases", "unknown_outcomes_open", "jobs_failed")
+    faults = [f"{name} is {result[name]}" for name in zeros if result[name]]
+    ours, theirs = result["commitments_active"], result["sandbox_commitments_active"]
+    if ours != theirs:
+        faults.append(f"the ledger has {ours} active commitments, the sandbox {theirs}")
+    if not result["cycles"]:
+        faults.append("no cycle was finished")
+    return faults
 
 
 def print_result(result: Mapping[str, object]) -> None:

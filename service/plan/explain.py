@@ -104,11 +104,10 @@ def _promise(sized: Sized, commit: float, hours: int) -> _Promise:
     """The ladder's savings of the whole tranche, for the share of it that is bought."""
     why = sized.tranche.reasons
     covers = commit / sized.reach.rate_ratio
-    whole = sum(buy.quantity_usd_per_hour for buy in sized.tranche.buys)
-    if why is None or whole <= 0:
+    share = _share(sized, commit)
+    if why is None or share is None:
         saving = covers - commit
         return _Promise(*(_rounded(one) for one in (saving, saving, saving, 1.0)))
-    share = covers / whole
     expected, low, high = (
         one * share / hours
         for one in (why.expected_savings_usd, why.low_savings_usd, why.high_savings_usd)
@@ -117,6 +116,12 @@ def _promise(sized: Sized, commit: float, hours: int) -> _Promise:
     return _Promise(
         _rounded(expected), _rounded(low), _rounded(high), _rounded(min(max(used, 0.0), 1.0))
     )
+
+
+def _share(sized: Sized, commit: float) -> float | None:
+    """How much of the ladder's tranche ``commit`` dollars an hour buy; ``None`` without one."""
+    whole = sum(buy.quantity_usd_per_hour for buy in sized.tranche.buys)
+    return commit / sized.reach.rate_ratio / whole if whole > 0 else None
 
 
 def _reason(
@@ -133,8 +138,9 @@ def _reason(
         f"{covers:.2f} USD/h at {sized.reach.rate_ratio:.1%} of on demand"
     )
     parts = [what]
-    if level.reasons is not None:
-        parts += _because(level.reasons)
+    share = _share(sized, float(commit))
+    if level.reasons is not None and share is not None:
+        parts += _because(level.reasons, share)
     parts.append(
         f"the newest hours alone would buy {sized.wanted_usd_per_hour:.2f} USD/h for this pool"
     )
@@ -144,20 +150,29 @@ def _reason(
     return "; ".join(parts)
 
 
-def _because(why: Reasons) -> list[str]:
-    waiting = (
-        f"waiting one step would lose {-why.waiting_usd:.2f} USD"
-        if why.waiting_usd < 0
-        else f"waiting one step would gain {why.waiting_usd:.2f} USD"
+def _because(why: Reasons, share: float) -> list[str]:
+    """The ladder's reasons; its amounts are of the whole tranche, the line buys ``share`` of it."""
+    saved, low, high, worst, later = (
+        amount * share
+        for amount in (
+            why.expected_savings_usd,
+            why.low_savings_usd,
+            why.high_savings_usd,
+            why.worst_savings_usd,
+            why.waiting_usd,
+        )
     )
     use = (
-        f"the last unit owned is used in {why.use_probability_ratio:.0%} of the term's hours and "
-        f"needs {why.break_even_ratio:.0%}"
+        f"the last unit worth owning is used in {why.use_probability_ratio:.0%} of the term's "
+        f"hours and needs {why.break_even_ratio:.0%}"
     )
     saves = (
-        f"the tranche saves {why.expected_savings_usd:.2f} USD over the term "
-        f"({why.low_savings_usd:.2f} to {why.high_savings_usd:.2f}), "
-        f"{why.worst_savings_usd:.2f} in the worst case in twenty"
+        f"this purchase saves {saved:.2f} USD over the term ({low:.2f} to {high:.2f}), "
+        f"{worst:.2f} in the worst case in twenty"
+    )
+    waiting = (
+        f"bought one step later it would save {abs(later):.2f} USD "
+        f"{'less' if later < 0 else 'more'} over its own term, and nothing in the meantime"
     )
     rejected = f"rejected: {why.rejected}, worse by {why.rejected_by_usd:.2f} USD"
     return [use, f"limited by {why.limit}", saves, waiting, rejected]

@@ -71,7 +71,7 @@ def explain(pool: PoolState, steps: Sequence[Step], *, seed: int) -> Reasons:
         limit=last.limit,
         rejected=(
             f"as much again of {last.term.offer}: "
-            f"{quantity + last.quantity:.2f} instead of {quantity:.2f} $/h"
+            f"{quantity + last.quantity:.2f} instead of {quantity:.2f} USD/h"
         ),
         rejected_by_usd=float(cost - more.mean()),
     )

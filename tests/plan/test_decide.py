@@ -68,6 +68,14 @@ def held(dataset: Dataset, quantity: str, **changes: object) -> Commitment:
     return Commitment(**{**fields, **changes})  # type: ignore[arg-type]
 
 
+def test_a_capped_line_gives_its_own_figures_as_the_reason() -> None:
+    plan = decide(request(steady(), room=lambda _offering, _lines: Decimal(2)))
+    (line,) = plan.lines
+    assert line.quantity == 2
+    told = line.reason.split("this purchase saves ")[1].split(" USD")[0]
+    assert float(told) == pytest.approx(float(line.expected_savings_usd_per_hour) * 8760, rel=1e-3)
+
+
 def committed(plan: Plan) -> Decimal:
     return sum((line.commit_usd_per_hour for line in plan.lines), Decimal(0))
 
@@ -83,7 +91,8 @@ def test_buys_on_steady_use_no_more_than_is_always_used() -> None:
 
 def test_every_line_carries_its_reasons_and_figures() -> None:
     (line,) = decide(request(steady())).lines
-    for words in ("last unit owned", "of the term's hours", "needs", "waiting", "rejected:",
+    for words in (
+        *("last unit worth owning", "of the term's hours", "needs", "one step later", "rejected:"),
                   "worst case in twenty", "over the term"):  # fmt: skip
         assert words in line.reason
     assert line.expected_savings_low_usd_per_hour <= line.expected_savings_usd_per_hour
