@@ -23,7 +23,14 @@ pytestmark = [
     pytest.mark.skipif(not DEMAND.is_file(), reason=f"no public demand at {DEMAND}"),
 ]
 
-FLOORS = {"grow": 0.975, "decline": 0.965, "drop": 0.925, "surge": 0.95, "pooled": 0.98}
+FLOORS = {
+    "grow": 0.975,
+    "decline": 0.965,
+    "drop": 0.925,
+    "surge": 0.95,
+    "seasonal": 0.925,
+    "pooled": 0.98,
+}
 
 
 @pytest.fixture(scope="module")
