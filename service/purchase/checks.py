@@ -24,6 +24,9 @@ from service.store.halt import read_halt
 from service.store.intents import Scope
 from service.store.states import VerdictStage
 
+PASSING_RULES = frozenset({"blackout", "data_age", "price_age", "inventory_age"})
+"""Rules of the guard that time alone satisfies: an approval outlives them, until it expires."""
+
 
 def check_identity(desk: Desk, line: PlanLine) -> Declined | None:
     """``None`` when the credentials are those of the account that the line buys in."""
@@ -139,8 +142,10 @@ def check_guard(
 
 
 def _guard_declines(verdict: Verdict) -> Declined:
-    for result in verdict.results:
-        if result.decision is verdict.decision:
-            detail = f"{result.detail} (limit {result.limit}, actual {result.actual})"
-            return Declined(result.rule, detail, final=True)
-    return Declined("guard", f"the guard says {verdict.decision} and not why", final=True)
+    against = [one for one in verdict.results if one.decision is verdict.decision]
+    if not against:
+        return Declined("guard", f"the guard says {verdict.decision} and not why", final=True)
+    lasting = [one for one in against if one.rule not in PASSING_RULES]
+    first = (lasting or against)[0]
+    detail = f"{first.detail} (limit {first.limit}, actual {first.actual})"
+    return Declined(first.rule, detail, final=bool(lasting))

@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 
 from service.domain.errors import InvariantError
 from service.domain.ids import PlanId, ProposalId
-from service.domain.plans import Decision
+from service.domain.plans import Decision, PlanLine, Verdict
 from service.domain.purchases import Bought, Proposal, ProposalState
-from service.purchase.desk import Declined, Desk, Executed
+from service.purchase.desk import Declined, Desk, Executed, Facts, Judge
 from service.purchase.execute import execute_approved, execute_proposal
 from service.purchase.propose import (
     NotDecided,
@@ -254,3 +254,26 @@ def test_a_newer_plan_withdraws_what_was_approved_and_not_bought_yet(desk: Desk)
     assert state_of(desk.engine) is ProposalState.EXPIRED
     assert execute_approved(desk) == ()
     assert sales(desk) == 0
+
+
+def test_an_approval_outlives_a_blackout_and_not_a_blackout_beside_a_cap(desk: Desk) -> None:
+    say_yes(desk.engine)
+    for rules, left in (
+        (("blackout",), ProposalState.APPROVED),
+        (("blackout", "total_commit"), ProposalState.REFUSED),
+    ):
+        [(_, done)] = execute_approved(replace(desk, judge=refusing(*rules)))
+        assert isinstance(done, Declined)
+        assert state_of(desk.engine) is left
+    assert sales(desk) == 0
+
+
+def refusing(*rules: str) -> Judge:
+    """A guard that refuses by each of ``rules``."""
+
+    def judge(line: PlanLine, facts: Facts) -> Verdict:
+        del facts
+        results = (verdict(line, Decision.REFUSE, rule).results[0] for rule in rules)
+        return Verdict(line.line, Decision.REFUSE, tuple(results))
+
+    return judge
