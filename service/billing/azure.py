@@ -12,7 +12,8 @@ one-year plan; within a plan the greatest discount first. Where the customer pay
 than at the plan's rate, usage is charged, and taken from the commitment, at the lower rate. Source:
 Microsoft Cost Management, "How saving plan discount is applied".
 
-A scope is a list of subscriptions: the fewer, the narrower.
+A scope is a list of resource groups (the narrowest), or of subscriptions (one of them, or those of
+a management group: the fewer, the narrower), or everything.
 """
 
 from __future__ import annotations

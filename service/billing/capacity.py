@@ -24,7 +24,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from service.billing.flexibility import is_flexible
-from service.billing.moves import ONE, Room, Scene, in_scope
+from service.billing.moves import ONE, Room, Scene, in_scope, reaches
 from service.domain.commitments import Kind, Offering
 from service.domain.usage import Sku, SkuKey
 
@@ -59,13 +59,13 @@ def matched(
     scene: Scene, lines: Sequence[int], room: Room, at: datetime
 ) -> Iterator[tuple[int, Decimal, bool]]:
     """Lines that the room may take, the room that one unit of each uses up, whether it floats."""
-    offering, scope = room.offering, room.commitment.scope
+    offering = room.offering
     (name,) = offering.rates_usd
     unit = unit_sku(scene, offering)
     flexible = is_flexible(offering, unit, at)
     for line in lines:
         label, sku = scene.lines[line], scene.sku(line)
-        if not in_scope(offering, label, sku) or (scope is not None and label.account not in scope):
+        if not in_scope(offering, label, sku) or not reaches(room.commitment, label):
             continue
         if not flexible and label.sku == name:
             yield line, ONE, False

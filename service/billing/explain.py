@@ -79,7 +79,7 @@ class Explanation:
                 {
                     "commitment": one.commitment,
                     "rule": one.rule,
-                    **one.line._asdict(),
+                    **_label(one.line),
                     "quantity": one.quantity,
                     "rate": one.rate,
                     "used_usd": one.used_usd,
@@ -91,7 +91,7 @@ class Explanation:
             ],
             "on_demand": [
                 {
-                    **one.line._asdict(),
+                    **_label(one.line),
                     "quantity": one.quantity,
                     "on_demand_usd": one.on_demand_usd,
                     "why": one.why,
@@ -224,4 +224,9 @@ def _cover_words(one: Cover) -> str:
 
 def _line_words(line: UsageLine) -> str:
     place = line.zone or line.region
-    return f"{line.sku} in {place}, account {line.account}"
+    group = f", resource group {line.resource_group}" if line.resource_group else ""
+    return f"{line.sku} in {place}, account {line.account}{group}"
+
+
+def _label(line: UsageLine) -> dict[str, str]:
+    return {name: word for name, word in line._asdict().items() if word or name != "resource_group"}

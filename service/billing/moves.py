@@ -132,9 +132,27 @@ def in_scope(offering: Offering, line: UsageLine, sku: Sku) -> bool:
     )
 
 
+def reaches(commitment: Commitment, line: UsageLine) -> bool:
+    """True when the line's account, or its resource group, is in the commitment's scope."""
+    scope = commitment.scope
+    return (
+        scope is None
+        or line.account in scope
+        or (line.resource_group != "" and f"{line.account}/{line.resource_group}" in scope)
+    )
+
+
+def names_group(word: str) -> bool:
+    """True for ``account/group``; an account may be a path itself, which begins with a slash."""
+    return "/" in word[1:] and not word.startswith("/")
+
+
 _EVERYONE = 1 << 30
 
 
 def scope_width(commitment: Commitment) -> int:
-    """How many accounts a commitment is limited to; more than any number for a shared one."""
-    return _EVERYONE if commitment.scope is None else len(commitment.scope)
+    """How far a commitment reaches: resource groups, below all accounts, below a shared one."""
+    scope = commitment.scope
+    if scope is None:
+        return _EVERYONE
+    return len(scope) - (_EVERYONE if all(map(names_group, scope)) else 0)

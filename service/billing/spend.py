@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from service.billing.moves import Room, Scene, cost_ratio, in_scope
+from service.billing.moves import Room, Scene, cost_ratio, in_scope, reaches
 from service.domain.ids import OfferingId
 
 
@@ -30,7 +30,6 @@ class Rated:
                 if (rate := offering.rates_usd.get(self._scene.lines[line].sku)) is not None
                 and in_scope(offering, self._scene.lines[line], sku := self._scene.sku(line))
             ]
-        scope = room.commitment.scope
         for line, rate, ratio in self._known[offering.offering]:
-            if scope is None or self._scene.lines[line].account in scope:
+            if reaches(room.commitment, self._scene.lines[line]):
                 yield line, rate, ratio

@@ -110,7 +110,8 @@ class Commitment:
     """One commitment owned or on its way; a row of ``holdings``.
 
     ``scope`` is ``None`` when shared with the whole organisation, else the accounts that it is
-    limited to. ``quantity`` is $/h (spend) or units of capacity. ``[start, end)`` is the term.
+    limited to; ``account/group`` is one resource group of an Azure subscription. ``quantity`` is
+    $/h (spend) or units of capacity. ``[start, end)`` is the term.
     """
 
     commitment: CommitmentId

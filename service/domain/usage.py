@@ -45,13 +45,17 @@ class Sku:
 
 
 class UsageLine(NamedTuple):
-    """What one column of the usage array measures. ``zone`` is empty when not known."""
+    """What one column of the usage array measures. ``zone`` is empty when not known.
+
+    ``resource_group`` (Azure, lower case) is set only where a commitment's scope names a group.
+    """
 
     provider: str
     account: AccountId
     region: str
     zone: str
     sku: str
+    resource_group: str = ""
 
     @property
     def key(self) -> SkuKey:

@@ -125,8 +125,8 @@ def _insert_lines(database: duckdb.DuckDBPyConnection, lines: Sequence[UsageLine
 
     if not lines:
         return
-    columns = list(zip(*lines, strict=True))
     names = ("provider", "account", "region", "zone", "sku")
+    columns = list(zip(*(line[: len(names)] for line in lines), strict=True))
     table = pa.table(
         {
             "line": pa.array(range(len(lines)), pa.int32()),

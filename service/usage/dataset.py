@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.billing.exact import decimal_places
+from service.billing.moves import names_group
 from service.domain.errors import InputError
 from service.domain.hours import HOUR, HourRange, iso
 from service.domain.ids import AccountId
@@ -40,14 +42,16 @@ def load_dataset(folder: Path) -> Dataset:
     skus = read_skus(read_table(find_table(folder, "skus")))
     offerings = read_offers(read_table(find_table(folder, "offers")))
     commitments = read_holdings(read_table(find_table(folder, "holdings")), offerings)
-    usage = read_usage(read_table(find_table(folder, "usage")), skus)
+    grouped = any(names_group(word) for one in commitments for word in one.scope or ())
+    usage = read_usage(read_table(find_table(folder, "usage")), skus, resource_groups=grouped)
     return Dataset(usage=usage, skus=skus, offerings=offerings, commitments=commitments)
 
 
-def read_usage(table: Table, skus: Mapping[SkuKey, Sku]) -> Usage:
+def read_usage(table: Table, skus: Mapping[SkuKey, Sku], *, resource_groups: bool = False) -> Usage:
     """Usage dense from its first to its last hour.
 
-    Rows of one line that differ only in ``resource`` add up.
+    Rows of one line that differ only in ``resource`` add up; those of several resource groups too,
+    unless ``resource_groups`` asks for lines of their own.
     """
     hour = table.column("hour")
     hour.require_filled()
@@ -59,6 +63,8 @@ def read_usage(table: Table, skus: Mapping[SkuKey, Sku]) -> Usage:
         table.column("zone"),
         filled(table.column("sku")),
     ]
+    if resource_groups:
+        labels.append(_resource_groups(table, labels[0]))
     words = [[*column.parse(str, "Write it as text"), ""] for column in labels]
     labels[0].parse(one_of(PROVIDERS), f"Use one of {', '.join(PROVIDERS)}")
     quantity = table.quantities("quantity")
@@ -71,7 +77,7 @@ def read_usage(table: Table, skus: Mapping[SkuKey, Sku]) -> Usage:
     lines = tuple(
         UsageLine(
             words[0][key[0]], AccountId(words[1][key[1]]), words[2][key[2]],
-            words[3][key[3]], words[4][key[4]],
+            words[3][key[3]], words[4][key[4]], words[5][key[5]] if resource_groups else "",
         )
         for key in keys
     )  # fmt: skip
@@ -85,6 +91,21 @@ def read_usage(table: Table, skus: Mapping[SkuKey, Sku]) -> Usage:
     rank[order] = np.arange(len(lines))
     dense = _dense(hour_of_row, rank[line_of_row], quantity, span.count, len(lines))
     return Usage(hours=span, lines=tuple(lines[position] for position in order), quantity=dense)
+
+
+def _resource_groups(table: Table, provider: Column) -> Column:
+    """The column in lower case, as Azure does not tell case apart; only Azure has such groups."""
+    column = table.column("resource_group")
+    words = [str(word).lower() for word in column.values]
+    distinct = {word: code for code, word in enumerate(dict.fromkeys(words))}
+    codes = np.array([*(distinct[word] for word in words), -1], dtype=np.int64)[column.codes]
+    azure = [code for code, word in enumerate(provider.values) if word == "azure"]
+    foreign = (codes >= 0) & ~np.isin(provider.codes, azure)
+    if foreign.any():
+        raise column.fault(
+            int(np.argmax(foreign)), "only Azure has resource groups", "Leave the cell empty"
+        )
+    return replace(column, codes=codes, values=tuple(distinct))
 
 
 def _combine(codes: Sequence[NDArray[np.int64]]) -> tuple[list[list[int]], NDArray[np.int64]]:
@@ -147,8 +168,9 @@ def _refuse_duplicates(
     table: Table, hour_of_row: NDArray[np.int64], line_of_row: NDArray[np.int64]
 ) -> None:
     parts = [hour_of_row, line_of_row]
-    if table.has("resource"):
-        parts.append(table.column("resource").codes)
+    parts += [
+        table.column(name).codes for name in ("resource", "resource_group") if table.has(name)
+    ]
     row = _first_repeat(parts)
     if row is not None:
         raise InputError(

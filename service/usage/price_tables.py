@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from service.billing.legacy_cud import Stated, commit_usd_per_hour, legacy_rule
+from service.billing.moves import names_group
 from service.domain.commitments import Commitment, CommitmentState, Kind, Offering, Payment
 from service.domain.errors import InputError
 from service.domain.hours import iso
@@ -131,7 +132,7 @@ def read_holdings(table: Table, offerings: Mapping[OfferingId, Offering]) -> tup
     """Commitments in the order of the file, spend in discounted dollars however it is stated."""
     ids, account = _texts(table, "commitment"), _texts(table, "account")
     offer = _cells(table, "offer", one_of(offerings), "Add the offer's rows to offers")
-    scope = _cells(table, "scope", _scope, "Write shared, or accounts separated by commas")
+    scope = _cells(table, "scope", _scope, _SCOPE)
     zone = _optional_texts(table, "zone")
     quantity = _cells(table, "quantity", as_decimal, _MONEY)
     hour = "Write the start of an hour in UTC, as 2026-01-31T13:00:00Z"
@@ -160,7 +161,20 @@ def read_holdings(table: Table, offerings: Mapping[OfferingId, Offering]) -> tup
                 quantity=quantity[row], start=start[row], end=end[row], state=state[row],
             )
         )  # fmt: skip
+    _refuse_foreign_groups(table, found, offerings)
     return tuple(_discounted(table, found, offerings))
+
+
+def _refuse_foreign_groups(
+    table: Table, commitments: Sequence[Commitment], offerings: Mapping[OfferingId, Offering]
+) -> None:
+    for row, one in enumerate(commitments):
+        provider = offerings[one.offering].provider
+        if provider != "azure" and any(map(names_group, one.scope or ())):
+            raise InputError(
+                f"resource groups are Azure's, and the offer is {provider}'s", file=table.file,
+                row=row + 1, column="scope", remedy="Name whole accounts",
+            )  # fmt: skip
 
 
 def _discounted(
@@ -190,6 +204,7 @@ def _discounted(
         yield replace(one, quantity=commit_usd_per_hour(one.quantity, ratio, one.start))
 
 
+_SCOPE = "Write shared, or accounts (Azure: account/group too) separated by commas"
 _MONEY = "Write a decimal number that is not negative"
 
 
@@ -269,7 +284,19 @@ def _scope(value: object) -> frozenset[AccountId] | None:
     if not all(accounts):
         msg = f"{value!r} names an empty account"
         raise ValueError(msg)
-    return frozenset(AccountId(word) for word in accounts)
+    groups = [word.split("/") for word in accounts if names_group(word)]
+    if not all(len(parts) == 2 and all(parts) for parts in groups):  # noqa: PLR2004 - two names
+        msg = f"{value!r} names no account and group"
+        raise ValueError(msg)
+    return frozenset(AccountId(_folded(word)) for word in accounts)
+
+
+def _folded(word: str) -> str:
+    """An account as it is, a resource group in lower case: Azure does not tell case apart."""
+    if not names_group(word):
+        return word
+    account, group = word.split("/")
+    return f"{account}/{group.lower()}"
 
 
 def filled(column: Column) -> Column:

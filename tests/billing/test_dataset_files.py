@@ -101,6 +101,7 @@ CASES = (
     Case("A commitment starts off the hour",
          with_cell("holdings", 1, "start", "2026-01-01T00:00:01Z")),
     Case("A scope names an empty account", with_cell("holdings", 2, "scope", "111,,222")),
+    Case("A scope names a group that is not Azure's", with_cell("holdings", 2, "scope", "111/web")),
     Case("A commitment's quantity is not a number", with_cell("holdings", 2, "quantity", "one")),
     Case("What a commitment is stated in is not known", stated("gross")),
     Case("Only Google stated commitments on demand", stated("on_demand_equivalent")),

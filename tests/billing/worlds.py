@@ -52,9 +52,10 @@ def used(
     zone: str = "",
     provider: str = "aws",
     region: str = "us-east-1",
+    group: str = "",
 ) -> tuple[UsageLine, tuple[float, ...]]:
     """Usage of one line, hour by hour."""
-    return UsageLine(provider, AccountId(account), region, zone, name), quantity
+    return UsageLine(provider, AccountId(account), region, zone, name, group), quantity
 
 
 def offer(

@@ -23,7 +23,7 @@ def write_folder(dataset: Dataset, folder: Path) -> Path:
         folder / "usage.csv",
         "hour,provider,account,region,zone,sku,quantity",
         (
-            (iso(hours.hour(hour)), *line, format(dataset.usage.quantity[hour, place], "f"))
+            (iso(hours.hour(hour)), *line[:5], format(dataset.usage.quantity[hour, place], "f"))
             for hour in range(hours.count)
             for place, line in enumerate(dataset.usage.lines)
         ),
