@@ -18,6 +18,7 @@ from service.domain.errors import InvariantError
 from service.domain.hours import iso
 from service.domain.money import text
 from service.observe.events_buying import (
+    CommitmentChanged,
     IntentRecorded,
     ProposalApproved,
     ProposalExpired,
@@ -56,6 +57,7 @@ from service.observe.events_running import (
 __all__ = [
     "CATALOGUE",
     "AutopilotDemoted",
+    "CommitmentChanged",
     "CycleFailed",
     "CycleFinished",
     "CycleStarted",
@@ -110,6 +112,7 @@ Event = (
     | PurchaseRefused
     | PurchaseUnknown
     | ReconcileMatched
+    | CommitmentChanged
     | ReconcileDrift
     | ReconcileSettled
     | PolicyChanged

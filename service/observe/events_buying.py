@@ -152,6 +152,16 @@ class ReconcileDrift:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitmentChanged:
+    """A commitment is listed in another state than before, as its life goes: no difference."""
+
+    name: ClassVar[str] = "commitment.changed"
+    commitment: CommitmentId
+    state: str
+    was: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReconcileSettled:
     """Inventory evidence decided an unknown outcome."""
 

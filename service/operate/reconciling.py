@@ -6,8 +6,12 @@ from datetime import timedelta
 
 from service.observe.log import get_logger
 from service.reconcile import settle
+from service.reconcile.match import Duplicate, SettledBought
 from service.reconcile.settle import Reconciliation
+from service.store.engine import writing
+from service.store.halt import set_halt
 from service.store.lease import Lease
+from service.store.ledger import SYSTEM
 from service.wiring import Parts
 
 log = get_logger(__name__)
@@ -26,4 +30,23 @@ def reconcile(parts: Parts, *, lease: Lease) -> Reconciliation:
     )
     for finding in done.alarms:
         log.warning("reconcile.alarm", finding=type(finding).__name__, detail=str(finding))
+    _halt_on_money(parts, done)
     return done
+
+
+def _halt_on_money(parts: Parts, done: Reconciliation) -> None:
+    """Stop all buying when money moved that no decision asked for; a person must resume it.
+
+    That is an intent with two commitments, or a purchase that had been written off and is there
+    after all. Neither can come about without something being wrong with us or the provider.
+    """
+    for finding in done.findings:
+        match finding:
+            case Duplicate(intent=intent, items=items, is_new=True):
+                reason = f"intent {intent.order.intent} was bought {len(items)} times"
+            case SettledBought(intent=intent, alarming=True):
+                reason = f"intent {intent.order.intent} was refused and is bought all the same"
+            case _:
+                continue
+        with writing(parts.engine) as connection:
+            set_halt(connection, halted=True, by=SYSTEM, reason=reason, now=parts.clock.now())

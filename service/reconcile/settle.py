@@ -16,6 +16,7 @@ from service.domain.hours import Clock
 from service.domain.ids import CommitmentId, IntentId
 from service.domain.purchases import IntentState, InventoryItem
 from service.observe.events import (
+    CommitmentChanged,
     ReconcileDrift,
     ReconcileMatched,
     ReconcileSettled,
@@ -157,6 +158,13 @@ def _settle(connection: Connection, provider: str, finding: Finding, *, now: dat
             )
             if moved:
                 _tell_settled(connection, intent.order.intent, "not_bought", evidence, now=now)
+        case Changed(item=item, was=was, alarming=False):
+            event = CommitmentChanged(
+                commitment=item.commitment.commitment,
+                state=item.commitment.state.value,
+                was=was.value,
+            )
+            ledger.append(connection, event, now=now)
         case Confirmed(intent=intent, item=item):
             evidence = f"{item.commitment.commitment} is listed"
             _tell_settled(connection, intent.order.intent, "confirmed", evidence, now=now)

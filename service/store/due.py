@@ -17,9 +17,11 @@ from service.store.lease import Lease, require
 from service.store.schema import job_runs
 from service.store.states import RunState
 
-ATTEMPTS_MAX = 3
+ATTEMPTS_MAX = 6
 RETRY_AFTER = timedelta(minutes=15)
-"""A run that failed is due again after so long, so often in all, until a newer instant is due."""
+RETRY_FACTOR = 3
+"""A run that failed is due again after a quarter of an hour, then three times as long each time
+(the last about a day after the first), until a newer instant is due."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -139,7 +141,8 @@ def _may_retry(connection: Connection, identity: str, now: datetime) -> bool:
         )
     ).one()
     failed = row.state == RunState.FAILED.value and row.attempts < ATTEMPTS_MAX
-    return bool(failed and row.finished_at + RETRY_AFTER <= now)
+    wait = RETRY_AFTER * RETRY_FACTOR ** (row.attempts - 1)
+    return bool(failed and row.finished_at + wait <= now)
 
 
 def finish(
