@@ -163,18 +163,23 @@ def _bill(dataset: Dataset, plan: Waterfall, parts: Sequence[_Sums]) -> Bill:
         one - sum((part.room_left[index] for part in parts), Fraction(0)) * room.usd_per_room
         for index, (room, one) in enumerate(zip(plan.rooms, committed, strict=True))
     ]
+    equivalent_usd = rounded(equivalent, NANO_PLACES)
     on_demand_usd = rounded(on_demand, NANO_PLACES)
     commitment_usd = rounded(all_committed, NANO_PLACES)
+    total_usd = on_demand_usd + commitment_usd
     hourly_used, hourly_unused = _hourly(plan, parts)
     return Bill(
         hours=dataset.usage.hours,
-        on_demand_equivalent_usd=rounded(equivalent, NANO_PLACES),
+        on_demand_equivalent_usd=equivalent_usd,
         on_demand_usd=on_demand_usd,
         commitment_usd=commitment_usd,
-        total_usd=on_demand_usd + commitment_usd,
+        total_usd=total_usd,
         coverage_ratio=_ratio(equivalent - on_demand, equivalent),
         utilization_ratio=_ratio(sum(spent, Fraction(0)), all_committed),
-        effective_savings_rate=_ratio(equivalent - on_demand - all_committed, equivalent),
+        # From the dollars as shown, so that whoever divides them gets the same rate.
+        effective_savings_rate=_ratio(
+            Fraction(equivalent_usd - total_usd), Fraction(equivalent_usd)
+        ),
         commitments=_uses(plan.rooms, committed, spent, commitment_usd),
         by_sku=tuple(_sku_uses(used, left, uncovered, on_demand_usd)),
         hourly_on_demand_usd=np.concatenate([part.hourly_on_demand_usd for part in parts]),

@@ -70,9 +70,7 @@ def test_the_json_is_the_contract_with_amounts_as_decimal_text(
     }
     assert Decimal(found["utilization_ratio"]) == Decimal("0.55")
     equivalent, total = Decimal("0.4224"), Decimal(found["total_usd"])
-    assert abs(Decimal(found["effective_savings_rate"]) - (1 - total / equivalent)) < Decimal(
-        "1e-9"
-    )
+    assert Decimal(found["effective_savings_rate"]) == round(1 - total / equivalent, 15)
     assert found["warnings"] == []
 
 
@@ -303,3 +301,17 @@ def test_a_google_commitment_stated_on_demand_is_billed_at_what_it_costs(
     found = answer(capsys, "--data", str(write(tmp_path, tables)))
     assert (found["commitment_usd"], found["on_demand_usd"]) == ("54", "20")
     assert found["by_sku"][0]["covered_quantity"] == "100"
+
+
+def test_without_commitments_nothing_is_saved_to_the_last_digit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bill has more digits than nano-dollars; its rounding is no saving and no loss."""
+    head = {name: text.splitlines()[0] + "\n" for name, text in TABLES.items()}
+    price = TABLES["skus"].splitlines()[1].replace("0.096", "0.0333333333333")
+    for index in range(1, 8):
+        row = f"{HOUR0},aws,111,us-east-1,us-east-1a,m5.large,0.{index}1234567891,i-1,\n"
+        tables = {**head, "usage": head["usage"] + row, "skus": f"{head['skus']}{price}\n"}
+        found = answer(capsys, "--data", str(write(tmp_path / str(index), tables)))
+        assert found["effective_savings_rate"] == "0"
+        assert found["total_usd"] == found["on_demand_equivalent_usd"]

@@ -9,6 +9,7 @@ from fractions import Fraction
 from hypothesis import HealthCheck, given, settings
 
 from service.billing.bill import bill
+from service.billing.exact import rounded
 from service.billing.market import compile_market
 from service.domain.commitments import Kind
 from service.domain.usage import Dataset
@@ -35,7 +36,11 @@ def test_agrees_with_plain_python_in_fractions_to_the_last_digit(dataset: Datase
     if truth.equivalent:
         share = Fraction(1, 10**14)
         assert near(result.coverage_ratio, 1 - truth.on_demand / truth.equivalent, share)
-        assert near(result.effective_savings_rate, 1 - truth.total / truth.equivalent, share)
+        by_nanos = share + 4 * HALF_NANO * (1 + truth.total / truth.equivalent) / truth.equivalent
+        assert near(result.effective_savings_rate, 1 - truth.total / truth.equivalent, by_nanos)
+    if result.on_demand_equivalent_usd:
+        shown = Fraction(result.total_usd) / Fraction(result.on_demand_equivalent_usd)
+        assert result.effective_savings_rate == rounded(1 - shown, 15)
     for name, use in result.commitments.items():
         assert near(use.committed_usd, truth.committed[name], 2 * HALF_NANO)
         assert near(use.used_usd, truth.used[name], 2 * HALF_NANO)
