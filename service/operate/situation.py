@@ -229,8 +229,13 @@ def read_prices(parts: Parts, usage: Usage) -> PriceSnapshot:
     saving is judged on what the customer would pay. Offerings stay as the provider quotes them.
     """
     keys = sorted({line.key for line in usage.lines})
-    skus = {sku.key: sku for sku in parts.cloud.reader.prices(keys)}
     observed = parts.usage.prices(last_hours(usage, OBSERVED_HOURS).hours)
+    shown = {
+        SkuKey(one.provider, one.region, one.sku): (one.unit, one.list_usd)
+        for one in observed
+        if one.list_usd is not None and one.list_usd > 0
+    }
+    skus = {sku.key: sku for sku in parts.cloud.reader.prices(keys, shown)}
     snapshot = price_snapshots.snapshot_of(
         parts.cloud.provider,
         parts.clock.now(),

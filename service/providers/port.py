@@ -7,8 +7,9 @@ Adapters translate and decide nothing. SDK types stop at the adapter. Reads rais
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 from service.domain.commitments import Kind, Offering
@@ -21,6 +22,9 @@ from service.domain.purchases import (
     Quote,
 )
 from service.domain.usage import Sku, SkuKey
+
+ShownPrice = tuple[str, Decimal]
+"""A unit, and the public on-demand dollars that one of it costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,12 @@ class ProviderReader(Protocol):
         """Every active account of the organisation."""
         ...
 
-    def prices(self, keys: Sequence[SkuKey]) -> Sequence[Sku]:
-        """The public on-demand price of each key; an unknown key raises ``InputError``."""
+    def prices(self, keys: Sequence[SkuKey], shown: Mapping[SkuKey, ShownPrice]) -> Sequence[Sku]:
+        """The public on-demand price of each key.
+
+        ``shown``: what bills show, for keys that the price list lacks. A key that neither has
+        raises ``InputError``.
+        """
         ...
 
     def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:

@@ -87,7 +87,7 @@ def test_what_the_provider_stopped_listing_still_counts_as_owned(demo: Demo, lea
 
 def test_a_price_once_paid_above_the_public_one_makes_no_saving(demo: Demo) -> None:
     [key, *_] = sorted({line.key for line in situation_of(demo.parts).usage.lines})
-    [public] = demo.parts.cloud.reader.prices([key])
+    [public] = demo.parts.cloud.reader.prices([key], {})
     for factor, expected in (("0.9", "0.9"), ("1000", "1")):
         paid = public.on_demand_usd * Decimal(factor)
         seen = ObservedPrice(*key, public.unit, public.on_demand_usd, paid)

@@ -59,7 +59,7 @@ def test_prices_are_the_price_lists_for_every_used_sku(
     cloud: SandboxCloud, reader: ProviderReader
 ) -> None:
     keys = used_keys(cloud)
-    prices = reader.prices(keys)
+    prices = reader.prices(keys, {})
     assert [sku.key for sku in prices] == keys
     assert {sku.key: sku for sku in prices} == {key: cloud.world.catalog.skus[key] for key in keys}
 
@@ -67,10 +67,19 @@ def test_prices_are_the_price_lists_for_every_used_sku(
 def test_a_price_that_is_not_listed_is_named_in_the_error(reader: ProviderReader) -> None:
     unknown = SkuKey("aws", "us-east-1", "USE1-BoxUsage:m9.large/RunInstances")
     with pytest.raises(InputError, match=r"m9\.large"):
-        reader.prices([unknown])
+        reader.prices([unknown], {})
     unpriced = SkuKey("aws", "us-east-1", "USE1-NatGateway-Hours/NatGateway")
     with pytest.raises(InputError, match="NatGateway"):
-        reader.prices([unpriced])
+        reader.prices([unpriced], {})
+
+
+def test_a_price_that_the_list_lacks_is_taken_from_what_the_bills_show(
+    reader: AwsReader,
+) -> None:
+    unpriced = SkuKey("aws", "us-east-1", "USE1-BoxUsage:u-6tb1.metal/RunInstances")
+    (sku,) = reader.prices([unpriced], {unpriced: ("Hrs", Decimal("54.6"))})
+    assert (sku.key, sku.unit) == (unpriced, "Hrs")
+    assert sku.on_demand_usd == sku.list_usd == Decimal("54.6")
 
 
 def test_offerings_carry_the_rates_of_the_used_skus_and_no_others(
@@ -106,7 +115,7 @@ def test_offerings_of_one_family_and_region_do_not_include_others(
 
 def test_nothing_used_asks_for_nothing(cloud: SandboxCloud, reader: ProviderReader) -> None:
     assert list(reader.offerings([])) == []
-    assert list(reader.prices([])) == []
+    assert list(reader.prices([], {})) == []
     assert sum(cloud.server.calls.values()) == 0
 
 
@@ -233,7 +242,7 @@ def test_reading_all_prices_and_offers_takes_few_calls(
 ) -> None:
     pages = cloud.world.options.page_size
     keys = used_keys(cloud)
-    reader.prices(keys)
+    reader.prices(keys, {})
     # Asked by usage type, for three services: no call for each SKU.
     usage_types = {key.sku.partition("/")[0] for key in keys}
     products = sum(key.sku.partition("/")[0] in usage_types for key in cloud.world.catalog.skus)

@@ -16,6 +16,7 @@ from service.domain.errors import InputError, ProviderError
 from service.domain.usage import Sku, SkuKey
 from service.providers.aws.clients import PROVIDER, AwsClients, invoke_all
 from service.providers.aws.words import usage_type_spellings
+from service.providers.port import ShownPrice
 from service.usage.aws_sku import aws_sku, describe_sku, split_sku
 
 # The price list API answers from a few regions only, us-east-1 being one.
@@ -26,11 +27,13 @@ _PAGE = 100
 _CURRENCY = "USD"
 
 
-def prices(clients: AwsClients, keys: Sequence[SkuKey]) -> list[Sku]:
+def prices(
+    clients: AwsClients, keys: Sequence[SkuKey], shown: Mapping[SkuKey, ShownPrice]
+) -> list[Sku]:
     """The public on-demand price of each key, in the order given.
 
-    Raises ``InputError`` for a key that the price list does not have, ``ProviderError`` for one
-    that it prices twice.
+    Where the price list has none, the public price that AWS's own bills show is taken. Raises
+    ``InputError`` for a key that neither has, ``ProviderError`` for one that is priced twice.
     """
     found: dict[str, tuple[str, Decimal]] = {}
     for service, skus in _by_service(keys).items():
@@ -51,7 +54,7 @@ def prices(clients: AwsClients, keys: Sequence[SkuKey]) -> list[Sku]:
             )
             for product in listed:
                 _note(json.loads(str(product), parse_float=Decimal), found)
-    return [_sku(key, found) for key in keys]
+    return [_sku(key, found.get(key.sku) or shown.get(key)) for key in keys]
 
 
 def _by_service(keys: Sequence[SkuKey]) -> Mapping[str, Sequence[str]]:
@@ -97,8 +100,7 @@ def _note(product: Mapping[str, Any], found: dict[str, tuple[str, Decimal]]) -> 
             )
 
 
-def _sku(key: SkuKey, found: Mapping[str, tuple[str, Decimal]]) -> Sku:
-    priced = found.get(key.sku)
+def _sku(key: SkuKey, priced: ShownPrice | None) -> Sku:
     if priced is None:
         raise _unknown(key)
     unit, price = priced
@@ -120,7 +122,8 @@ def _sku(key: SkuKey, found: Mapping[str, tuple[str, Decimal]]) -> Sku:
 def _unknown(key: SkuKey) -> InputError:
     usage_type, operation = split_sku(key.sku)
     return InputError(
-        f"AWS has no on-demand price for usage type {usage_type}, operation {operation}",
+        f"neither AWS's price list nor the exports have an on-demand price for usage type "
+        f"{usage_type}, operation {operation}",
         file="the AWS price list",
-        remedy="Leave the SKU out of eligible usage, or give its price in a dataset.",
+        remedy="Export the list unit price (FOCUS ListUnitPrice), which tells what it costs.",
     )

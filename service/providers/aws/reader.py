@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from service.domain.commitments import Offering
 from service.domain.ids import AccountId
@@ -10,7 +10,7 @@ from service.domain.purchases import InventoryItem
 from service.domain.usage import Sku, SkuKey
 from service.providers.aws import inventory, prices, reservations, savings_plans
 from service.providers.aws.clients import PROVIDER, AwsClients, invoke, invoke_all
-from service.providers.port import Identity
+from service.providers.port import Identity, ShownPrice
 
 
 class AwsReader:
@@ -40,9 +40,9 @@ class AwsReader:
         )
         return [AccountId(one["Id"]) for one in listed if one.get("Status") == "ACTIVE"]
 
-    def prices(self, keys: Sequence[SkuKey]) -> Sequence[Sku]:
-        """The public on-demand price of each key; an unknown key raises ``InputError``."""
-        return prices.prices(self._clients, keys)
+    def prices(self, keys: Sequence[SkuKey], shown: Mapping[SkuKey, ShownPrice]) -> Sequence[Sku]:
+        """The public on-demand price of each key, from the price list or else from ``shown``."""
+        return prices.prices(self._clients, keys, shown)
 
     def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:
         """Every Compute and EC2 Instance Savings Plan that covers any of ``keys``."""
