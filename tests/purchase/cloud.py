@@ -7,7 +7,7 @@ ask afterwards what was really sold.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ from service.domain.purchases import (
     Unknown,
 )
 from service.domain.usage import Sku, SkuKey
-from service.providers.port import Identity
+from service.providers.port import Identity, ShownPrice
 
 PROVIDER = "aws"
 ACCOUNT = AccountId("111111111111")
@@ -98,7 +98,7 @@ class FileCloud:
     def accounts(self) -> Sequence[AccountId]:
         return [self._account]
 
-    def prices(self, keys: Sequence[SkuKey]) -> Sequence[Sku]:
+    def prices(self, keys: Sequence[SkuKey], shown: Mapping[SkuKey, ShownPrice]) -> Sequence[Sku]:
         raise NotImplementedError
 
     def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:
