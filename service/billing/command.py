@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from service.domain.usage import Dataset
 
 
+TABLES = frozenset({"usage", "skus", "offers", "holdings"})
+
+
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``tenor bill`` to the command line."""
     parser = commands.add_parser(
@@ -186,6 +189,13 @@ def _check_endings(options: argparse.Namespace) -> None:
         if not path.parent.is_dir():
             raise InputError(
                 f"there is no folder {path.parent}", file=option, remedy="Make the folder first"
+            )
+        table = path.name.partition(".")[0]
+        if table in TABLES and path.parent.resolve() == options.data.resolve():
+            raise InputError(
+                f"{path.name} is the dataset's own table {table}",
+                file=option,
+                remedy="Choose another name or folder: a bill does not replace what it bills",
             )
 
 

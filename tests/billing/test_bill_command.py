@@ -315,3 +315,14 @@ def test_without_commitments_nothing_is_saved_to_the_last_digit(
         found = answer(capsys, "--data", str(write(tmp_path / str(index), tables)))
         assert found["effective_savings_rate"] == "0"
         assert found["total_usd"] == found["on_demand_equivalent_usd"]
+
+
+def test_a_bill_never_replaces_a_table_of_the_dataset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path)
+    before = (folder / "usage.csv").read_bytes()
+    for name in ("usage.csv", "holdings.parquet"):
+        assert main(["bill", "--data", str(folder), "--out", str(folder / name)]) == 2
+        assert "the dataset's own table" in capsys.readouterr().err
+    assert (folder / "usage.csv").read_bytes() == before
