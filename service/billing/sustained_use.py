@@ -17,7 +17,7 @@ accounts get it, which a dataset does not tell: whoever asks for it says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -98,49 +98,68 @@ def sustained_use_usd(dataset: Dataset, *, pooled: bool = False) -> Decimal:
         ],
     )
     for month in months(usage.hours):
-        groups = _groups(dataset, theirs, month.first, pooled=pooled)
-        if not groups:
-            continue
         first, last = usage.hours.clip(month.hours.start, month.hours.end)
         span = slice(first, last)
+        grouped = _groups(dataset, theirs, month.first, pooled=pooled)
+        if not grouped:
+            continue
         quantity = written(np.ascontiguousarray(usage.quantity[span, theirs].T))
         left = run([within(room, span) for room in plan.rooms], plan.moves, quantity).usage
-        for group, places in groups.items():
-            together = Pair(left.high[places[0]], left.low[places[0]])
-            for place in places[1:]:
-                together = add(together, Pair(left.high[place], left.low[place]))
-            units = discounted_units(together, month.hours.count, group.tiers.charged_ratio)
-            credit += units * Fraction(dataset.skus[group.key].on_demand_usd)
+        for tiers, groups in grouped.items():
+            together = _summed(left, list(groups.values()))
+            units = discounted_units(together, month.hours.count, tiers.charged_ratio)
+            for (key, _), worth in zip(groups, units, strict=True):
+                credit += worth * Fraction(dataset.skus[key].on_demand_usd)
     return rounded(credit, NANO_PLACES)
 
 
 def discounted_units(
     quantity: Pair, month_hours: int, charged_ratio: tuple[Fraction, ...]
-) -> Fraction:
-    """How many units a month's discount is worth; ``quantity`` is by hour, in any order.
+) -> list[Fraction]:
+    """How many units a month's discount is worth, row by row.
 
-    A month of ``month_hours`` of which ``quantity`` holds some or all; the rest is unused.
+    ``quantity`` is rows × hours in any order: some or all of the ``month_hours``; the rest of the
+    month is unused.
     """
-    order = np.lexsort((quantity.low, quantity.high))[::-1]
-    falling = quantity.take(order)
-    worth = Fraction(0)
-    for tier, charged in enumerate(charged_ratio):
-        start = Fraction(month_hours * tier, len(charged_ratio))
-        end = Fraction(month_hours * (tier + 1), len(charged_ratio))
-        if charged != 1:
-            worth += (1 - charged) * (_up_to(falling, end) - _up_to(falling, start))
-    return worth
+    order = np.lexsort((quantity.low, quantity.high))[:, ::-1]
+    falling = Pair(
+        np.take_along_axis(quantity.high, order, axis=1),
+        np.take_along_axis(quantity.low, order, axis=1),
+    )
+    parts = len(charged_ratio)
+    up_to = [_up_to(falling, Fraction(month_hours * part, parts)) for part in range(parts + 1)]
+    return [
+        sum(
+            (
+                (1 - charged) * (up_to[part + 1][row] - up_to[part][row])
+                for part, charged in enumerate(charged_ratio)
+            ),
+            Fraction(0),
+        )
+        for row in range(len(falling.high))
+    ]
 
 
-def _up_to(falling: Pair, hours: Fraction) -> Fraction:
-    """The sum of the first ``hours``, of which the last may be a part."""
+def _up_to(falling: Pair, hours: Fraction) -> list[Fraction]:
+    """Each row's sum of its first ``hours``, of which the last may be a part."""
     whole = floor(hours)
-    first = Pair(falling.high[None, :whole], falling.low[None, :whole])
-    (total,) = fractions(totals(first))
-    if hours > whole and whole < len(falling.high):
-        (next_one,) = fractions(Pair(falling.high[[whole]], falling.low[[whole]]))
-        total += next_one * (hours - whole)
-    return total
+    sums = fractions(totals(Pair(falling.high[:, :whole], falling.low[:, :whole])))
+    if hours == whole or whole >= falling.high.shape[1]:
+        return sums
+    after = fractions(Pair(falling.high[:, whole], falling.low[:, whole]))
+    return [total + one * (hours - whole) for total, one in zip(sums, after, strict=True)]
+
+
+def _summed(values: Pair, groups: Sequence[Sequence[int]]) -> Pair:
+    """The rows of each group added up."""
+    firsts = np.array([group[0] for group in groups], dtype=np.intp)
+    result = values.take(firsts)
+    for row, group in enumerate(groups):
+        for other in group[1:]:
+            so_far = Pair(result.high[row], result.low[row])
+            more = add(so_far, Pair(values.high[other], values.low[other]))
+            result.high[row], result.low[row] = more
+    return result
 
 
 def months(hours: HourRange) -> Iterator[Month]:
@@ -157,27 +176,19 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """What is summed up: one SKU of one project, or (``""``) of all of them."""
-
-    key: SkuKey
-    account: str
-    tiers: Tiers
-
-
 def _groups(
-    dataset: Dataset, theirs: list[int], month: date, *, pooled: bool
-) -> Mapping[_Group, list[int]]:
-    groups: dict[_Group, list[int]] = {}
+    dataset: Dataset, theirs: Sequence[int], month: date, *, pooled: bool
+) -> Mapping[Tiers, Mapping[tuple[SkuKey, str], list[int]]]:
+    """What is summed up, by its tiers: places in ``theirs`` by SKU and project (pooled: ``""``)."""
+    grouped: dict[Tiers, dict[tuple[SkuKey, str], list[int]]] = {}
     for place, index in enumerate(theirs):
         line = dataset.usage.lines[index]
         sku = dataset.skus[line.key]
         tiers = next((one for one in rules().tiers if one.holds(sku, month)), None)
         if tiers is not None:
-            group = _Group(line.key, "" if pooled else line.account, tiers)
-            groups.setdefault(group, []).append(place)
-    return groups
+            group = (line.key, "" if pooled else line.account)
+            grouped.setdefault(tiers, {}).setdefault(group, []).append(place)
+    return grouped
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -128,6 +129,23 @@ def test_only_what_commitments_leave_is_discounted() -> None:
         assert sustained_use_usd(dataset) == 720 * left * Decimal("0.3")
 
 
+def test_a_commitment_takes_away_from_the_months_of_its_term_only() -> None:
+    hours = [10.0] * (JUNE_HOURS + 744)
+    cud = offer("cud", Kind.GCP_FLEXIBLE_CUD, {"core": "0.72"})
+    july = replace(held("july", "cud", "2.88"), start=JUNE + JUNE_HOURS * HOUR)
+    dataset = world(
+        [price("core", "n1", "1")], [used("core", *hours, provider="gcp")], [cud], [july], JUNE
+    )
+    assert sustained_use_usd(dataset) == (720 * 10 + 744 * 6) * Decimal("0.3")
+
+
+def test_a_rule_holds_in_the_months_between_its_dates() -> None:
+    tiers = replace(rules().tiers[0], start=date(2026, 2, 1), end=date(2026, 4, 1))
+    core = price("core", "n1", "1")
+    held_in = [month for month in range(1, 6) if tiers.holds(core, date(2026, month, 1))]
+    assert held_in == [2, 3]
+
+
 def test_projects_are_counted_apart_unless_the_billing_account_is_pooled() -> None:
     dataset = june(
         [price("core", "n1", "1")],
@@ -180,7 +198,9 @@ def test_the_credit_is_that_of_the_layers_one_by_one(used_units: list[int], unus
         ),
         Decimal(0),
     )
-    found = discounted_units(written(np.array(used_units, dtype=float)), month_hours, ratios)
+    rows = written(np.array([used_units, used_units[::-1]], dtype=float))
+    found, same = discounted_units(rows, month_hours, ratios)
+    assert found == same
     assert abs(float(found) - float(by_layer)) < 1e-9
 
 
