@@ -98,20 +98,20 @@ def test_the_net_discount_grows_with_the_share_of_the_month(
 
 
 def test_a_larger_machine_in_the_second_half_counts_as_a_layer_of_half_a_month() -> None:
-    """The same page, resource-based pricing: 4 vCPUs for half of a month, then 16.
+    """Resource-based pricing: half a month of n1-standard-4, then half a month of n1-standard-8.
 
-    That is 4 vCPUs for the whole month (30 %) and 12 more for half of it (10 %).
+    That is 4 vCPUs for the whole month (30 %) and 4 more for half of it (10 %); memory likewise.
     """
     dataset = june(
         [price("core", "n1", "0.03"), price("ram", "n1", "0.004", unit="GB-Hours")],
         [
             steady("core", (360, 4), zone="a"),
-            steady("core", (360, 0), (360, 16), zone="b"),
-            steady("ram", (360, 15), (360, 60)),
+            steady("core", (360, 0), (360, 8), zone="b"),
+            steady("ram", (360, 15), (360, 30)),
         ],
     )
-    cores = Decimal("0.03") * (4 * 720 * Decimal("0.3") + 12 * 360 * Decimal("0.1"))
-    memory = Decimal("0.004") * (15 * 720 * Decimal("0.3") + 45 * 360 * Decimal("0.1"))
+    cores = Decimal("0.03") * (4 * 720 * Decimal("0.3") + 4 * 360 * Decimal("0.1"))
+    memory = Decimal("0.004") * (15 * 720 * Decimal("0.3") + 15 * 360 * Decimal("0.1"))
     assert sustained_use_usd(dataset) == cores + memory
 
 
