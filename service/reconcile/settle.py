@@ -6,6 +6,7 @@ transaction under the lease compares, settles, mirrors and tells.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -103,7 +104,7 @@ def reconcile(
             idempotency=buyer.idempotency,
         )
         now = clock.now()
-        _mirror(connection, provider, inventory, result, now=now)
+        _mirror(connection, provider, inventory, mirrored, result, now=now)
         for finding in result.findings:
             _settle(connection, provider, finding, now=now)
         event = ReconcileMatched(
@@ -121,14 +122,25 @@ def _mirror(
     connection: Connection,
     provider: str,
     inventory: tuple[InventoryItem, ...],
+    mirrored: Sequence[holdings.Holding],
     result: Match,
     *,
     now: datetime,
 ) -> None:
+    as_known = {one.item.commitment.commitment: one for one in mirrored}
+    unchanged = []
     for item in inventory:
+        identity = item.commitment.commitment
+        known = as_known.get(identity)
         # A tag that names no intent of this ledger is somebody else's, however it looks.
-        owner = result.owner.get(item.commitment.commitment)
+        owner = result.owner.get(identity)
+        ours = owner if owner is not None or known is None else known.item.intent
+        listed = known is not None and known.vanished_at is None
+        if known is not None and listed and replace(item, intent=ours) == known.item:
+            unchanged.append(identity)
+            continue
         holdings.keep(connection, provider, replace(item, intent=owner), now=now)
+    holdings.seen_again(connection, provider, unchanged, now=now)
 
 
 def _settle(connection: Connection, provider: str, finding: Finding, *, now: datetime) -> None:

@@ -6,6 +6,7 @@ listed. Together with the intents that no listing shows yet it says what is owne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +20,8 @@ from service.domain.purchases import Intent, InventoryItem
 from service.store import intents as intent_rows
 from service.store.schema import commitments, intents
 from service.store.states import Origin
+
+_IDS_AT_ONCE = 500  # databases limit the parameters of a statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,21 @@ def keep(connection: Connection, provider: str, item: InventoryItem, *, now: dat
         insert(commitments).values(provider=provider, commitment_id=owned.commitment, **row)
     )
     return True
+
+
+def seen_again(
+    connection: Connection, provider: str, unchanged: Sequence[CommitmentId], *, now: datetime
+) -> None:
+    """Note that commitments are listed just as they are mirrored: most are, at every reading."""
+    for first in range(0, len(unchanged), _IDS_AT_ONCE):
+        connection.execute(
+            update(commitments)
+            .where(
+                commitments.c.provider == provider,
+                commitments.c.commitment_id.in_(unchanged[first : first + _IDS_AT_ONCE]),
+            )
+            .values(last_seen_at=now)
+        )
 
 
 def mark_vanished(
