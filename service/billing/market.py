@@ -177,20 +177,23 @@ class Stack:
             raise InvariantError(msg)
         left: dict[int, Floats] = {}
         rooms = self._rooms(levels)
+        closed = [not len(room.room) for room in rooms]
         idle: set[int] = set()
         traces: list[_Trace] = []
         for step in self.steps:
-            pool = rooms[step.room]
-            if not len(pool.room) or idle.issuperset(step.lines):
+            if closed[step.room] or idle.issuperset(step.lines):
                 continue
+            pool = rooms[step.room]
             for line in step.lines:
                 if line not in left:
                     left[line] = self.market.quantity.high[line].copy()
             done = _advance(step, [left[line] for line in step.lines], pool)
             if done is None:
                 idle.update(line for line in step.lines if not left[line].any())
-            elif trace:
-                traces.append(done)
+            else:
+                closed[step.room] = not len(pool.room)
+                if trace:
+                    traces.append(done)
         return left, traces
 
     def _rooms(self, levels: Floats) -> list[_Open]:
