@@ -25,6 +25,7 @@ from service.guard.results import at_most, flag
 from service.guard.rules import judge
 from service.operate.situation import Situation, age_hours, billed
 from service.purchase.desk import Facts
+from service.store.holdings import expected
 
 REPLAY_HOURS = 28 * 24
 """How much of the newest usage a line is valued on again before it is bought."""
@@ -154,7 +155,7 @@ class FreshJudge:
             and item.commitment.offering in self._situation.on_sale
         )
         shown = {item.intent for item in facts.holdings}
-        unlisted = tuple(in_flight(one) for one in facts.intents if one.order.intent not in shown)
+        unlisted = tuple(expected(one) for one in facts.intents if one.order.intent not in shown)
         owned = (*listed, *fresh, *unlisted)
         seen = self.replay(line, owned)
         valued = _worse_of(line, seen)
@@ -240,22 +241,6 @@ def over_window(one: Commitment, situation: Situation) -> Commitment:
     """``one`` as if it had been active over the replayed hours: owned counts from now on."""
     hours = situation.dataset(REPLAY_HOURS).usage.hours
     return replace(one, start=hours.start, end=hours.end, state=CommitmentState.ACTIVE)
-
-
-def in_flight(intent: Intent) -> Commitment:
-    """What a purchase will be once it is listed."""
-    start = floor_hour(intent.recorded_at)
-    return Commitment(
-        commitment=CommitmentId(f"intent:{intent.order.intent}"),
-        offering=intent.order.offering,
-        account=intent.order.account,
-        scope=None,
-        zone=None,
-        quantity=intent.order.quantity,
-        start=start,
-        end=start + timedelta(hours=TERM_HOURS[intent.order.term_months]),
-        state=CommitmentState.PAYMENT_PENDING,
-    )
 
 
 def _bought(line: PlanLine, situation: Situation) -> Commitment:

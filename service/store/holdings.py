@@ -155,10 +155,11 @@ def in_flight(connection: Connection, *, provider: str | None = None) -> tuple[C
     query = select(intents.c.intent_id).where(~select(commitments).where(listed).exists())
     unlisted = frozenset(connection.execute(query).scalars())
     counted = intent_rows.list_intents(connection, states=intent_rows.COUNTED, provider=provider)
-    return tuple(_expected(intent) for intent in counted if intent.order.intent in unlisted)
+    return tuple(expected(intent) for intent in counted if intent.order.intent in unlisted)
 
 
-def _expected(intent: Intent) -> Commitment:
+def expected(intent: Intent) -> Commitment:
+    """What a purchase will be once it is listed, as a payment-pending commitment."""
     order, start = intent.order, floor_hour(intent.recorded_at)
     return Commitment(
         commitment=CommitmentId(f"intent:{order.intent}"),
