@@ -19,7 +19,7 @@ from service.domain.errors import LeaseLostError
 from service.domain.ids import CycleId
 from service.domain.plans import Plan, Verdict
 from service.observe.events import CycleFailed, CycleFinished, CycleStarted, PlanDecided
-from service.observe.log import bound_ids, log_event
+from service.observe.log import bound_ids
 from service.operate.acting import Acted, act, record_verdicts
 from service.operate.deciding import forecast_and_plan, guard
 from service.operate.reconciling import reconcile
@@ -91,7 +91,6 @@ def _start(parts: Parts, cycle: Cycle) -> None:
             connection, cycle.cycle, schedule=cycle.schedule, due_at=cycle.due_at, now=now
         )
         ledger.append(connection, event, now=now)
-    log_event(event)
 
 
 def _kept_plan(parts: Parts, cycle: Cycle) -> Plan | None:
@@ -115,7 +114,6 @@ def _keep(parts: Parts, plan: Plan, verdicts: Sequence[Verdict]) -> None:
         if records.find_plan(connection, plan.plan) is None:
             records.record_plan(connection, plan)
             ledger.append(connection, event, now=parts.clock.now())
-    log_event(event)
     record_verdicts(parts, plan, verdicts)
 
 
@@ -133,7 +131,6 @@ def _finish(parts: Parts, cycle: Cycle, result: CycleResult) -> None:
     with writing(parts.engine) as connection:
         records.finish_cycle(connection, cycle.cycle, state=RunState.DONE, summary=summary, now=now)
         ledger.append(connection, event, now=now)
-    log_event(event)
 
 
 def _fail(parts: Parts, cycle: Cycle, error: Exception) -> None:
@@ -148,4 +145,3 @@ def _fail(parts: Parts, cycle: Cycle, error: Exception) -> None:
             now=now,
         )
         ledger.append(connection, event, now=now)
-    log_event(event)

@@ -51,8 +51,8 @@ class Job:
 class Executor:
     """This process as a candidate for the executor's lease, and what it does when it holds it.
 
-    ``on_acquired`` runs once each time the lease newly becomes ours, before any job: it settles
-    what an earlier holder left half-done.
+    ``on_acquired`` runs once each time the lease newly becomes ours, before any job;
+    ``on_rung`` after each ring while it is held.
     """
 
     def __init__(
@@ -64,12 +64,14 @@ class Executor:
         lifetime: timedelta,
         jobs: Sequence[Job],
         on_acquired: Callable[[Lease], None],
+        on_rung: Callable[[], object] = lambda: None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._holder = holder
         self._lifetime = lifetime
         self._on_acquired = on_acquired
+        self._on_rung = on_rung
         self._lease: Lease | None = None
         self._prepared_fence: int | None = None
         self._waiting: dict[str, str] = {}
@@ -109,7 +111,8 @@ class Executor:
                 if lease is None:
                     return 0
                 self._prepare(lease)
-                return self._run_due(job, lease)
+                done = self._run_due(job, lease)
+                self._on_rung()
             except LeaseLostError as error:
                 self._lease = None
                 log.warning("lease.lost", job=name, detail=str(error))
@@ -117,6 +120,8 @@ class Executor:
                 # The edge of a job: a database that is away must not end the scheduler. Nothing is
                 # swallowed: the run stays unclaimed or unfinished in the database.
                 log.exception("ring.failed", job=name, error=type(error).__name__)
+            else:
+                return done
             return 0
 
     def ring_all(self) -> int:

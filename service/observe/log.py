@@ -189,9 +189,15 @@ _ERRORS = frozenset({"cycle.failed", "purchase.unknown"})
 
 def log_event(event: Event) -> None:
     """Log an event under its own name. Call it after the transaction that wrote it committed."""
+    log_fact(event.name, to_payload(event))
+
+
+def log_fact(name: str, payload: Mapping[str, object], **more: object) -> None:
+    """Log an event by its name and fields, with the ids in it under their usual names."""
     level = logging.INFO
-    if event.name in _WARNINGS:
+    if name in _WARNINGS:
         level = logging.WARNING
-    if event.name in _ERRORS:
+    if name in _ERRORS:
         level = logging.ERROR
-    get_logger("tenor.events").log(level, event.name, **to_payload(event))
+    ids = {f"{word}_id": payload[word] for word in ("cycle", "plan", "intent") if payload.get(word)}
+    get_logger("tenor.events").log(level, name, **{**payload, **ids, **more})

@@ -13,7 +13,6 @@ from service.domain.plans import Decision, Plan, PlanLine, Verdict
 from service.domain.purchases import Bought, Unknown
 from service.guard.rules import reasons
 from service.observe.events import LineRefused
-from service.observe.log import log_event
 from service.operate.guarding import FreshJudge, Planned
 from service.operate.reconciling import reconcile
 from service.operate.situation import Situation
@@ -61,7 +60,6 @@ def _planned(connection: Connection, plan: Plan) -> Planned:
 def record_verdicts(parts: Parts, plan: Plan, verdicts: Sequence[Verdict]) -> None:
     """Write the guard's words beside the plan; each refused line is an event with its rule."""
     now = parts.clock.now()
-    refused = []
     with writing(parts.engine) as connection:
         for verdict in verdicts:
             records.record_verdict(
@@ -74,9 +72,6 @@ def record_verdicts(parts: Parts, plan: Plan, verdicts: Sequence[Verdict]) -> No
                     plan=plan.plan, line=verdict.line, rule=first.rule, detail=detail
                 )
                 ledger.append(connection, event, now=now)
-                refused.append(event)
-    for event in refused:
-        log_event(event)
 
 
 def act(

@@ -10,6 +10,7 @@ from service.api.serve import RunningServer, serve
 from service.domain.errors import TenorError
 from service.domain.ids import CycleId
 from service.observe.log import get_logger
+from service.operate.event_log import EventLog
 from service.operate.ingesting import ingest
 from service.operate.settling import expire, tie_loose_ends
 from service.operate.situation import LEAST_HISTORY_HOURS
@@ -99,6 +100,7 @@ def executor_of(parts: Parts) -> Executor:
         lifetime=parts.lease_lifetime,
         jobs=jobs_of(parts),
         on_acquired=lambda lease: log.info("executor.ready", fence=lease.fence),
+        on_rung=EventLog(parts.engine).tell,
     )
 
 

@@ -120,7 +120,7 @@ def run_once(*, days: int, seed: int, as_json: bool, folder: Path = FOLDER) -> i
 
 def run_live(*, port: int, seed: int, folder: Path = FOLDER) -> int:
     """Serve the pages while virtual time runs, until interrupted."""
-    configure_logging("WARNING")
+    configure_logging("ERROR")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _number, _frame: stop.set())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from service.domain.errors import InputError, RefusedError
 from service.observe.events import UsageIngested, UsageRefused
-from service.observe.log import log_event
 from service.store import ledger
 from service.store.engine import writing
 from service.usage.refresh import refresh
@@ -24,7 +23,6 @@ def ingest(parts: Parts) -> str:
         refused = UsageRefused(source=source.name, rule=rule, detail=str(error))
         with writing(parts.engine) as connection:
             ledger.append(connection, refused, now=now)
-        log_event(refused)
         raise
     changed = done.summary.added + done.summary.replaced
     if changed:
@@ -36,5 +34,4 @@ def ingest(parts: Parts) -> str:
         )
         with writing(parts.engine) as connection:
             ledger.append(connection, event, now=now)
-        log_event(event)
     return f"{changed} days changed"

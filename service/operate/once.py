@@ -12,6 +12,7 @@ from service.domain.errors import LeaseLostError, RefusedError
 from service.domain.hours import iso
 from service.domain.ids import CycleId
 from service.observe.log import get_logger
+from service.operate.event_log import EventLog
 from service.operate.ingesting import ingest
 from service.operate.settling import tie_loose_ends
 from service.pipeline import Cycle, CycleResult, run_cycle
@@ -39,10 +40,12 @@ def cycle_now(parts: Parts) -> dict[str, object]:
             other = leases.current(connection)
         holder = "another process" if other is None else other.holder
         raise RefusedError(rule="lease", detail=f"{holder} is the executor now")
+    told = EventLog(parts.engine)
     try:
         with kept_alive(parts, lease):
             cycle, result = _run(parts, lease)
     finally:
+        told.tell()
         _release(parts, lease)
     acted = result.acted
     return {

@@ -17,7 +17,6 @@ from service.domain.hours import iso
 from service.domain.purchases import Intent, IntentState
 from service.domain.usage import Dataset
 from service.observe.events import ReportRecorded
-from service.observe.log import log_event
 from service.operate.situation import Situation, billed
 from service.report.promise import Promise, Promises, held_against, promise_of
 from service.report.savings import Realised, realised
@@ -95,7 +94,6 @@ def _keep(parts: Parts, result: Reported, now: datetime) -> None:
     with writing(parts.engine) as connection:
         records.record_report(connection, row)
         ledger.append(connection, event, now=now)
-    log_event(event)
 
 
 def _row(result: Reported, now: datetime) -> ReportRow:
