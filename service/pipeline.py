@@ -35,6 +35,10 @@ KEPT_FOR = timedelta(hours=24)
 """How long after a plan was decided a resumed cycle still goes on with it."""
 
 
+PRICES_REUSED_FOR = timedelta(hours=1)
+"""A cycle that is retried does not read the whole price list again; the policy judges its age."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cycle:
     """One cycle: its id is its schedule and scheduled instant, whenever it really runs."""
@@ -72,7 +76,9 @@ def run_cycle(parts: Parts, cycle: Cycle, *, lease: Lease) -> CycleResult:
 
 def _stages(parts: Parts, cycle: Cycle, lease: Lease) -> CycleResult:
     owned = reconcile(parts, lease=lease)
-    situation = read_situation(parts, inventory_read_at=owned.read_at)  # 1. usage
+    situation = read_situation(  # 1. usage
+        parts, inventory_read_at=owned.read_at, prices_reused_for=PRICES_REUSED_FOR
+    )
     plan = _kept_plan(parts, cycle) or forecast_and_plan(parts, situation, cycle.cycle)  # 2., 3.
     verdicts = guard(parts, situation, plan)  # 4.
     _keep(parts, plan, verdicts)

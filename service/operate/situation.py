@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -87,8 +87,13 @@ def last_hours(usage: Usage, hours: int) -> Usage:
     return Usage(HourRange(start, count), usage.lines, usage.quantity[usage.hours.count - count :])
 
 
-def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
+def read_situation(
+    parts: Parts, *, inventory_read_at: datetime, prices_reused_for: timedelta = timedelta(0)
+) -> Situation:
     """Everything a decision needs, as it stands now.
+
+    Prices that were read no longer than ``prices_reused_for`` ago are taken from the store with
+    their date; left out, they are read anew, as an execution must.
 
     Raises ``RefusedError`` when usage is too old, too short, incomplete or implausible, the
     credentials are for another account than the policy's, or another account owns plans too;
@@ -98,7 +103,7 @@ def read_situation(parts: Parts, *, inventory_read_at: datetime) -> Situation:
     account = purchase_account(parts, policy)
     refuse_unlisted(parts)
     usage = read_usage(parts, policy)
-    prices = read_prices(parts, usage)
+    prices = _kept_prices(parts, usage, prices_reused_for) or read_prices(parts, usage)
     with reading(parts.engine) as connection:
         listed = holdings.inventory(connection, provider=parts.cloud.provider)
         owed = holdings.owed(connection, now=parts.clock.now(), provider=parts.cloud.provider)
@@ -252,6 +257,15 @@ def read_prices(parts: Parts, usage: Usage) -> PriceSnapshot:
             )
             ledger.append(connection, event, now=snapshot.taken_at)
     return snapshot
+
+
+def _kept_prices(parts: Parts, usage: Usage, reused_for: timedelta) -> PriceSnapshot | None:
+    """The snapshot taken last, if it is young enough and prices everything that was used."""
+    with reading(parts.engine) as connection:
+        kept = price_snapshots.newest(connection, parts.cloud.provider)
+    if kept is None or not timedelta(0) <= parts.clock.now() - kept.taken_at < reused_for:
+        return None
+    return kept if all(line.key in kept.skus for line in usage.lines) else None
 
 
 def negotiated(
