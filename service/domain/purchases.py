@@ -30,18 +30,27 @@ class Idempotency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a line would cost now. Rates in dollars, see ``PlanLine`` for units."""
+    """What a line would cost now. Rates in dollars, see ``PlanLine`` for units.
+
+    ``reference``: the id under which the provider will keep the purchase, where its quote mints
+    one (Azure's reservation order). It is stored with the intent before anything is bought.
+    """
 
     offering: OfferingId
     quantity: Decimal
     commit_usd_per_hour: CommitUsdPerHour
     upfront_usd: Decimal
     quoted_at: datetime
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PurchaseOrder:
-    """All that a provider needs for one purchase. ``token`` never changes between attempts."""
+    """All that a provider needs for one purchase. ``token`` never changes between attempts.
+
+    ``reference`` is the last quote's; a repeated attempt names the same one. ``start_at``: a
+    purchase that is queued to start then; ``None`` starts at once.
+    """
 
     intent: IntentId
     token: ClientToken
@@ -52,6 +61,8 @@ class PurchaseOrder:
     payment: Payment
     quantity: Decimal
     upfront_usd: Decimal
+    reference: str | None = None
+    start_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,9 @@ class InventoryItem:
 
     ``kind``, ``term_months`` and ``payment`` are the provider's word; ``upfront_usd`` and
     ``commit_usd_per_hour`` are what it charges. ``returnable_until`` is set while a free way
-    back is open.
+    back is open. ``reference``: the provider's id of the purchase that made it, where that is
+    another than its own. ``exchangeable``: it can be exchanged for others while it lasts.
+    ``renews``: the provider buys it again at the end of its term.
     """
 
     commitment: Commitment
@@ -98,6 +111,9 @@ class InventoryItem:
     upfront_usd: Decimal
     intent: IntentId | None
     returnable_until: datetime | None
+    reference: str | None = None
+    exchangeable: bool = False
+    renews: bool = False
 
 
 class IntentState(StrEnum):

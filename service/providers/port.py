@@ -1,17 +1,25 @@
 """The one port to a cloud: what Tenor needs to know from it and to do in it.
 
 Adapters translate and decide nothing. SDK types stop at the adapter. Reads raise
-``ProviderError``; ``buy`` never raises for anything that happens on the wire: it answers with an
-``Outcome``, and whatever is not a proven yes or no is ``Unknown``.
+``ProviderError``; ``buy`` and ``alter`` never raise for anything that happens on the wire: they
+answer with an outcome, and whatever is not a proven yes or no is ``Unknown``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Protocol
 
+from service.domain.alterations import (
+    AlterationKind,
+    AlterationOrder,
+    AlterationOutcome,
+    AlterationQuote,
+)
 from service.domain.commitments import Kind, Offering
 from service.domain.ids import AccountId
 from service.domain.purchases import (
@@ -34,6 +42,40 @@ class Identity:
     provider: str
     account: AccountId
     principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionProof:
+    """Whether one thing that a mode needs may be done, as the provider answered.
+
+    ``allowed`` is ``None`` where the provider offers no way to ask without doing it. ``mend``
+    says how to grant it.
+    """
+
+    action: str
+    allowed: bool | None
+    detail: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a source of usage holds now. ``files`` lie in the folder that was asked for.
+
+    ``newest_at``: when the provider last wrote any of it, ``None`` when there is nothing.
+    """
+
+    files: tuple[Path, ...]
+    changed: int
+    newest_at: datetime | None
+
+
+class ProviderExports(Protocol):
+    """Where a cloud puts its billing exports."""
+
+    def fetch(self, folder: Path) -> Fetched:
+        """Bring what is new or restated into ``folder``, whole files only; delete what is gone."""
+        ...
 
 
 class ProviderReader(Protocol):
@@ -70,6 +112,14 @@ class ProviderReader(Protocol):
         ...
 
 
+class ProviderPermissions(Protocol):
+    """What the credentials may do."""
+
+    def permissions(self, mode: str) -> Sequence[PermissionProof]:
+        """Proof of each permission that ``mode`` (observe, copilot, autopilot) needs."""
+        ...
+
+
 class ProviderBuyer(Protocol):
     """What Tenor does in a cloud. ``purchase/execute.py`` is the only caller of ``buy``."""
 
@@ -83,4 +133,31 @@ class ProviderBuyer(Protocol):
 
     def buy(self, order: PurchaseOrder) -> Outcome:
         """Buy, in exactly one attempt on the wire, with the order's token."""
+        ...
+
+
+class ProviderFinder(Protocol):
+    """Looks for one purchase by what only it can be known by."""
+
+    def look_up(self, order: PurchaseOrder) -> Outcome:
+        """What became of ``order``, asked for by its own reference, name or token.
+
+        ``Bought`` or ``Refused`` only on the provider's proof; not found is ``Unknown``.
+        """
+        ...
+
+
+class ProviderAlterer(Protocol):
+    """What can be done to what is owned. ``purchase/alter.py`` is the only caller of ``alter``."""
+
+    def ways(self, item: InventoryItem, now: datetime) -> frozenset[AlterationKind]:
+        """What the provider's rules allow for ``item`` now, as far as the listing shows."""
+        ...
+
+    def quote_alteration(self, order: AlterationOrder) -> AlterationQuote:
+        """What the order would come to as the provider states it now; changes nothing."""
+        ...
+
+    def alter(self, order: AlterationOrder) -> AlterationOutcome:
+        """Do it, in exactly one attempt on the wire; refuses when the price rose above the cap."""
         ...

@@ -1,0 +1,106 @@
+"""Changing what is owned: returns, exchanges, modifications; the order, the quote, the outcome.
+
+A purchase makes a commitment out of money. An alteration makes commitments out of commitments, or
+money out of one. Both are written down before they are attempted, both may end unknown, and only
+inventory settles that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from service.domain.commitments import Kind, Payment
+from service.domain.ids import AccountId, ClientToken, CommitmentId, IntentId, OfferingId
+from service.domain.purchases import Refused, Unknown
+
+
+class AlterationKind(StrEnum):
+    """What is done to commitments that are owned. Which kinds a product knows, its adapter says.
+
+    ``cancel_queued``: take back a purchase before it starts. ``return``: give back within a
+    window or quota, for money. ``exchange``: for others of at least the value. ``modify``: other
+    zone, scope or sizes of an equal footprint. ``split`` and ``merge``: the same capacity in
+    other parcels. ``set_renewal``: renew at the end of the term, or not. ``upgrade_term``: one
+    year becomes three.
+    """
+
+    CANCEL_QUEUED = "cancel_queued"
+    RETURN = "return"
+    EXCHANGE = "exchange"
+    MODIFY = "modify"
+    SPLIT = "split"
+    MERGE = "merge"
+    SET_RENEWAL = "set_renewal"
+    UPGRADE_TERM = "upgrade_term"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One commitment that an alteration is to make.
+
+    ``offering``: ``None`` keeps the source's. ``zone``: zonal modifications only. ``quantity`` is
+    $/h (spend) or units of capacity.
+    """
+
+    offering: OfferingId | None
+    quantity: Decimal
+    zone: str | None
+    term_months: int
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
+class AlterationOrder:
+    """All that a provider needs for one alteration. ``token`` never changes between attempts.
+
+    ``most_to_pay_usd``: the adapter quotes again just before it commits, and refuses above this.
+    ``reference``: what the provider's quote named itself by (an exchange's or return's session).
+    ``renew``: for ``set_renewal`` only.
+    """
+
+    intent: IntentId
+    token: ClientToken
+    alteration: AlterationKind
+    account: AccountId
+    kind: Kind
+    sources: tuple[CommitmentId, ...]
+    targets: tuple[Target, ...]
+    most_to_pay_usd: Decimal
+    renew: bool | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlterationQuote:
+    """What an alteration would come to now; nothing has changed yet.
+
+    ``allowed`` is the provider's word, ``detail`` its reason when it says no. ``pay_usd`` is due
+    at once, ``refund_usd`` comes back. ``source_value_usd`` and ``target_value_usd`` are what is
+    left to pay for on each side: an exchange may never lower it (the value ratchet).
+    ``targets`` is what the provider would give.
+    """
+
+    allowed: bool
+    detail: str
+    pay_usd: Decimal
+    refund_usd: Decimal
+    source_value_usd: Decimal
+    target_value_usd: Decimal
+    targets: tuple[Target, ...]
+    reference: str | None
+    quoted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """The provider says it is done. ``made`` are the new commitments that it named, if any."""
+
+    made: tuple[CommitmentId, ...]
+    paid_usd: Decimal
+    refunded_usd: Decimal
+
+
+AlterationOutcome = Altered | Refused | Unknown
