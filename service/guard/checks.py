@@ -10,7 +10,8 @@ from service.domain.hours import TERM_HOURS
 from service.domain.plans import Decision, PlanLine, RuleResult
 from service.guard.context import NOT_A_NUMBER, GuardContext, Target, obligation_usd, target_of
 from service.guard.fields import Mode
-from service.guard.language import ANYTHING, UNBOUND, Amounts, Bounds, Policy
+from service.guard.holds import rejected
+from service.guard.language import ANYTHING, UNBOUND, Bounds, Policy, SignOff
 from service.guard.results import at_least, at_most, flag, within
 from service.guard.windows import blackout_at
 
@@ -68,10 +69,13 @@ def of_line(
     yield flag("open_unknown", wanted="none", actual=unknown if held else "none", passed=not held)
     yield from choices(target_of(line), line.payment, policy=policy)
     yield from _worth(line, policy)
+    # Who approved this very line knew what had been rejected before.
+    holds = () if line.line in context.signed_off else context.holds
+    yield rejected(line, holds, context.now)
     if line.line in context.signed_off:
         yield flag("sign_off", wanted="signed off", actual="signed off", passed=True)
     else:
-        yield from _sign_off(line, policy.sign_off.above)
+        yield from _sign_off(line, policy.sign_off)
 
 
 def _sound_word(*, sound: bool) -> str:
@@ -150,8 +154,30 @@ def _worth(line: PlanLine, policy: Policy) -> Iterator[RuleResult]:
     )
 
 
-def _sign_off(line: PlanLine, above: Amounts) -> Iterator[RuleResult]:
+def people_needed(line: PlanLine, policy: Policy) -> int:
+    """How many people must approve ``line``: two above the policy's amount, else one.
+
+    The amount is everything owed over the term; where that is no number, two.
+    """
+    above = policy.sign_off.two_person_above_usd
+    if above is None:
+        return 1
     owed = obligation_usd(line.commit_usd_per_hour, line.term_months, line.total_usd)
+    return 1 if owed.is_finite() and owed <= above else 2
+
+
+def _sign_off(line: PlanLine, sign_off: SignOff) -> Iterator[RuleResult]:
+    above = sign_off.above
+    owed = obligation_usd(line.commit_usd_per_hour, line.term_months, line.total_usd)
+    if sign_off.two_person_above_usd is not None:
+        # What needs two people needs at least one, whatever the other amounts say.
+        yield at_most(
+            "sign_off_two_person",
+            sign_off.two_person_above_usd,
+            owed,
+            unit="USD",
+            beyond=Decision.NEEDS_SIGN_OFF,
+        )
     for rule, limit, actual, unit in (
         ("sign_off_commit", above.commit_usd_per_hour, line.commit_usd_per_hour, "USD/h"),
         ("sign_off_upfront", above.upfront_usd, line.upfront_usd, "USD"),

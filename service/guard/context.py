@@ -16,6 +16,7 @@ from service.domain.hours import TERM_HOURS, require_utc
 from service.domain.ids import CommitmentId, LineId, PlanId
 from service.domain.plans import PlanLine
 from service.domain.purchases import Intent, IntentState, InventoryItem
+from service.guard.holds import Hold
 
 DAY = timedelta(hours=24)
 
@@ -110,7 +111,8 @@ class GuardContext:
     ``gap_ratio``: the plan's proven gap. Coverage and utilization are those expected after
     every line asked for is bought. ``spent`` lists all purchases that count (see
     ``spent_so_far``). ``open_unknown`` lists the targets whose outcome is not known.
-    ``pools`` gives each line's pool. ``signed_off`` names the lines that a person approved.
+    ``pools`` gives each line's pool. ``signed_off`` names the lines that a person approved,
+    ``holds`` what people rejected, and until when that holds.
     """
 
     now: datetime
@@ -126,6 +128,7 @@ class GuardContext:
     open_unknown: tuple[Target, ...] | None
     pools: Mapping[LineId, PoolSize] = field(default_factory=lambda: MappingProxyType({}))
     signed_off: frozenset[LineId] = frozenset()
+    holds: tuple[Hold, ...] = ()
 
     def __post_init__(self) -> None:
         require_utc(self.now)

@@ -173,6 +173,9 @@ class SignOff(_Part):
     """A line above any of these waits for a person, in autopilot too."""
 
     above: Amounts
+    two_person_above_usd: Usd | None = Field(
+        default=None, description="Owed over the term, in USD: above it two people must approve."
+    )
 
 
 class Freshness(_Part):
@@ -188,6 +191,10 @@ class Timing(_Part):
 
     proposal_lifetime_hours: Hours = Field(description="Then an unanswered proposal expires.")
     lead_time_hours: LeadHours = Field(description="What expires this soon is sized as gone.")
+    rejection_holds_hours: LeadHours = Field(
+        default=Decimal(168),
+        description="What a person rejected is not bought or proposed again so long.",
+    )
 
 
 class Risk(_Part):
