@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from service.billing.moves import Room, Scene, cost_ratio, in_scope, reaches
+from service.domain.commitments import Offering
 from service.domain.ids import OfferingId
+from service.domain.usage import UsageLine
 
 
 class Rated:
@@ -27,9 +29,13 @@ class Rated:
             self._known[offering.offering] = [
                 (line, rate, cost_ratio(rate, sku.on_demand_usd))
                 for line in self._lines
-                if (rate := offering.rates_usd.get(self._scene.lines[line].sku)) is not None
+                if (rate := _rate(offering, self._scene.lines[line])) is not None
                 and in_scope(offering, self._scene.lines[line], sku := self._scene.sku(line))
             ]
         for line, rate, ratio in self._known[offering.offering]:
             if reaches(room.commitment, self._scene.lines[line]):
                 yield line, rate, ratio
+
+
+def _rate(offering: Offering, line: UsageLine) -> Decimal | None:
+    return offering.rate_usd(line.region, line.sku)

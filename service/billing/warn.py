@@ -30,6 +30,7 @@ def warnings(dataset: Dataset) -> tuple[Warning, ...]:
 def _unpriced_offers(dataset: Dataset) -> Iterator[Warning]:
     known = {(key.provider, key.sku) for key in dataset.skus}
     placed = {(key.provider, key.region, key.sku) for key in dataset.skus}
+    known |= {(provider, f"{region}/{sku}") for provider, region, sku in placed}
     lost = [
         offering.offering
         for offering in dataset.offerings.values()

@@ -82,7 +82,8 @@ class Offering:
     """One product × term × payment × scope that can be, or has been, bought.
 
     ``rates_usd`` — spend kinds: for each covered SKU the dollars of hourly commitment that one
-    unit uses up. Capacity kinds: exactly one entry, the SKU that a unit of capacity is defined
+    unit uses up; where the rate differs by region and the offering is for any, the key is
+    ``region/sku``. Capacity kinds: exactly one entry, the SKU that a unit of capacity is defined
     in, with its amortised dollars per hour. ``upfront_usd`` is due at purchase per $1/h
     committed or per unit. ``None`` in a scope field means any. Terms are months, quantities in
     $/h (spend) or units of capacity.
@@ -103,6 +104,11 @@ class Offering:
     upfront_usd: Decimal
     min_quantity: Decimal
     step: Decimal
+
+    def rate_usd(self, region: str, sku: str) -> Decimal | None:
+        """The rate of ``sku`` in ``region``; ``None`` where it is not covered."""
+        regional = self.rates_usd.get(f"{region}/{sku}")
+        return self.rates_usd.get(sku) if regional is None else regional
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def covered_usd_per_hour(situation: Situation, offering: Offering) -> tuple[Deci
     usage = situation.dataset(REPLAY_HOURS).usage
     on_demand = committed = Decimal(0)
     for label, mean in zip(usage.lines, usage.quantity.mean(axis=0), strict=True):
-        rate = offering.rates_usd.get(label.sku)
+        rate = offering.rate_usd(label.region, label.sku)
         if rate is not None and offering.region in {None, label.region}:
             amount = Decimal(repr(float(mean)))
             on_demand += amount * situation.prices.skus[label.key].on_demand_usd
