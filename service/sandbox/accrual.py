@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from threading import RLock
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,6 @@ from service.domain.errors import InvariantError
 from service.domain.hours import DAY_HOURS, HourRange
 from service.domain.money import NANO_PER_USD
 from service.domain.usage import Dataset, Usage
-
-if TYPE_CHECKING:
-    from service.sandbox.world import World
 
 DAY = timedelta(days=1)
 
@@ -127,10 +125,25 @@ class _Notes:
         )
 
 
+class BilledWorld(Protocol):
+    """What a bill needs of a world, whichever cloud it is. ``lock`` guards all of it."""
+
+    lock: RLock
+    usage: Usage
+
+    def now(self) -> datetime:
+        """The current virtual instant."""
+        ...
+
+    def dataset(self, hours: HourRange) -> Dataset:
+        """Usage, prices, and what was owned over ``hours``, at its own rates."""
+        ...
+
+
 class Accrual:
     """The bills of a world's past days, each made on first need and kept."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: BilledWorld) -> None:
         self._world = world
         self._days: dict[datetime, DayBill] = {}
         self._bills: dict[datetime, Bill] = {}
