@@ -7,7 +7,7 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -26,7 +26,14 @@ from service.providers.aws import organisation
 from service.providers.aws.buyer import AwsBuyer
 from service.providers.aws.clients import AwsAccess, AwsClients
 from service.providers.aws.reader import AwsReader
-from service.providers.port import ProviderBuyer, ProviderReader
+from service.providers.port import (
+    ProviderAlterer,
+    ProviderBuyer,
+    ProviderExports,
+    ProviderFinder,
+    ProviderPermissions,
+    ProviderReader,
+)
 from service.settings import Settings
 from service.store import migrate
 from service.store.engine import open_engine
@@ -51,27 +58,36 @@ OwnedRates = dict[tuple[CommitmentId, tuple[SkuKey, ...]], Offering]
 class Cloud:
     """One provider, spoken to with one set of credentials.
 
-    ``committed_usd``: what plans of the whole organisation commit on a day, whoever owns them.
+    ``committed_usd``: what plans of the whole organisation commit on a day, whoever owns them;
+    ``None`` where the inventory itself spans the organisation. ``exports``: where billing data is
+    fetched from, ``None`` where it lies on this machine already.
     """
 
     provider: str
     reader: ProviderReader
     buyer: ProviderBuyer
-    committed_usd: Callable[[date], Decimal]
     close: Callable[[], None]
+    committed_usd: Callable[[date], Decimal] | None = None
+    exports: ProviderExports | None = None
+    finder: ProviderFinder | None = None
+    alterer: ProviderAlterer | None = None
+    permissions: ProviderPermissions | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What every command that runs the service works with. ``holder`` names this process.
 
-    ``rates`` remembers what owned commitments were bought at, which never changes.
+    ``clouds`` are all that this deployment speaks to, ``cloud`` the one that a piece of work is
+    about: each provider is decided for, bought in and reconciled by itself, under caps that count
+    them all. ``rates`` remembers what owned commitments were bought at, which never changes.
     """
 
     settings: Settings
     engine: Engine
     clock: Clock
     usage: UsageDays
+    clouds: tuple[Cloud, ...]
     cloud: Cloud
     holder: str
     rates: OwnedRates = field(default_factory=dict)
@@ -81,9 +97,26 @@ class Parts:
         """How long the executor's lease lasts without a heartbeat."""
         return timedelta(seconds=self.settings.lease_seconds)
 
+    def each(self) -> tuple[Parts, ...]:
+        """These parts once per cloud, each about that one."""
+        return tuple(replace(self, cloud=cloud) for cloud in self.clouds)
+
+    def about(self, provider: str) -> Parts:
+        """These parts, about ``provider``; ``InputError`` when it is not set up."""
+        for parts in self.each():
+            if parts.cloud.provider == provider:
+                return parts
+        known = ", ".join(cloud.provider for cloud in self.clouds)
+        raise InputError(
+            f"{provider!r} is not set up here",
+            file="the settings",
+            remedy=f"Set its TENOR_{provider.upper()}_ variables; set up now: {known}.",
+        )
+
     def close(self) -> None:
-        """Close every connection to the database and the cloud."""
-        self.cloud.close()
+        """Close every connection to the database and the clouds."""
+        for cloud in self.clouds:
+            cloud.close()
         self.engine.dispose()
 
     def policy(self) -> PolicyInForce:
@@ -111,6 +144,11 @@ def aws_cloud(access: AwsAccess, clock: Clock) -> Cloud:
         committed_usd=partial(organisation.committed_usd, clients),
         close=clients.close,
     )
+
+
+def clouds_of(settings: Settings, clock: Clock) -> tuple[Cloud, ...]:
+    """Every cloud that the settings name; their SDKs are loaded only when they are."""
+    return (aws_cloud(access_of(settings), clock),)
 
 
 def access_of(settings: Settings) -> AwsAccess:
@@ -154,12 +192,14 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         migrate.upgrade(engine)
     else:
         _require_reachable(engine)
+    clouds = clouds_of(settings, running_clock)
     return Parts(
         settings=settings,
         engine=engine,
         clock=running_clock,
         usage=UsageDays(engine, settings.usage_dir),
-        cloud=aws_cloud(access_of(settings), running_clock),
+        clouds=clouds,
+        cloud=clouds[0],
         holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
     )
 

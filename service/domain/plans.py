@@ -57,7 +57,8 @@ class PlanLine:
 class PlanInputs:
     """Digests of all that the plan was computed from, so that a replay can be compared.
 
-    ``usage_through`` is the first hour that the decision did not see.
+    ``usage_through`` is the first hour that the decision did not see. ``provider``: whose usage
+    was decided on; empty for a folder, which may hold several providers'.
     """
 
     usage_digest: str
@@ -67,6 +68,7 @@ class PlanInputs:
     usage_through: datetime
     seed: int
     code_version: str
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)

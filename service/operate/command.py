@@ -36,6 +36,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     daemon.set_defaults(run=run_daemon)
 
     cycle = commands.add_parser("cycle", help="run one decision cycle now")
+    cycle.add_argument(
+        "--provider", default=None, help="decide for this cloud only (aws, azure, gcp; default all)"
+    )
     cycle.add_argument("--json", action="store_true", help="print one JSON object")
     cycle.set_defaults(run=run_cycle)
 
@@ -117,12 +120,14 @@ def run_cycle(options: argparse.Namespace) -> int:
     from service.report.render import print_json, print_table  # noqa: PLC0415
 
     with _opened() as parts:
-        result = cycle_now(parts)
+        chosen = parts.each() if options.provider is None else (parts.about(options.provider),)
+        results = [cycle_now(one) for one in chosen]
     if options.json:
-        print_json(result)
+        print_json(results[0] if len(results) == 1 else {"cycles": results})
     else:
-        print_table("Cycle", ("what", "value"), list(result.items()))
-    return 4 if result["unknown"] else 0
+        for result in results:
+            print_table("Cycle", ("what", "value"), list(result.items()))
+    return 4 if any(result["unknown"] for result in results) else 0
 
 
 def run_switch(options: argparse.Namespace, *, halted: bool) -> int:

@@ -24,6 +24,7 @@ from service.wiring import Parts
 log = get_logger(__name__)
 
 CYCLE = "cycle"
+RECONCILE = "reconcile"
 MONDAY_AT_SIX = timedelta(days=4, hours=6)
 """Weeks counted from 1970, a Thursday, end four days later: cycles are decided on Mondays."""
 
@@ -34,27 +35,33 @@ STOP_SECONDS = 8.0
 def jobs_of(parts: Parts) -> tuple[Job, ...]:
     """What recurs, in the order in which it runs when several are due."""
     settings = parts.settings
-    return (
-        Job(
-            "ingest",
-            timedelta(hours=settings.ingest_every_hours),
-            timedelta(0),
-            lambda _run, _lease: ingest(parts),
-        ),
-        Job("expiries", timedelta(hours=1), timedelta(0), lambda _run, _lease: expire(parts)),
-        Job(
-            "reconcile",
-            timedelta(hours=settings.reconcile_every_hours),
-            timedelta(0),
-            lambda _run, lease: tie_loose_ends(parts, lease=lease),
-        ),
-        Job(
-            CYCLE,
-            timedelta(hours=settings.cycle_every_hours),
-            MONDAY_AT_SIX,
-            lambda run, lease: decide(parts, run, lease),
-            lambda: not_ready(parts),
-        ),
+    ingesting = Job(
+        "ingest",
+        timedelta(hours=settings.ingest_every_hours),
+        timedelta(0),
+        lambda _run, _lease: ingest(parts),
+    )
+    expiring = Job("expiries", timedelta(hours=1), timedelta(0), lambda _run, _lease: expire(parts))
+    each = parts.each()
+    return (ingesting, expiring, *map(_reconcile_job, each), *map(_cycle_job, each))
+
+
+def _reconcile_job(parts: Parts) -> Job:
+    return Job(
+        f"{RECONCILE}-{parts.cloud.provider}",
+        timedelta(hours=parts.settings.reconcile_every_hours),
+        timedelta(0),
+        lambda _run, lease: tie_loose_ends(parts, lease=lease),
+    )
+
+
+def _cycle_job(parts: Parts) -> Job:
+    return Job(
+        f"{CYCLE}-{parts.cloud.provider}",
+        timedelta(hours=parts.settings.cycle_every_hours),
+        MONDAY_AT_SIX,
+        lambda run, lease: decide(parts, run, lease),
+        lambda: not_ready(parts),
     )
 
 

@@ -54,7 +54,7 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
         dataset=situation.dataset(),
         menu=tuple(sorted(offering.offering for offering in kept)),
         accounts={parts.cloud.provider: situation.account},
-        inputs=inputs_of(situation, parts.settings.seed),
+        inputs=inputs_of(situation, parts.cloud.provider, parts.settings.seed),
         lead_time_hours=int(policy.timing.lead_time_hours),
         step_hours=parts.settings.cycle_every_hours,
         capital_annual_ratio=float(policy.finance.cost_of_capital_annual_ratio),
@@ -64,7 +64,7 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
     return decide(request)
 
 
-def inputs_of(situation: Situation, seed: int) -> PlanInputs:
+def inputs_of(situation: Situation, provider: str, seed: int) -> PlanInputs:
     """Digests of everything that the plan depends on."""
     return PlanInputs(
         usage_digest=situation.usage_digest,
@@ -74,6 +74,7 @@ def inputs_of(situation: Situation, seed: int) -> PlanInputs:
         usage_through=situation.usage_through,
         seed=seed,
         code_version=__version__,
+        provider=provider,
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.errors import InputError, TenorError
 from service.domain.hours import iso
+from service.guard.fields import Mode
 from service.operate.daemon import not_ready
 from service.operate.unlisted import TOLD_AFTER
 from service.settings import Settings
@@ -46,23 +47,46 @@ def examine(settings: Settings) -> tuple[Check, ...]:
     except (TenorError, SQLAlchemyError, OSError) as error:
         mend = "Set TENOR_DATABASE_URL to a reachable database; then run tenor migrate."
         return (Check("database", passed=False, finding=_said(error), mend=mend),)
-    checks: tuple[tuple[str, Callable[[Parts], str], str], ...] = (
-        ("database", _database, "Run tenor migrate."),
-        ("clock", _clock, "Synchronise this machine's clock (NTP)."),
-        ("policy", _policy, "Mend the policy file; tenor policy check shows every problem."),
-        ("exports", _exports, "Set TENOR_EXPORTS to the folder that billing exports arrive in."),
-        ("usage", _usage, "Run tenor ingest on recent exports; check that deliveries arrive."),
-        ("credentials", _identity, "Set TENOR_AWS_ROLE_ARN, TENOR_AWS_EXTERNAL_ID or a profile."),
-        ("purchase account", _account, "Name the credentials' account in purchase_accounts."),
-        ("read: organisation", _accounts, "Allow organizations:ListAccounts."),
-        ("read: inventory", _inventory, "Allow savingsplans:Describe*, ec2:DescribeReserved*."),
-        ("read: all plans", _all_plans, "Allow ce:GetSavingsPlansUtilization, in the payer."),
-        ("read: prices", _prices, "Allow pricing:GetProducts, savingsplans:Describe*."),
-    )
     try:
-        return tuple(_run(parts, name, check, mend) for name, check, mend in checks)
+        checks = [_run(parts, name, check, mend) for name, check, mend in _OURS]
+        for one in parts.each():
+            checks += _of_cloud(one)
+        return tuple(checks)
     finally:
         parts.close()
+
+
+def _of_cloud(parts: Parts) -> list[Check]:
+    """What one cloud tells, and what may be done in it as far as the policy's modes go."""
+    provider = parts.cloud.provider
+    checks = [
+        _run(parts, f"{provider}: {name}", check, mends.get(provider, mends["any"]))
+        for name, check, mends in _THEIRS
+    ]
+    if parts.cloud.permissions is None or not checks[0].passed:
+        return checks
+    try:
+        proofs = parts.cloud.permissions.permissions(_farthest_mode(parts))
+    except TenorError as error:
+        mend = f"Grant what docs/permissions has for {provider}."
+        said = _said(error)
+        return [*checks, Check(f"{provider}: permissions", passed=False, finding=said, mend=mend)]
+    return checks + [
+        Check(
+            f"{provider}: may {proof.action}",
+            passed=proof.allowed is not False,
+            finding=proof.detail,
+            mend=proof.mend if proof.allowed is False else "",
+        )
+        for proof in proofs
+    ]
+
+
+def _farthest_mode(parts: Parts) -> str:
+    """The mode that needs most, of all that the policy sets anywhere."""
+    policy = parts.policy().policy
+    modes = {policy.mode, *(scope.mode for scope in policy.scopes)}
+    return max(modes, key=list(Mode).index).value
 
 
 def _run(parts: Parts, name: str, check: Callable[[Parts], str], mend: str) -> Check:
@@ -111,7 +135,8 @@ def _usage(parts: Parts) -> str:
     reason = not_ready(parts)
     if reason is not None:
         raise _fail(reason)
-    newest = max(entry.last_hour for entry in parts.usage.manifest())
+    provider = parts.cloud.provider
+    newest = max(one.last_hour for one in parts.usage.manifest() if one.provider == provider)
     return f"known through {iso(newest)}"
 
 
@@ -137,6 +162,8 @@ def _inventory(parts: Parts) -> str:
 
 
 def _all_plans(parts: Parts) -> str:
+    if parts.cloud.committed_usd is None:
+        return "the inventory spans the organisation"
     day = (parts.clock.now() - TOLD_AFTER).date()
     return f"the organisation committed {parts.cloud.committed_usd(day):.2f} USD on {day}"
 
@@ -150,3 +177,69 @@ def _prices(parts: Parts) -> str:
     usage = read_usage(parts, parts.policy().policy)
     snapshot = read_prices(parts, usage)
     return f"{len(snapshot.skus)} SKUs, {len(snapshot.offerings)} offerings"
+
+
+_Asked = Callable[[Parts], str]
+
+_OURS: tuple[tuple[str, _Asked, str], ...] = (
+    ("database", _database, "Run tenor migrate."),
+    ("clock", _clock, "Synchronise this machine's clock (NTP)."),
+    ("policy", _policy, "Mend the policy file; tenor policy check shows every problem."),
+    ("exports", _exports, "Set TENOR_EXPORTS to the folder that billing exports arrive in."),
+)
+"""What is looked at once: name, check, mend."""
+
+_THEIRS: tuple[tuple[str, _Asked, dict[str, str]], ...] = (
+    (
+        "credentials",
+        _identity,
+        {
+            "aws": "Set TENOR_AWS_ROLE_ARN and TENOR_AWS_EXTERNAL_ID, or TENOR_AWS_PROFILE.",
+            "any": "Set the credentials that docs/operations.md names for this cloud.",
+        },
+    ),
+    (
+        "purchase account",
+        _account,
+        {"any": "Name the credentials' account under purchase_accounts in the policy file."},
+    ),
+    (
+        "usage",
+        _usage,
+        {"any": "Run tenor ingest on recent exports; check that deliveries arrive."},
+    ),
+    (
+        "read accounts",
+        _accounts,
+        {
+            "aws": "Allow organizations:ListAccounts.",
+            "any": "Grant the reading role of docs/permissions.",
+        },
+    ),
+    (
+        "read inventory",
+        _inventory,
+        {
+            "aws": "Allow savingsplans:DescribeSavingsPlans and ec2:DescribeReservedInstances.",
+            "any": "Grant the reading role of docs/permissions.",
+        },
+    ),
+    (
+        "read all plans",
+        _all_plans,
+        {
+            "aws": "Allow ce:GetSavingsPlansUtilization, in the payer account.",
+            "any": "Grant the reading role of docs/permissions.",
+        },
+    ),
+    (
+        "read prices",
+        _prices,
+        {
+            "aws": "Allow pricing:GetProducts and savingsplans:DescribeSavingsPlansOfferingRates; "
+            "prices also need usage to be known.",
+            "any": "Grant the reading role of docs/permissions; prices also need usage.",
+        },
+    ),
+)
+"""What is looked at in each cloud: name, check, the mend by provider."""

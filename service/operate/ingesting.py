@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service.domain.errors import InputError, RefusedError
+from pathlib import Path
+
+from service.domain.errors import InputError, ProviderError, RefusedError, TenorError
 from service.observe.events import UsageIngested, UsageRefused
 from service.store import ledger
 from service.store.engine import writing
@@ -11,13 +13,34 @@ from service.wiring import Parts
 
 
 def ingest(parts: Parts) -> str:
-    """Read the export files that have changed; returns a sentence.
+    """Fetch the exports of every cloud that keeps them, and read what has changed; a sentence.
 
-    ``InputError`` and ``RefusedError`` when something is unusable, after writing that down.
+    One cloud's trouble does not keep the others' usage out: whatever was unusable or not to be
+    had is raised at the end, after writing it down.
     """
-    source, now = parts.settings.exports, parts.clock.now()
+    problems: list[TenorError] = []
+    changed = 0
+    for one in parts.each():
+        source = one.settings.exports
+        try:
+            if one.cloud.exports is not None:
+                source = source / one.cloud.provider
+                one.cloud.exports.fetch(source)
+            elif len(parts.clouds) > 1 and (source / one.cloud.provider).is_dir():
+                source = source / one.cloud.provider
+            changed += _ingest_from(one, source)
+        except (InputError, RefusedError, ProviderError) as error:
+            problems.append(error)
+    if problems:
+        raise problems[0]
+    return f"{changed} days changed"
+
+
+def _ingest_from(parts: Parts, source: Path) -> int:
+    """How many of the provider's days ``source`` changed."""
+    now = parts.clock.now()
     try:
-        done = refresh(parts.usage, source, now=now)
+        done = refresh(parts.usage, source, now=now, providers=(parts.cloud.provider,))
     except (InputError, RefusedError) as error:
         rule = error.rule if isinstance(error, RefusedError) else "unusable"
         refused = UsageRefused(source=source.name, rule=rule, detail=str(error))
@@ -34,4 +57,4 @@ def ingest(parts: Parts) -> str:
         )
         with writing(parts.engine) as connection:
             ledger.append(connection, event, now=now)
-    return f"{changed} days changed"
+    return changed

@@ -29,7 +29,7 @@ ON_DEMAND = "manual"
 
 
 def cycle_now(parts: Parts) -> dict[str, object]:
-    """Ingest, tie loose ends and decide once; returns what came of it.
+    """Ingest, tie loose ends and decide once for the cloud of ``parts``; returns what came of it.
 
     Raises ``RefusedError`` while another process is the executor: two must never decide at once.
     """
@@ -62,15 +62,16 @@ def cycle_now(parts: Parts) -> dict[str, object]:
 
 
 def _run(parts: Parts, lease: leases.Lease) -> tuple[Cycle, CycleResult]:
-    if parts.settings.exports.exists():
+    if parts.cloud.exports is not None or parts.settings.exports.exists():
         ingest(parts)
     tie_loose_ends(parts, lease=lease)
     now = parts.clock.now()
     with writing(parts.engine) as connection:
-        run = due.claim(connection, schedule=ON_DEMAND, due_at=now, lease=lease, now=now)
+        schedule = f"{ON_DEMAND}-{parts.cloud.provider}"
+        run = due.claim(connection, schedule=schedule, due_at=now, lease=lease, now=now)
     if run is None:
         raise RefusedError(rule="cycle", detail=f"the cycle of {iso(now)} has run already")
-    cycle = Cycle(CycleId(run.run), ON_DEMAND, now)
+    cycle = Cycle(CycleId(run.run), schedule, now)
     state, detail = RunState.FAILED, "stopped before its end"
     try:
         result = run_cycle(parts, cycle, lease=lease)

@@ -51,11 +51,17 @@ class NoFacts:
 
 def tie_loose_ends(parts: Parts, *, lease: Lease) -> str:
     """Reconcile, then go on with what was left half done, approved, or kept from being bought."""
+    provider = parts.cloud.provider
     done = reconcile(parts, lease=lease)
     with reading(parts.engine) as connection:
-        left = intents.list_intents(connection, states=(IntentState.RECORDED, IntentState.CALLING))
+        left = intents.list_intents(
+            connection, states=(IntentState.RECORDED, IntentState.CALLING), provider=provider
+        )
         approved = proposals.list_proposals(connection, states=(ProposalState.APPROVED,))
-        plan = records.newest_plan(connection, since=parts.clock.now() - DEFERRED_FOR)
+        approved = tuple(one for one in approved if one.line.provider == provider)
+        plan = records.newest_plan(
+            connection, since=parts.clock.now() - DEFERRED_FOR, provider=provider
+        )
         deferred = [] if plan is None else left_over(connection, plan)
     said = f"{done.matched} matched, {len(done.findings)} findings"
     if not (left or approved or deferred):

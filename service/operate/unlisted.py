@@ -28,6 +28,8 @@ def refuse_unlisted(parts: Parts) -> None:
 
     Looks at one whole day, the newest that is told in full; a plan that is younger is not seen.
     """
+    if parts.cloud.committed_usd is None:
+        return
     day = (parts.clock.now() - TOLD_AFTER).date()
     told_usd = parts.cloud.committed_usd(day)
     with reading(parts.engine) as connection:

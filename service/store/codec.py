@@ -1,14 +1,14 @@
 """Decides how a domain value is written as a JSON document, and read back as the same value.
 
 Decimals are plain decimal text, instants ISO 8601 with ``Z``, enums their value, sets sorted
-lists. Reading is as strict as the types: a missing, unknown or mistyped field is an
-``InvariantError``, because what the store holds was written by this module.
+lists. Reading is as strict as the types: an unknown or mistyped field, or a missing one that has
+no default, is an ``InvariantError``, because what the store holds was written by this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -79,11 +79,22 @@ def _decode_dataclass(kind: type, document: object) -> object:
         msg = f"a stored {kind.__name__} is not an object"
         raise InvariantError(msg)
     hints = _hints(kind)
-    if set(document) != set(hints):
-        differing = sorted(set(document) ^ set(hints))
-        msg = f"a stored {kind.__name__} has missing or unknown fields {differing}"
+    # A field that was added since the document was written has a default that says so.
+    absent = set(hints) - set(document)
+    differing = (set(document) - set(hints)) | (absent & _required(kind))
+    if differing:
+        msg = f"a stored {kind.__name__} has missing or unknown fields {sorted(differing)}"
         raise InvariantError(msg)
-    return kind(**{name: _decode(hint, document[name]) for name, hint in hints.items()})
+    return kind(**{name: _decode(hints[name], inner) for name, inner in document.items()})
+
+
+@cache
+def _required(kind: Any) -> frozenset[str]:  # noqa: ANN401 - any dataclass
+    return frozenset(
+        field.name
+        for field in fields(kind)
+        if field.default is MISSING and field.default_factory is MISSING
+    )
 
 
 def _decode(hint: Any, value: object) -> object:  # noqa: ANN401 - a type hint is anything

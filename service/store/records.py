@@ -127,15 +127,15 @@ def plan_of_cycle(connection: Connection, cycle: CycleId) -> Plan | None:
     return None if document is None else from_document(Plan, document)
 
 
-def newest_plan(connection: Connection, *, since: datetime) -> Plan | None:
-    """The plan decided last, if that was at or after ``since``."""
-    document = connection.execute(
+def newest_plan(connection: Connection, *, since: datetime, provider: str) -> Plan | None:
+    """The plan decided last on ``provider``'s usage, if that was at or after ``since``."""
+    documents = connection.execute(
         select(plans.c.document)
         .where(plans.c.decided_at >= since)
         .order_by(plans.c.decided_at.desc(), plans.c.plan_id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return None if document is None else from_document(Plan, document)
+    ).scalars()
+    found = (from_document(Plan, document) for document in documents)
+    return next((plan for plan in found if plan.inputs.provider == provider), None)
 
 
 def record_verdict(

@@ -27,7 +27,7 @@ from service.web.frame import ReadingVisitor, error_page, keep_templates
 from service.web.render import STATIC, environment
 
 ROWS = 50
-CYCLE_JOB = "cycle"
+CYCLE_JOBS = "cycle"
 Cursor = Annotated[str | None, Query(max_length=1000)]
 
 
@@ -42,7 +42,8 @@ def overview(visitor: ReadingVisitor) -> HTMLResponse:
                 table.c.state.in_(OWNED), table.c.vanished_at.is_(None)
             )
         ).all()
-    next_cycle = next((job for job in status.jobs if job.name == CYCLE_JOB), None)
+    cycles = [job for job in status.jobs if job.name.startswith(CYCLE_JOBS)]
+    next_cycle = min(cycles, key=lambda job: str(job.next_due_at or ""), default=None)
     return visitor.page(
         "overview.html",
         {

@@ -73,11 +73,11 @@ def test_doctor_names_what_is_wrong_and_how_to_mend_it(
     checks = {one["check"]: one for one in json.loads(out)["checks"]}
     # The sandbox's usage is of its own year, so by the wall clock it is stale: that must fail.
     assert status == 1
-    assert checks["usage"]["passed"] is False
-    assert "tenor ingest" in checks["usage"]["mend"]
-    assert checks["credentials"]["passed"] is True
-    assert checks["purchase account"]["passed"] is True
-    assert checks["read: inventory"]["passed"] is True
+    assert checks["aws: usage"]["passed"] is False
+    assert "tenor ingest" in checks["aws: usage"]["mend"]
+    assert checks["aws: credentials"]["passed"] is True
+    assert checks["aws: purchase account"]["passed"] is True
+    assert checks["aws: read inventory"]["passed"] is True
 
 
 @pytest.mark.usefixtures("joined")
