@@ -151,11 +151,31 @@ class ProposalState(StrEnum):
     EXPIRED = "expired"
     EXECUTED = "executed"
     REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One person's yes. ``person`` identifies them whatever their name; ``by`` is the name.
+
+    ``version`` is the one that they saw, ``quantity`` what they said yes to.
+    """
+
+    person: str
+    by: str
+    at: datetime
+    comment: str
+    version: int
+    quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One plan line waiting for a person. ``version`` rises with every change of state."""
+    """One plan line waiting for a person. ``version`` rises with every change.
+
+    ``line`` is what would be bought; where people approved only a part, ``planned`` is the line
+    as the plan had it.
+    """
 
     proposal: ProposalId
     plan: PlanId
@@ -168,3 +188,5 @@ class Proposal:
     decided_at: datetime | None
     comment: str
     version: int
+    approvals: tuple[Approval, ...] = ()
+    planned: PlanLine | None = None

@@ -21,10 +21,12 @@ from service.observe.events_buying import (
     CommitmentChanged,
     IntentRecorded,
     ProposalApproved,
+    ProposalEndorsed,
     ProposalExpired,
     ProposalRecorded,
     ProposalRefused,
     ProposalRejected,
+    ProposalWithdrawn,
     PurchaseBought,
     PurchaseCalled,
     PurchaseRefused,
@@ -73,10 +75,12 @@ __all__ = [
     "PolicyRefused",
     "PricesRecorded",
     "ProposalApproved",
+    "ProposalEndorsed",
     "ProposalExpired",
     "ProposalRecorded",
     "ProposalRefused",
     "ProposalRejected",
+    "ProposalWithdrawn",
     "PurchaseBought",
     "PurchaseCalled",
     "PurchaseRefused",
@@ -102,8 +106,10 @@ Event = (
     | PlanDecided
     | LineRefused
     | ProposalRecorded
+    | ProposalEndorsed
     | ProposalApproved
     | ProposalRejected
+    | ProposalWithdrawn
     | ProposalExpired
     | ProposalRefused
     | IntentRecorded

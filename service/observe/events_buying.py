@@ -32,34 +32,75 @@ class ProposalRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposalEndorsed:
+    """A person said yes, and ``needed`` must: ``approvals`` have by now. It waits on.
+
+    ``quantity`` is what they said yes to, of the ``planned_quantity``.
+    """
+
+    name: ClassVar[str] = "proposal.endorsed"
+    proposal: ProposalId
+    by: str
+    comment: str
+    version: int
+    quantity: Decimal
+    planned_quantity: Decimal
+    approvals: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProposalApproved:
-    """A person said yes. ``version`` is the one that they saw."""
+    """A person said yes. ``version`` is the one that they saw.
+
+    ``quantity`` is what they said yes to, of the ``planned_quantity``.
+    """
 
     name: ClassVar[str] = "proposal.approved"
     proposal: ProposalId
     by: str
     comment: str
     version: int
+    quantity: Decimal | None = None
+    planned_quantity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProposalRejected:
-    """A person said no. ``version`` is the one that they saw."""
+    """A person said no. ``version`` is the one that they saw; it holds until ``held_until``."""
 
     name: ClassVar[str] = "proposal.rejected"
     proposal: ProposalId
     by: str
     comment: str
     version: int
+    held_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalWithdrawn:
+    """A person took a proposal back, or their yes to it. ``was`` is its state before."""
+
+    name: ClassVar[str] = "proposal.withdrawn"
+    proposal: ProposalId
+    by: str
+    comment: str
+    version: int
+    was: str
 
 
 @dataclass(frozen=True, slots=True)
 class ProposalExpired:
-    """A proposal's lifetime ended before anybody decided."""
+    """A proposal's lifetime ended before anybody decided.
+
+    ``by`` and ``comment`` are a person's who ended it early.
+    """
 
     name: ClassVar[str] = "proposal.expired"
     proposal: ProposalId
     expires_at: datetime
+    by: str | None = None
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

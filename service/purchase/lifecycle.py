@@ -56,8 +56,12 @@ INTENT_MOVES: tuple[Move[IntentState], ...] = (
 """Every legal move of an intent. Once called, only the provider's word or its inventory counts."""
 
 PROPOSAL_MOVES: tuple[Move[ProposalState], ...] = (
+    Move(ProposalState.WAITING, ProposalState.WAITING, Word.PERSON, "the first of two says yes"),
     Move(ProposalState.WAITING, ProposalState.APPROVED, Word.PERSON, "somebody says yes"),
     Move(ProposalState.WAITING, ProposalState.REJECTED, Word.PERSON, "somebody says no"),
+    Move(ProposalState.WAITING, ProposalState.EXPIRED, Word.PERSON, "somebody ends its lifetime"),
+    Move(ProposalState.WAITING, ProposalState.WITHDRAWN, Word.PERSON, "somebody takes it back"),
+    Move(ProposalState.APPROVED, ProposalState.WITHDRAWN, Word.PERSON, "a yes is taken back"),
     Move(ProposalState.WAITING, ProposalState.EXPIRED, Word.TIME, "nobody decided in time"),
     Move(ProposalState.WAITING, ProposalState.EXPIRED, Word.TENOR, "a newer plan replaced it"),
     Move(ProposalState.APPROVED, ProposalState.EXECUTED, Word.TENOR, "its intent is written"),

@@ -6,9 +6,10 @@ Every function works in the caller's transaction and writes its event there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -16,15 +17,19 @@ from sqlalchemy import Connection
 from service.domain.errors import InvariantError
 from service.domain.ids import LineId, PlanId, ProposalId
 from service.domain.plans import Decision, PlanLine, Verdict
-from service.domain.purchases import Proposal, ProposalState
+from service.domain.purchases import Approval, Proposal, ProposalState
+from service.guard.holds import Hold
 from service.observe.events import (
     ProposalApproved,
+    ProposalEndorsed,
     ProposalExpired,
     ProposalRecorded,
     ProposalRejected,
+    ProposalWithdrawn,
 )
+from service.purchase.in_part import cut_to
 from service.purchase.lifecycle import PROPOSAL_START, Word
-from service.store import ledger, proposals
+from service.store import ledger, price_snapshots, proposals
 
 
 class Obstacle(StrEnum):
@@ -34,6 +39,8 @@ class Obstacle(StrEnum):
     CHANGED = "changed"
     DECIDED = "decided"
     EXPIRED = "expired"
+    SAME_PERSON = "same_person"
+    QUANTITY = "quantity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,16 @@ class NotDecided:
 
     obstacle: Obstacle
     detail: str
+
+
+def one_person(_: PlanLine) -> int:
+    """How many must approve a line where no policy asks for more."""
+    return 1
+
+
+def identity_of(name: str) -> str:
+    """A name as it is compared: two spellings of one name are one person."""
+    return " ".join(name.split()).casefold()
 
 
 def proposal_id(plan: PlanId, line: LineId) -> ProposalId:
@@ -88,15 +105,60 @@ def approve(
     by: str,
     comment: str,
     now: datetime,
+    person: str | None = None,
+    quantity: Decimal | None = None,
+    people_needed: Callable[[PlanLine], int] = one_person,
 ) -> Proposal | NotDecided:
-    """Say yes to the proposal as ``version`` showed it. It is bought by the next execution."""
-    found = _decide(
-        connection, proposal, ProposalState.APPROVED, version=version, said=(by, now, comment)
+    """Say yes to the proposal as ``version`` showed it, or to ``quantity`` of it.
+
+    It is bought by the next execution once as many people as ``people_needed`` asks for have
+    said yes to what is left of it; until then it waits. ``person`` identifies who says it,
+    whatever they are called (``by``, unless given).
+    """
+    found = _waiting(connection, proposal, version=version, by=by, now=now)
+    if isinstance(found, NotDecided):
+        return found
+    who = identity_of(by if person is None else person)
+    if any(who == one.person or identity_of(by) == identity_of(one.by) for one in found.approvals):
+        return NotDecided(Obstacle.SAME_PERSON, "You approved it already; another person must.")
+    line = found.line if quantity is None else _cut(connection, found, quantity)
+    if isinstance(line, str):
+        return NotDecided(Obstacle.QUANTITY, line)
+    approval = Approval(who, by, now, comment, version, line.quantity)
+    needed, given = people_needed(line), len(found.approvals) + 1
+    target = ProposalState.APPROVED if given >= needed else ProposalState.WAITING
+    decided = _move(
+        connection,
+        found,
+        target,
+        said=(by, now, comment) if target is ProposalState.APPROVED else None,
+        line=None if line == found.line else line,
     )
-    if isinstance(found, Proposal):
-        event = ProposalApproved(proposal=proposal, by=by, comment=comment, version=version)
-        ledger.append(connection, event, now=now, actor=by)
-    return found
+    if isinstance(decided, NotDecided):
+        return decided
+    proposals.record_approval(connection, proposal, approval)
+    planned = (found.planned or found.line).quantity
+    event: ProposalApproved | ProposalEndorsed = ProposalApproved(
+        proposal=proposal,
+        by=by,
+        comment=comment,
+        version=version,
+        quantity=line.quantity,
+        planned_quantity=planned,
+    )
+    if target is ProposalState.WAITING:
+        event = ProposalEndorsed(
+            proposal=proposal,
+            by=by,
+            comment=comment,
+            version=version,
+            quantity=line.quantity,
+            planned_quantity=planned,
+            approvals=given,
+            needed=needed,
+        )
+    ledger.append(connection, event, now=now, actor=by)
+    return _read_again(connection, proposal)
 
 
 def reject(
@@ -107,15 +169,88 @@ def reject(
     by: str,
     comment: str,
     now: datetime,
+    holds_for: timedelta = timedelta(0),
 ) -> Proposal | NotDecided:
-    """Say no to the proposal as ``version`` showed it."""
-    found = _decide(
-        connection, proposal, ProposalState.REJECTED, version=version, said=(by, now, comment)
+    """Say no to the proposal as ``version`` showed it; ``comment`` is the reason.
+
+    For ``holds_for`` the like of it is neither planned nor bought; see ``guard.holds``.
+    """
+    found = _waiting(connection, proposal, version=version, by=by, now=now)
+    if isinstance(found, NotDecided):
+        return found
+    decided = _move(connection, found, ProposalState.REJECTED, said=(by, now, comment))
+    if isinstance(decided, NotDecided):
+        return decided
+    until = now + holds_for if holds_for > timedelta(0) else None
+    if until is not None:
+        hold = Hold(
+            provider=found.line.provider,
+            account=found.line.account,
+            offering=found.line.offering,
+            kind=found.line.kind,
+            region=found.line.region,
+            family=found.line.family,
+            until=until,
+            by=by,
+            reason=comment,
+        )
+        proposals.record_hold(connection, found, hold, now=now)
+    event = ProposalRejected(
+        proposal=proposal, by=by, comment=comment, version=version, held_until=until
     )
-    if isinstance(found, Proposal):
-        event = ProposalRejected(proposal=proposal, by=by, comment=comment, version=version)
+    ledger.append(connection, event, now=now, actor=by)
+    return decided
+
+
+def expire(
+    connection: Connection,
+    proposal: ProposalId,
+    *,
+    version: int,
+    by: str,
+    comment: str,
+    now: datetime,
+) -> Proposal | NotDecided:
+    """End a proposal's lifetime now, without a word for or against it: nothing is held."""
+    found = _waiting(connection, proposal, version=version, by=by, now=now)
+    if isinstance(found, NotDecided):
+        return found
+    decided = _move(connection, found, ProposalState.EXPIRED, said=(by, now, comment))
+    if isinstance(decided, Proposal):
+        event = ProposalExpired(
+            proposal=proposal, expires_at=found.expires_at, by=by, comment=comment
+        )
         ledger.append(connection, event, now=now, actor=by)
-    return found
+    return decided
+
+
+def withdraw(
+    connection: Connection,
+    proposal: ProposalId,
+    *,
+    version: int,
+    by: str,
+    comment: str,
+    now: datetime,
+) -> Proposal | NotDecided:
+    """Take a proposal back, or the yes to it, while nothing of it has been bought."""
+    found = _waiting(
+        connection,
+        proposal,
+        version=version,
+        by=by,
+        now=now,
+        states=(ProposalState.WAITING, ProposalState.APPROVED),
+    )
+    if isinstance(found, NotDecided):
+        return found
+    decided = _move(connection, found, ProposalState.WITHDRAWN, said=(by, now, comment))
+    if isinstance(decided, Proposal):
+        event = ProposalWithdrawn(
+            proposal=proposal, by=by, comment=comment, version=version, was=found.state.value
+        )
+        ledger.append(connection, event, now=now, actor=by)
+    return decided
 
 
 def expire_due(connection: Connection, *, now: datetime) -> tuple[ProposalId, ...]:
@@ -182,15 +317,16 @@ def _expire(connection: Connection, proposal: Proposal, word: Word, *, now: date
     return True
 
 
-def _decide(
+def _waiting(
     connection: Connection,
     identity: ProposalId,
-    target: ProposalState,
     *,
     version: int,
-    said: tuple[str, datetime, str],
+    by: str,
+    now: datetime,
+    states: Collection[ProposalState] = (ProposalState.WAITING,),
 ) -> Proposal | NotDecided:
-    by, now, _ = said
+    """The proposal, if it can still be decided on as ``version`` showed it."""
     if not by.strip():
         msg = "a decision needs the name of who made it"
         raise InvariantError(msg)
@@ -198,18 +334,45 @@ def _decide(
     found = proposals.find(connection, identity)
     if found is None:
         return NotDecided(Obstacle.NOT_FOUND, f"There is no proposal {identity}.")
-    if found.state is not ProposalState.WAITING:
+    if found.state not in states:
         return NotDecided(Obstacle.DECIDED, f"The proposal is {found.state.value} already.")
     if found.expires_at <= now:
         return NotDecided(Obstacle.EXPIRED, "The proposal's lifetime is over.")
-    moved = found.version == version and proposals.move(
-        connection, found, target=target, word=Word.PERSON, decided=said
+    return found if found.version == version else _changed(version)
+
+
+def _changed(version: int) -> NotDecided:
+    detail = f"The proposal has changed: version {version} was decided on. Read it again."
+    return NotDecided(Obstacle.CHANGED, detail)
+
+
+def _move(
+    connection: Connection,
+    found: Proposal,
+    target: ProposalState,
+    *,
+    said: tuple[str, datetime, str] | None,
+    line: PlanLine | None = None,
+) -> Proposal | NotDecided:
+    moved = proposals.move(
+        connection, found, target=target, word=Word.PERSON, decided=said, line=line
     )
-    if not moved:
-        detail = f"The proposal has changed: version {version} was decided on. Read it again."
-        return NotDecided(Obstacle.CHANGED, detail)
+    return _read_again(connection, found.proposal) if moved else _changed(found.version)
+
+
+def _read_again(connection: Connection, identity: ProposalId) -> Proposal:
     decided = proposals.find(connection, identity)
     if decided is None:
         msg = f"proposal {identity} went away while it was decided"
         raise InvariantError(msg)
     return decided
+
+
+def _cut(connection: Connection, found: Proposal, quantity: Decimal) -> PlanLine | str:
+    if quantity == found.line.quantity:
+        return found.line
+    prices = price_snapshots.find(connection, proposals.prices_digest_of(connection, found.plan))
+    offering = None if prices is None else prices.offerings.get(found.line.offering)
+    if offering is None:
+        return "The steps that this can be bought in are not known; approve all of it or nothing."
+    return cut_to(found.line, quantity, offering)

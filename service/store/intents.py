@@ -79,6 +79,7 @@ def record(connection: Connection, intent: Intent, *, cycle: CycleId) -> None:
             commitment_id=intent.commitment,
             detail=intent.detail,
             line=to_document(line),
+            term_months=line.term_months,
         )
     )
 

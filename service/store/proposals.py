@@ -7,10 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, Select, insert, select, update
 
-from service.domain.ids import CycleId, PlanId, ProposalId
+from service.domain.commitments import Kind
+from service.domain.ids import AccountId, CycleId, OfferingId, PlanId, ProposalId
 from service.domain.plans import PlanLine, Verdict
-from service.domain.purchases import Proposal, ProposalState
+from service.domain.purchases import Approval, Proposal, ProposalState
+from service.guard.holds import Hold
 from service.purchase.lifecycle import Word, require_proposal_move
+from service.store.api_tables import approvals, holds
 from service.store.codec import from_document, to_document
 from service.store.schema import plan_lines, plans, proposals
 
@@ -41,15 +44,19 @@ def move(
     target: ProposalState,
     word: Word,
     decided: tuple[str, datetime, str] | None = None,
+    line: PlanLine | None = None,
 ) -> bool:
     """Move one proposal and raise its version; ``False`` when it has changed since it was read.
 
-    ``decided`` is who decided, when, and the comment; kept as they are when ``None``.
+    ``decided`` is who decided, when, and the comment; ``line`` what was approved of the plan's.
+    Both are kept as they are when ``None``.
     """
     require_proposal_move(proposal.state, target, word)
     values: dict[str, object] = {"state": target.value, "version": proposal.version + 1}
     if decided is not None:
         values["decided_by"], values["decided_at"], values["comment"] = decided
+    if line is not None:
+        values["approved_line"] = to_document(line)
     changed = connection.execute(
         update(proposals)
         .where(
@@ -66,7 +73,90 @@ def find(connection: Connection, proposal: ProposalId) -> Proposal | None:
     """One proposal, or ``None``."""
     query = _select().where(proposals.c.proposal_id == proposal)
     row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else _proposal(row)
+    return None if row is None else _proposal(row, approvals_of(connection, proposal))
+
+
+def approvals_of(connection: Connection, proposal: ProposalId) -> tuple[Approval, ...]:
+    """Every yes to a proposal, oldest first."""
+    query = (
+        select(approvals)
+        .where(approvals.c.proposal_id == proposal)
+        .order_by(approvals.c.approved_at, approvals.c.person)
+    )
+    return tuple(
+        Approval(
+            person=row["person"],
+            by=row["approved_by"],
+            at=row["approved_at"],
+            comment=row["comment"],
+            version=row["version"],
+            quantity=row["quantity"],
+        )
+        for row in connection.execute(query).mappings()
+    )
+
+
+def record_approval(connection: Connection, proposal: ProposalId, approval: Approval) -> None:
+    """Write one person's yes; the database refuses a second one of the same person."""
+    connection.execute(
+        insert(approvals).values(
+            proposal_id=proposal,
+            person=approval.person,
+            approved_by=approval.by,
+            approved_at=approval.at,
+            comment=approval.comment,
+            version=approval.version,
+            quantity=approval.quantity,
+        )
+    )
+
+
+def record_hold(connection: Connection, proposal: Proposal, hold: Hold, *, now: datetime) -> None:
+    """Write down what was rejected, and until when that holds."""
+    connection.execute(
+        insert(holds).values(
+            proposal_id=proposal.proposal,
+            provider=hold.provider,
+            account=hold.account,
+            offering=hold.offering,
+            kind=hold.kind.value,
+            region=hold.region,
+            family=hold.family,
+            rejected_by=hold.by,
+            rejected_at=now,
+            held_until=hold.until,
+            reason=hold.reason,
+        )
+    )
+
+
+def holding(connection: Connection, *, now: datetime) -> tuple[Hold, ...]:
+    """The rejections that hold at ``now``, those that end first first."""
+    query = (
+        select(holds)
+        .where(holds.c.held_until > now)
+        .order_by(holds.c.held_until, holds.c.proposal_id)
+    )
+    return tuple(
+        Hold(
+            provider=row["provider"],
+            account=AccountId(row["account"]),
+            offering=OfferingId(row["offering"]),
+            kind=Kind(row["kind"]),
+            region=row["region"],
+            family=row["family"],
+            until=row["held_until"],
+            by=row["rejected_by"],
+            reason=row["reason"],
+        )
+        for row in connection.execute(query).mappings()
+    )
+
+
+def prices_digest_of(connection: Connection, plan: PlanId) -> str:
+    """The digest of the prices and offerings that a plan was decided on."""
+    query = select(plans.c.prices_digest).where(plans.c.plan_id == plan)
+    return str(connection.execute(query).scalar_one())
 
 
 def cycle_of(connection: Connection, plan: PlanId) -> CycleId:
@@ -78,11 +168,11 @@ def cycle_of(connection: Connection, plan: PlanId) -> CycleId:
 def list_proposals(
     connection: Connection, *, states: Iterable[ProposalState] | None = None
 ) -> tuple[Proposal, ...]:
-    """Proposals in ``states`` (all when ``None``), oldest first."""
+    """Proposals in ``states`` (all when ``None``), oldest first, without who approved them."""
     query = _select().order_by(proposals.c.created_at, proposals.c.proposal_id)
     if states is not None:
         query = query.where(proposals.c.state.in_([state.value for state in states]))
-    return tuple(_proposal(row) for row in connection.execute(query).mappings())
+    return tuple(_proposal(row) for row in connection.execute(query).mappings().all())
 
 
 def expired(connection: Connection, now: datetime) -> tuple[Proposal, ...]:
@@ -100,11 +190,13 @@ def _select() -> Select[tuple[object, ...]]:
     )
 
 
-def _proposal(row: RowMapping) -> Proposal:
+def _proposal(row: RowMapping, given: tuple[Approval, ...] = ()) -> Proposal:
+    planned = from_document(PlanLine, row["line"])
+    cut = row["approved_line"]
     return Proposal(
         proposal=ProposalId(row["proposal_id"]),
         plan=PlanId(row["plan_id"]),
-        line=from_document(PlanLine, row["line"]),
+        line=planned if cut is None else from_document(PlanLine, cut),
         verdict=from_document(Verdict, row["verdict"]),
         state=ProposalState(row["state"]),
         created_at=row["created_at"],
@@ -113,4 +205,6 @@ def _proposal(row: RowMapping) -> Proposal:
         decided_at=row["decided_at"],
         comment=row["comment"],
         version=row["version"],
+        approvals=given,
+        planned=None if cut is None else planned,
     )

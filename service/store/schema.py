@@ -24,6 +24,7 @@ from sqlalchemy import (
 from service.domain.commitments import CommitmentState
 from service.domain.plans import Decision, PlanStatus
 from service.domain.purchases import IntentState, ProposalState
+from service.store.api_tables import approvals, holds, replies, sessions
 from service.store.metadata import (
     METADATA,
     ExactDecimal,
@@ -40,6 +41,10 @@ SCHEMA = METADATA
 
 USAGE_DAYS = usage_days
 """The manifest of usage; its columns stand beside the code that fills it."""
+
+SIGN_OFF = (approvals, holds, sessions, replies)
+"""What sign-off and the API keep; see ``store.api_tables``."""
+
 
 job_runs = Table(
     "job_runs",
@@ -108,6 +113,7 @@ plans = Table(
     Column("policy_digest", Text, nullable=False),
     Column("document", JsonDocument, nullable=False),
     Index(None, "decided_at", "plan_id"),
+    Index(None, "cycle_id"),
     one_of("status", PlanStatus),
 )
 
@@ -158,6 +164,8 @@ proposals = Table(
     Column("comment", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("verdict", JsonDocument, nullable=False),
+    # The plan's line as far as it was approved; NULL while that is all of it.
+    Column("approved_line", JsonDocument),
     UniqueConstraint("plan_id", "line_id"),
     ForeignKeyConstraint(["plan_id", "line_id"], ["plan_lines.plan_id", "plan_lines.line_id"]),
     Index(None, "created_at", "proposal_id"),
@@ -194,6 +202,7 @@ intents = Table(
     Column("detail", Text, nullable=False),
     # The plan's line at the price of the quote it was bought on.
     Column("line", JsonDocument, nullable=False),
+    Column("term_months", Integer),
     UniqueConstraint("token"),
     UniqueConstraint("plan_id", "line_id"),
     UniqueConstraint("proposal_id"),
@@ -256,6 +265,8 @@ events = Table(
     Column("hash", Text, nullable=False),
     UniqueConstraint("hash"),
     Index(None, "kind", "sequence"),
+    Index(None, "actor", "sequence"),
+    Index(None, "proposal_id"),
     Index(None, "intent_id"),
 )
 
@@ -298,6 +309,7 @@ tokens = Table(
     Column("created_at", UtcInstant, nullable=False),
     Column("expires_at", UtcInstant),
     Column("revoked_at", UtcInstant),
+    Column("accounts", JsonDocument),
     UniqueConstraint("secret_hash"),
     one_of("role", Role),
 )

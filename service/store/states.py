@@ -19,6 +19,7 @@ class Role(StrEnum):
     VIEWER = "viewer"
     APPROVER = "approver"
     OPERATOR = "operator"
+    ADMIN = "admin"
 
 
 class Origin(StrEnum):

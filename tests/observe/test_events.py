@@ -27,7 +27,7 @@ def test_every_event_type_of_the_module_is_in_the_catalogue_under_its_own_name()
 @pytest.mark.parametrize("name", sorted(events.CATALOGUE))
 def test_names_are_a_subject_and_a_past_fact(name: str) -> None:
     assert re.fullmatch(r"[a-z]+\.[a-z_]+", name)
-    irregular = {"set", "bought", "lost", "drift", "unknown"}
+    irregular = {"set", "bought", "lost", "drift", "unknown", "withdrawn"}
     verb = name.partition(".")[2].rpartition("_")[2]
     assert verb.endswith("ed") or verb in irregular
 
