@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from service.api.ports import PolicyInForce, policy_file
+from service.api.ports import PolicyInForce, PolicySource, policy_file
 from service.domain.commitments import Offering
 from service.domain.errors import InputError
 from service.domain.hours import Clock
@@ -121,7 +121,13 @@ class Parts:
 
     def policy(self) -> PolicyInForce:
         """The policy file as it stands now; raises ``PolicyError`` when it is not sound."""
-        return policy_file(shipped(self.settings.policy_file))()
+        return _policy_source(shipped(self.settings.policy_file))()
+
+
+@cache
+def _policy_source(path: Path) -> PolicySource:
+    """One source per file, so that a text which has not changed is not parsed again."""
+    return policy_file(path)
 
 
 def shipped(path: Path) -> Path:

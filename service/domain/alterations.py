@@ -104,3 +104,47 @@ class Altered:
 
 
 AlterationOutcome = Altered | Refused | Unknown
+
+
+class AlterationState(StrEnum):
+    """``waiting`` → ``recorded`` → ``calling`` → an end; see ``purchase.lifecycle``.
+
+    ``waiting``: asked for, and not decided. ``approved``: a person said yes. ``withdrawn``: not
+    wanted any more. From ``recorded`` on it is as with an intent; ``altered`` is done.
+    """
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    WITHDRAWN = "withdrawn"
+    RECORDED = "recorded"
+    CALLING = "calling"
+    ALTERED = "altered"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """One alteration as it is written down.
+
+    ``pay_usd`` is what was quoted, or has been paid, ``refund_usd`` likewise; before there is a
+    quote ``pay_usd`` is the most that may be paid. ``run``: what asked for it, a cycle or a daily
+    check. ``made``: commitments that it made, as far as known. ``version`` rises with each move.
+    """
+
+    order: AlterationOrder
+    provider: str
+    state: AlterationState
+    run: str
+    version: int
+    fence: int
+    pay_usd: Decimal
+    refund_usd: Decimal
+    asked_at: datetime
+    expires_at: datetime
+    recorded_at: datetime | None
+    updated_at: datetime
+    decided_by: str | None
+    reason: str
+    detail: str
+    made: tuple[CommitmentId, ...]

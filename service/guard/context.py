@@ -112,7 +112,8 @@ class GuardContext:
     every line asked for is bought. ``spent`` lists all purchases that count (see
     ``spent_so_far``). ``open_unknown`` lists the targets whose outcome is not known.
     ``pools`` gives each line's pool. ``signed_off`` names the lines that a person approved,
-    ``holds`` what people rejected, and until when that holds.
+    ``holds`` what people rejected, and until when that holds. ``demoted`` names the providers in
+    which autopilot has given itself up: there it asks a person, as copilot does.
     """
 
     now: datetime
@@ -129,6 +130,7 @@ class GuardContext:
     pools: Mapping[LineId, PoolSize] = field(default_factory=lambda: MappingProxyType({}))
     signed_off: frozenset[LineId] = frozenset()
     holds: tuple[Hold, ...] = ()
+    demoted: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         require_utc(self.now)
@@ -146,6 +148,7 @@ def spent_so_far(
     *,
     now: datetime,
     run: PlanId | None,
+    beside: frozenset[PlanId] = frozenset(),
     excluding: frozenset[LineId] = frozenset(),
 ) -> tuple[Spend, ...]:
     """Every purchase that counts against the caps, each once.
@@ -153,14 +156,16 @@ def spent_so_far(
     Intents count from the moment they are written down until they are refused; an item of the
     inventory counts unless it is what one of these intents stands for: a second commitment of the
     same intent counts too. Purchases made outside Tenor count: the cap is on what is owed, whoever
-    bought it. ``run`` is the plan being judged; ``excluding`` are its lines judged again now,
-    which must not count against themselves, in whatever form.
+    bought it. ``run`` is the plan being judged, ``beside`` those of other providers in the same
+    run; ``excluding`` are its lines judged again now, which must not count against themselves, in
+    whatever form.
     """
     live = [intent for intent in intents if intent.state in COUNTED]
     judged = [one for one in live if one.line.line in excluding and run in {None, one.plan}]
     counted = [one for one in live if one not in judged]
     items = {item.commitment.commitment: item for item in inventory}
-    spends = [_of_intent(intent, items, now=now, run=run) for intent in counted]
+    runs = beside if run is None else beside | {run}
+    spends = [_of_intent(intent, items, now=now, runs=runs) for intent in counted]
     stood_for = {_stands_for(intent, inventory) for intent in live}
     spends += [
         _of_item(item, now=now) for item in inventory if item.commitment.commitment not in stood_for
@@ -186,7 +191,7 @@ def _of_intent(
     items: Mapping[CommitmentId, InventoryItem],
     *,
     now: datetime,
-    run: PlanId | None,
+    runs: frozenset[PlanId],
 ) -> Spend:
     line = intent.line
     item = items.get(intent.commitment) if intent.commitment is not None else None
@@ -200,7 +205,7 @@ def _of_intent(
         loss_usd=loss_usd(line),
         at=intent.recorded_at,
         live=now < over if item is None else _is_live(item, now),
-        in_run=run is not None and intent.plan == run,
+        in_run=intent.plan in runs,
     )
 
 
@@ -208,7 +213,7 @@ def _of_item(item: InventoryItem, *, now: datetime) -> Spend:
     owned = item.commitment
     return Spend(
         target=Target(
-            provider=item.kind.value.split("_", 1)[0],
+            provider=provider_of(item),
             account=owned.account,
             region=item.region,
             family=item.family,
@@ -223,6 +228,11 @@ def _of_item(item: InventoryItem, *, now: datetime) -> Spend:
         live=_is_live(item, now),
         in_run=False,
     )
+
+
+def provider_of(item: InventoryItem) -> str:
+    """The cloud that sold ``item``: kinds begin with it."""
+    return item.kind.value.split("_", 1)[0]
 
 
 def _is_live(item: InventoryItem, now: datetime) -> bool:

@@ -40,7 +40,7 @@ def judge(
     asked: dict[bool, tuple[PlanLine, ...]] = {True: (), False: ()}
     verdicts: list[Verdict] = []
     for line in lines:
-        mode = mode_of(policy, target_of(line))
+        mode = _mode(line, policy, context)
         before = asked[mode is Mode.OBSERVE]
         results = (
             *common,
@@ -53,6 +53,13 @@ def judge(
         if is_sound(line) and not is_held_up(line, context):
             asked[mode is Mode.OBSERVE] = (*before, line)
     return tuple(verdicts)
+
+
+def _mode(line: PlanLine, policy: Policy, context: GuardContext) -> Mode:
+    """The scope's mode; autopilot that has given itself up in the provider is copilot."""
+    mode = mode_of(policy, target_of(line))
+    given_up = mode is Mode.AUTOPILOT and line.provider in context.demoted
+    return Mode.COPILOT if given_up else mode
 
 
 def would_be(verdict: Verdict) -> Decision:

@@ -17,6 +17,17 @@ from typing import get_args
 from service.domain.errors import InvariantError
 from service.domain.hours import iso
 from service.domain.money import text
+from service.observe.events_altering import (
+    AlterationApproved,
+    AlterationAsked,
+    AlterationCalled,
+    AlterationDone,
+    AlterationRecorded,
+    AlterationRefused,
+    AlterationUnknown,
+    AlterationWithdrawn,
+    OutcomeSettled,
+)
 from service.observe.events_buying import (
     CommitmentChanged,
     IntentRecorded,
@@ -37,6 +48,7 @@ from service.observe.events_buying import (
 )
 from service.observe.events_running import (
     AutopilotDemoted,
+    AutopilotRestored,
     CycleFailed,
     CycleFinished,
     CycleStarted,
@@ -58,7 +70,16 @@ from service.observe.events_running import (
 
 __all__ = [
     "CATALOGUE",
+    "AlterationApproved",
+    "AlterationAsked",
+    "AlterationCalled",
+    "AlterationDone",
+    "AlterationRecorded",
+    "AlterationRefused",
+    "AlterationUnknown",
+    "AlterationWithdrawn",
     "AutopilotDemoted",
+    "AutopilotRestored",
     "CommitmentChanged",
     "CycleFailed",
     "CycleFinished",
@@ -70,6 +91,7 @@ __all__ = [
     "LeaseAcquired",
     "LeaseLost",
     "LineRefused",
+    "OutcomeSettled",
     "PlanDecided",
     "PolicyChanged",
     "PolicyRefused",
@@ -123,7 +145,17 @@ Event = (
     | ReconcileSettled
     | PolicyChanged
     | PolicyRefused
+    | AlterationAsked
+    | AlterationApproved
+    | AlterationWithdrawn
+    | AlterationRecorded
+    | AlterationCalled
+    | AlterationDone
+    | AlterationRefused
+    | AlterationUnknown
+    | OutcomeSettled
     | AutopilotDemoted
+    | AutopilotRestored
     | HaltSet
     | HaltCleared
     | LeaseAcquired

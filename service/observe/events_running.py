@@ -119,11 +119,22 @@ class PolicyRefused:
 
 @dataclass(frozen=True, slots=True)
 class AutopilotDemoted:
-    """Autopilot fell back to copilot by itself, on evidence."""
+    """Autopilot fell back to copilot by itself, on evidence, in one provider."""
 
     name: ClassVar[str] = "autopilot.demoted"
     rule: str
     detail: str
+    provider: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AutopilotRestored:
+    """A person trusts autopilot in a provider again."""
+
+    name: ClassVar[str] = "autopilot.restored"
+    provider: str
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ def desk_of(parts: Parts, situation: Situation, lease: Lease, *, plans: Sequence
         clock=parts.clock,
         lease=lease,
         judge=FreshJudge(situation, planned, lambda: parts.policy().policy),
+        policy_digest=lambda: parts.policy().policy.digest,
     )
 
 

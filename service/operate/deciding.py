@@ -20,7 +20,7 @@ from service.guard.rules import judge
 from service.operate.guarding import context_of, covered_usd_per_hour, plan_context
 from service.operate.situation import Situation
 from service.plan.decide import DecisionRequest, decide
-from service.store import holdings, intents
+from service.store import demotion, holdings, intents, records
 from service.store.engine import reading
 from service.store.halt import is_halted
 from service.wiring import Parts
@@ -47,6 +47,7 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
             inventory=holdings.owed(connection, now=situation.now),
             halted=is_halted(connection),
             holds_lease=True,
+            beside=records.plans_of_run(connection, cycle),
         )
     request = DecisionRequest(
         cycle=cycle,
@@ -88,6 +89,8 @@ def guard(parts: Parts, situation: Situation, plan: Plan) -> tuple[Verdict, ...]
             intents=intents.list_intents(connection),
             inventory=holdings.owed(connection, now=now),
             halted=is_halted(connection),
+            beside=records.plans_of_run(connection, plan.cycle),
+            demoted=demotion.demoted(connection),
         )
     return judge(plan.lines, policy=situation.policy, context=context)
 

@@ -19,7 +19,13 @@ from service.domain.hours import MONTH_HOURS, TERM_HOURS, floor_hour
 from service.domain.ids import CommitmentId, LineId, OfferingId, PlanId
 from service.domain.plans import Decision, Plan, PlanLine, RuleResult, Verdict
 from service.domain.purchases import Intent, InventoryItem
-from service.guard.context import GuardContext, PoolSize, spent_so_far, unknown_targets
+from service.guard.context import (
+    GuardContext,
+    PoolSize,
+    provider_of,
+    spent_so_far,
+    unknown_targets,
+)
 from service.guard.policy import Policy
 from service.guard.results import at_most, flag
 from service.guard.rules import judge
@@ -49,6 +55,8 @@ def context_of(
     halted: bool,
     holds_lease: bool,
     signed_off: frozenset[LineId] = frozenset(),
+    beside: frozenset[PlanId] = frozenset(),
+    demoted: frozenset[str] = frozenset(),
 ) -> GuardContext:
     """The facts of ``situation``, dated against its ``now``, for judging ``lines``."""
     now = situation.now
@@ -67,6 +75,7 @@ def context_of(
             inventory,
             now=now,
             run=plan,
+            beside=beside,
             excluding=frozenset(line.line for line in lines),
         ),
         open_unknown=unknown_targets(intents),
@@ -77,6 +86,7 @@ def context_of(
             if line.offering in situation.prices.offerings
         },
         signed_off=signed_off,
+        demoted=demoted,
     )
 
 
@@ -145,17 +155,22 @@ class FreshJudge:
         in_the_way = tuple(self._in_the_way(line, facts))
         if in_the_way:
             return Verdict(line.line, Decision.REFUSE, in_the_way)
-        listed = billed(facts.holdings, self._situation.owned)
+        ours = tuple(item for item in facts.holdings if provider_of(item) == line.provider)
+        listed = billed(ours, self._situation.owned)
         # Bought since the facts were read: billed at what is on sale, which it was bought at.
         known = {one.commitment for one in listed}
         fresh = tuple(
             item.commitment
-            for item in facts.holdings
+            for item in ours
             if item.commitment.commitment not in known
             and item.commitment.offering in self._situation.on_sale
         )
-        shown = {item.intent for item in facts.holdings}
-        unlisted = tuple(expected(one) for one in facts.intents if one.order.intent not in shown)
+        shown = {item.intent for item in ours}
+        unlisted = tuple(
+            expected(one)
+            for one in facts.intents
+            if one.order.intent not in shown and one.line.provider == line.provider
+        )
         owned = (*listed, *fresh, *unlisted)
         seen = self.replay(line, owned)
         valued = _worse_of(line, seen)
@@ -171,12 +186,16 @@ class FreshJudge:
             halted=False,
             holds_lease=True,
             signed_off=frozenset({line.line}) if facts.signed_off else frozenset(),
+            beside=facts.run,
+            demoted=facts.demoted,
         )
         return judge((valued,), policy=self._policy(), context=context)[0]
 
     def _in_the_way(self, line: PlanLine, facts: Facts) -> Iterator[RuleResult]:
         """Refusals that come before any valuation: nothing could be valued rightly."""
         for item in facts.holdings:
+            if provider_of(item) != line.provider:
+                continue
             one = item.commitment
             counted = one.commitment in self._situation.owned or self._is_sold(one.offering)
             if not counted and one.state.is_owned and one.end > facts.now:
@@ -221,6 +240,8 @@ def plan_context(
     intents: Sequence[Intent],
     inventory: Sequence[InventoryItem],
     halted: bool,
+    beside: frozenset[PlanId] = frozenset(),
+    demoted: frozenset[str] = frozenset(),
 ) -> GuardContext:
     """The facts for judging a whole plan as it is proposed."""
     return context_of(
@@ -234,6 +255,8 @@ def plan_context(
         inventory=inventory,
         halted=halted,
         holds_lease=True,
+        beside=beside,
+        demoted=demoted,
     )
 
 

@@ -16,6 +16,7 @@ from service.domain.purchases import IntentState, ProposalState
 from service.operate.acting import buy, count, desk_of, left_over
 from service.operate.reconciling import reconcile
 from service.operate.situation import read_situation
+from service.purchase.checks import NO_FACTS
 from service.purchase.desk import Desk, Facts
 from service.purchase.execute import execute_approved
 from service.purchase.propose import expire_due
@@ -31,16 +32,15 @@ DEFERRED_FOR = timedelta(hours=24)
 
 
 class NoFacts:
-    """The guard when the facts cannot be had: it refuses, and says what is missing."""
+    """The guard when the facts cannot be had: it refuses for now, and says what is missing."""
 
-    def __init__(self, rule: str, detail: str) -> None:
-        self._rule = rule
+    def __init__(self, detail: str) -> None:
         self._detail = detail
 
     def __call__(self, line: PlanLine, facts: Facts) -> Verdict:
         """A refusal of ``line``; ``facts`` cannot make up for what is missing."""
         result = RuleResult(
-            rule=self._rule,
+            rule=NO_FACTS,
             decision=Decision.REFUSE,
             limit="known",
             actual="not known",
@@ -93,7 +93,6 @@ def _desk(parts: Parts, done: Reconciliation, lease: Lease, plans: Collection[Pl
     try:
         situation = read_situation(parts, inventory_read_at=done.read_at)
     except (RefusedError, ProviderError, InputError) as error:
-        rule = error.rule if isinstance(error, RefusedError) else "facts"
         return Desk(
             provider=parts.cloud.provider,
             engine=parts.engine,
@@ -101,6 +100,6 @@ def _desk(parts: Parts, done: Reconciliation, lease: Lease, plans: Collection[Pl
             buyer=parts.cloud.buyer,
             clock=parts.clock,
             lease=lease,
-            judge=NoFacts(rule, str(error)),
+            judge=NoFacts(str(error)),
         )
     return desk_of(parts, situation, lease, plans=known)

@@ -1,13 +1,15 @@
 """Decides whether a purchase may go on: who we are, what it costs now, what the guard says now.
 
-Provider questions come before any transaction; everything that another process could change is
-asked inside the one that writes the intent.
+Provider questions and the guard's thinking come before any transaction; inside the one that writes
+the intent, everything that another process could change is read again and must be the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
+from enum import Enum
 
 from sqlalchemy import Connection
 
@@ -17,15 +19,24 @@ from service.domain.ids import IntentId
 from service.domain.money import CommitUsdPerHour, from_nano, nano
 from service.domain.plans import Decision, PlanLine, Verdict
 from service.domain.purchases import PurchaseOrder, Quote
-from service.purchase.budget import spent
 from service.purchase.desk import Declined, Desk, Facts, Request
-from service.store import holdings, intents, records
+from service.store import alterations, demotion, holdings, intents, records
+from service.store.engine import reading
 from service.store.halt import read_halt
 from service.store.intents import Scope
 from service.store.states import VerdictStage
 
-PASSING_RULES = frozenset({"blackout", "data_age", "price_age", "inventory_age"})
+NO_FACTS = "facts"
+"""The rule of a guard that cannot say anything, because the facts cannot be had now."""
+
+PASSING_RULES = frozenset({"blackout", "data_age", "price_age", "inventory_age", NO_FACTS})
 """Rules of the guard that time alone satisfies: an approval outlives them, until it expires."""
+
+JUDGED_AT_MOST = 20
+"""How often a line is judged again because the facts changed under the verdict."""
+
+HOLDS_FOR = timedelta(minutes=1)
+"""How old a verdict may be when the intent is written; ages and windows are judged at its now."""
 
 
 def check_identity(desk: Desk, line: PlanLine) -> Declined | None:
@@ -104,41 +115,96 @@ def check_switches(
     if scope in intents.open_scopes(connection, besides=besides):
         detail = f"a purchase in {scope.provider} {scope.account} has no known outcome yet"
         return Declined("open_unknown", detail, final=False)
+    if scope in alterations.open_scopes(connection):
+        detail = f"something owned in {scope.provider} {scope.account} is being altered"
+        return Declined("open_alteration", detail, final=False)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The guard's verdict, with all that it was given on: it holds only while that is unchanged."""
+
+    facts: Facts
+    policy: str
+    verdict: Verdict
+
+
+class Stale(Enum):
+    """The one answer of a check whose verdict was given on facts that have changed since."""
+
+    STALE = "stale"
+
+
+def judge_ahead(
+    desk: Desk, request: Request, *, quote: Quote, besides: IntentId | None = None
+) -> Judged | None:
+    """The guard's verdict on the facts of now; ``None`` while halt or an open outcome forbids.
+
+    No transaction is open while the guard thinks: valuing a line takes long, and the ledger's
+    other writers would wait. ``check_guard`` verifies inside the transaction that it still holds.
+    """
+    with reading(desk.engine) as connection:
+        if check_switches(connection, request.line, besides=besides) is not None:
+            return None
+        facts = _facts(connection, desk, request, quote=quote, besides=besides)
+    policy = desk.policy_digest()
+    verdict = desk.judge(request.line, facts)
+    if verdict.line != request.line.line:
+        msg = f"the guard judged {verdict.line} when asked about {request.line.line}"
+        raise InvariantError(msg)
+    return Judged(facts, policy, verdict)
 
 
 def check_guard(
     connection: Connection,
     desk: Desk,
     request: Request,
+    judged: Judged | None,
+    *,
+    besides: IntentId | None = None,
+) -> Declined | Stale | None:
+    """``None`` when the guard allows the line, on facts that are those of this transaction.
+
+    The verdict is recorded, unless it is stale: then judge again and come back.
+    """
+    if judged is None:
+        return Stale.STALE
+    facts = _facts(connection, desk, request, quote=judged.facts.quote, besides=besides)
+    age = facts.now - judged.facts.now
+    same = replace(facts, now=judged.facts.now) == judged.facts
+    if not same or age > HOLDS_FOR or desk.policy_digest() != judged.policy:
+        return Stale.STALE
+    verdict, now = judged.verdict, facts.now
+    records.record_verdict(connection, request.plan, verdict, stage=VerdictStage.EXECUTION, now=now)
+    if verdict.decision is Decision.ALLOW:
+        return None
+    if verdict.decision is Decision.NEEDS_SIGN_OFF and facts.signed_off:
+        return None
+    return _guard_declines(verdict)
+
+
+def _facts(
+    connection: Connection,
+    desk: Desk,
+    request: Request,
     *,
     quote: Quote,
-    besides: IntentId | None = None,
-) -> Declined | None:
-    """``None`` when the guard allows the line now; its verdict is recorded either way."""
-    now, line = desk.clock.now(), request.line
-    signed_off = request.proposal is not None
+    besides: IntentId | None,
+) -> Facts:
+    now = desk.clock.now()
     counted = intents.list_intents(connection, states=intents.COUNTED)
-    facts = Facts(
+    return Facts(
         now=now,
         plan=request.plan,
         cycle=request.cycle,
         quote=quote,
-        signed_off=signed_off,
+        signed_off=request.proposal is not None,
         intents=tuple(one for one in counted if one.order.intent != besides),
         holdings=holdings.owed(connection, now=now),
-        spent=spent(connection, now=now, cycle=request.cycle, besides=besides),
+        run=records.plans_of_run(connection, request.cycle),
+        demoted=demotion.demoted(connection),
     )
-    verdict = desk.judge(line, facts)
-    if verdict.line != line.line:
-        msg = f"the guard judged {verdict.line} when asked about {line.line}"
-        raise InvariantError(msg)
-    records.record_verdict(connection, request.plan, verdict, stage=VerdictStage.EXECUTION, now=now)
-    if verdict.decision is Decision.ALLOW:
-        return None
-    if verdict.decision is Decision.NEEDS_SIGN_OFF and signed_off:
-        return None
-    return _guard_declines(verdict)
 
 
 def _guard_declines(verdict: Verdict) -> Declined:

@@ -20,17 +20,17 @@ from service.domain.ids import CycleId, IntentId, PlanId, ProposalId
 from service.domain.plans import PlanLine, Verdict
 from service.domain.purchases import Intent, InventoryItem, Outcome, Quote
 from service.providers.port import ProviderBuyer, ProviderReader
-from service.purchase.budget import Spent
 from service.store.lease import Lease
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the guard is told at execution, read in the transaction that writes the intent.
+    """What the guard is told at execution. Read just before, and again with the intent's write.
 
     ``intents`` are all whose money counts, without the one being judged; ``holdings`` what the
-    providers listed last, and what they stopped listing before its term was over.
-    ``signed_off``: a person approved this line. The lease is held, and buying is not halted, or
+    providers listed last, and what they stopped listing before its term was over. ``run``: the
+    plans of all providers that were due at the same instant. ``demoted``: providers in which
+    autopilot asks a person. ``signed_off``: a person approved this line. Buying is not halted, or
     the guard would not be asked.
     """
 
@@ -41,11 +41,12 @@ class Facts:
     signed_off: bool
     intents: tuple[Intent, ...]
     holdings: tuple[InventoryItem, ...]
-    spent: Spent
+    run: frozenset[PlanId] = frozenset()
+    demoted: frozenset[str] = frozenset()
 
 
 class Judge(Protocol):
-    """The guard, on fresh usage, holdings and policy. Called inside a transaction: quick, pure."""
+    """The guard, on fresh usage, holdings and policy. May take its time: no transaction is open."""
 
     def __call__(self, line: PlanLine, facts: Facts) -> Verdict:
         """The verdict on ``line`` at its fresh price."""
@@ -67,6 +68,10 @@ def _pass(_: Step) -> None:
     """Nobody watches the steps."""
 
 
+def _no_policy() -> str:
+    return ""
+
+
 def _new_key() -> str:
     return str(uuid4())
 
@@ -75,8 +80,9 @@ def _new_key() -> str:
 class Desk:
     """One provider's till. ``price_tolerance_ratio`` is how far a quote may lie above the plan.
 
-    ``new_key`` mints intent ids and tokens, unique for ever. ``reached`` is told of each step;
-    logs and tests listen to it.
+    ``policy_digest`` names the policy in force, which must still be so when the intent is
+    written. ``new_key`` mints intent ids and tokens, unique for ever. ``reached`` is told of each
+    step; logs and tests listen to it.
     """
 
     provider: str
@@ -87,6 +93,7 @@ class Desk:
     lease: Lease
     judge: Judge
     price_tolerance_ratio: Decimal = Decimal("0.001")
+    policy_digest: Callable[[], str] = _no_policy
     new_key: Callable[[], str] = _new_key
     reached: Callable[[Step], None] = _pass
 

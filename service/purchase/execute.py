@@ -1,8 +1,9 @@
 """Decides the order in which a purchase happens. The only caller of ``ProviderBuyer.buy``.
 
-Ask the provider who we are and what it costs; then, in one transaction under the lease, check
-everything and write the intent with its token; in a second one mark the call; look at halt and
-lease once more; call, with no transaction open; write the outcome in a third. A process killed
+Ask the provider who we are and what it costs, and the guard what it says; then, in one transaction
+under the lease, check that nothing has changed and write the intent with its token and the quote's
+reference; in a second one mark the call; look at halt and lease once more; call, with no
+transaction open; write the outcome in a third. A process killed
 anywhere leaves a row that says how far it came: ``purchase.resume`` goes on from there, and what
 may have been bought is settled by reconciliation alone.
 """
@@ -23,7 +24,14 @@ from service.domain.purchases import (
     Refused,
     Unknown,
 )
-from service.purchase.checks import at_price, check_identity, price_now
+from service.purchase.checks import (
+    JUDGED_AT_MOST,
+    Stale,
+    at_price,
+    check_identity,
+    judge_ahead,
+    price_now,
+)
 from service.purchase.desk import Declined, Desk, Executed, Execution, Request, Step
 from service.purchase.lifecycle import Word
 from service.purchase.written import (
@@ -57,21 +65,24 @@ def execute(
         return declined
     order = _mint(desk, line)
     quote = price_now(desk, line, order)
-    if not isinstance(quote, Declined):
-        desk.reached(Step.CHECKED)
-    with writing(desk.engine) as connection:
-        lease.require(connection, desk.lease)
-        if isinstance(quote, Declined):
+    if isinstance(quote, Declined):
+        with writing(desk.engine) as connection:
+            lease.require(connection, desk.lease)
             return decline(connection, desk, request, quote)
-        priced = at_price(line, quote)
-        order = replace(order, upfront_usd=priced.upfront_usd)
-        written = write_intent(
-            connection, desk, replace(request, line=priced), order=order, quote=quote
-        )
-    if not isinstance(written, Intent):
-        return written
-    desk.reached(Step.INTENT_COMMITTED)
-    return complete(desk, written)
+    desk.reached(Step.CHECKED)
+    priced = replace(request, line=at_price(line, quote))
+    order = replace(order, upfront_usd=priced.line.upfront_usd, reference=quote.reference)
+    for _ in range(JUDGED_AT_MOST):
+        judged = judge_ahead(desk, priced, quote=quote)
+        with writing(desk.engine) as connection:
+            lease.require(connection, desk.lease)
+            written = write_intent(connection, desk, priced, order=order, judged=judged)
+        if isinstance(written, Intent):
+            desk.reached(Step.INTENT_COMMITTED)
+            return complete(desk, written)
+        if not isinstance(written, Stale):
+            return written
+    return Declined("contended", "the facts changed each time they were judged", final=False)
 
 
 def execute_proposal(desk: Desk, proposal: ProposalId) -> Execution:

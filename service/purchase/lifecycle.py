@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from service.domain.alterations import AlterationState
 from service.domain.errors import InvariantError
 from service.domain.purchases import IntentState, ProposalState
 
-State = TypeVar("State", IntentState, ProposalState)
+State = TypeVar("State", IntentState, ProposalState, AlterationState)
 
 
 class Word(StrEnum):
@@ -51,9 +52,12 @@ INTENT_MOVES: tuple[Move[IntentState], ...] = (
     Move(IntentState.CALLING, IntentState.UNKNOWN, Word.PROVIDER, "no proof, or died calling"),
     Move(IntentState.UNKNOWN, IntentState.BOUGHT, Word.INVENTORY, "it is listed"),
     Move(IntentState.UNKNOWN, IntentState.REFUSED, Word.INVENTORY, "not listed after the grace"),
+    Move(IntentState.UNKNOWN, IntentState.BOUGHT, Word.PERSON, "a person has seen it"),
+    Move(IntentState.UNKNOWN, IntentState.REFUSED, Word.PERSON, "a person rules it out"),
     Move(IntentState.REFUSED, IntentState.BOUGHT, Word.INVENTORY, "listed after all"),
 )
-"""Every legal move of an intent. Once called, only the provider's word or its inventory counts."""
+"""Every legal move of an intent. Once called, only the provider's word, its inventory, or a person
+who answers for it by name, counts."""
 
 PROPOSAL_MOVES: tuple[Move[ProposalState], ...] = (
     Move(ProposalState.WAITING, ProposalState.WAITING, Word.PERSON, "the first of two says yes"),
@@ -71,8 +75,32 @@ PROPOSAL_MOVES: tuple[Move[ProposalState], ...] = (
 )
 """Every legal move of a proposal."""
 
+ALTERATION_MOVES: tuple[Move[AlterationState], ...] = (
+    Move(AlterationState.WAITING, AlterationState.RECORDED, Word.TENOR, "autopilot may"),
+    Move(AlterationState.WAITING, AlterationState.APPROVED, Word.PERSON, "somebody says yes"),
+    Move(AlterationState.WAITING, AlterationState.WITHDRAWN, Word.PERSON, "somebody says no"),
+    Move(AlterationState.WAITING, AlterationState.WITHDRAWN, Word.TIME, "nobody decided in time"),
+    Move(AlterationState.WAITING, AlterationState.WITHDRAWN, Word.TENOR, "the evidence turned"),
+    Move(AlterationState.APPROVED, AlterationState.RECORDED, Word.TENOR, "checked and quoted"),
+    Move(AlterationState.APPROVED, AlterationState.WITHDRAWN, Word.TIME, "not done in time"),
+    Move(AlterationState.APPROVED, AlterationState.WITHDRAWN, Word.TENOR, "guard or quote says no"),
+    Move(AlterationState.RECORDED, AlterationState.CALLING, Word.TENOR, "about to call"),
+    Move(AlterationState.RECORDED, AlterationState.REFUSED, Word.TENOR, "never called"),
+    Move(AlterationState.CALLING, AlterationState.REFUSED, Word.TENOR, "halted before the call"),
+    Move(AlterationState.CALLING, AlterationState.ALTERED, Word.PROVIDER, "the provider says yes"),
+    Move(AlterationState.CALLING, AlterationState.REFUSED, Word.PROVIDER, "the provider says no"),
+    Move(AlterationState.CALLING, AlterationState.UNKNOWN, Word.PROVIDER, "no proof, or died"),
+    Move(AlterationState.UNKNOWN, AlterationState.ALTERED, Word.INVENTORY, "its effect is listed"),
+    Move(AlterationState.UNKNOWN, AlterationState.REFUSED, Word.INVENTORY, "untouched after all"),
+    Move(AlterationState.UNKNOWN, AlterationState.ALTERED, Word.PERSON, "a person has seen it"),
+    Move(AlterationState.UNKNOWN, AlterationState.REFUSED, Word.PERSON, "a person rules it out"),
+    Move(AlterationState.REFUSED, AlterationState.ALTERED, Word.INVENTORY, "listed after all"),
+)
+"""Every legal move of an alteration. What was called is never called again."""
+
 INTENT_START = IntentState.RECORDED
 PROPOSAL_START = ProposalState.WAITING
+ALTERATION_START = AlterationState.WAITING
 
 
 def require_intent_move(source: IntentState, target: IntentState, word: Word) -> None:
@@ -83,6 +111,11 @@ def require_intent_move(source: IntentState, target: IntentState, word: Word) ->
 def require_proposal_move(source: ProposalState, target: ProposalState, word: Word) -> None:
     """``InvariantError`` unless a proposal may go from ``source`` to ``target`` on ``word``."""
     _require("proposal", PROPOSAL_MOVES, source, target, word)
+
+
+def require_alteration_move(source: AlterationState, target: AlterationState, word: Word) -> None:
+    """``InvariantError`` unless an alteration may go from ``source`` to ``target`` on ``word``."""
+    _require("alteration", ALTERATION_MOVES, source, target, word)
 
 
 def mermaid(start: State, moves: Iterable[Move[State]]) -> str:

@@ -1,8 +1,9 @@
 """Decides how a purchase goes on that another process, or another thread, left half done.
 
 What was being called becomes unknown: only the inventory can tell. What was written and never
-called is checked again and then bought with the same token, or refused; after a day it is refused
-unasked, because it was sized, and perhaps approved, for another day.
+called is checked again and then bought with the same token, or refused; while facts are missing it
+waits. After a day it is refused unasked, because it was sized, and perhaps approved, for another
+day. A quote that names the purchase anew has its reference stored before the call.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from service.domain.hours import iso
-from service.domain.purchases import Intent, IntentState, Refused
+from service.domain.purchases import Intent, IntentState, Quote, Refused
 from service.purchase.checks import (
+    JUDGED_AT_MOST,
+    Stale,
     at_price,
     check_guard,
     check_identity,
     check_switches,
+    judge_ahead,
     price_now,
 )
 from service.purchase.desk import Declined, Desk, Executed, Request
 from service.purchase.execute import complete
 from service.purchase.written import abandon_call, refuse_recorded
 from service.store import intents, lease, ledger
-from service.store.engine import writing
+from service.store.engine import reading, writing
 
 ABANDONED_AFTER = timedelta(minutes=15)
 """An intent that has not moved for this long under our own lease has lost its thread. Far above
@@ -55,38 +59,59 @@ def resume(desk: Desk, *, abandoned_after: timedelta = ABANDONED_AFTER) -> tuple
         waiting = intents.list_intents(
             connection, states=(IntentState.RECORDED,), provider=desk.provider
         )
-    settled += [
+    resumed = (
         _resume_recorded(desk, intent)
         for intent in waiting
         if _is_abandoned(desk, intent, now, abandoned_after)
-    ]
-    return tuple(settled)
+    )
+    return (*settled, *(one for one in resumed if one is not None))
 
 
-def _resume_recorded(desk: Desk, intent: Intent) -> Executed:
-    """Buy an intent that was never called, with its own token, if every check still says yes."""
-    declined: Declined | None = _too_late(desk, intent) or check_identity(desk, intent.line)
+def _resume_recorded(desk: Desk, intent: Intent) -> Executed | None:
+    """Buy an intent that was never called, with its own token, if every check still says yes.
+
+    ``None``: something that passes is in the way, and the intent stays as it is.
+    """
+    late = _too_late(desk, intent)
+    declined = late or check_identity(desk, intent.line)
     quote = declined or price_now(desk, intent.line, intent.order)
-    with writing(desk.engine) as connection:
-        lease.require(connection, desk.lease)
-        ledger.lock(connection)
-        if isinstance(quote, Declined):
-            declined = quote
-        else:
-            request = Request(
-                line=at_price(intent.line, quote),
-                plan=intent.plan,
-                cycle=intents.cycle_of(connection, intent.order.intent),
-                proposal=intent.proposal,
-            )
-            besides = intent.order.intent
-            declined = check_switches(connection, intent.line, besides=besides) or check_guard(
-                connection, desk, request, quote=quote, besides=besides
-            )
-        if declined is not None:
-            refused = Refused(declined.rule, declined.detail)
+    if isinstance(quote, Declined):
+        if not quote.final:
+            return None
+        refused = Refused(quote.rule, quote.detail)
+        with writing(desk.engine) as connection:
+            lease.require(connection, desk.lease)
             return refuse_recorded(connection, intent, refused, now=desk.clock.now())
-    return complete(desk, replace(intent, fence=desk.lease.fence))
+    return _buy_recorded(desk, intent, quote)
+
+
+def _buy_recorded(desk: Desk, intent: Intent, quote: Quote) -> Executed | None:
+    besides = intent.order.intent
+    with reading(desk.engine) as connection:
+        cycle = intents.cycle_of(connection, besides)
+    line = at_price(intent.line, quote)
+    request = Request(line=line, plan=intent.plan, cycle=cycle, proposal=intent.proposal)
+    declined: Declined | Stale | None = Stale.STALE
+    for _ in range(JUDGED_AT_MOST):
+        judged = judge_ahead(desk, request, quote=quote, besides=besides)
+        with writing(desk.engine) as connection:
+            lease.require(connection, desk.lease)
+            ledger.lock(connection)
+            declined = check_switches(connection, intent.line, besides=besides) or check_guard(
+                connection, desk, request, judged, besides=besides
+            )
+            if isinstance(declined, Declined) and (declined.final or declined.rule == "halt"):
+                refused = Refused(declined.rule, declined.detail)
+                return refuse_recorded(connection, intent, refused, now=desk.clock.now())
+            if declined is None and quote.reference is not None:
+                # Stored before the call: what is bought is found by it.
+                intents.refer(connection, besides, reference=quote.reference)
+        if not isinstance(declined, Stale):
+            break
+    if declined is not None:
+        return None
+    order = replace(intent.order, reference=quote.reference or intent.order.reference)
+    return complete(desk, replace(intent, order=order, fence=desk.lease.fence))
 
 
 def _too_late(desk: Desk, intent: Intent) -> Declined | None:

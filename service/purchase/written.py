@@ -12,6 +12,7 @@ from typing import assert_never
 from sqlalchemy import Connection
 
 from service.domain.errors import InvariantError
+from service.domain.plans import Decision, RuleResult, Verdict
 from service.domain.purchases import (
     Bought,
     Intent,
@@ -20,7 +21,6 @@ from service.domain.purchases import (
     Proposal,
     ProposalState,
     PurchaseOrder,
-    Quote,
     Refused,
     Unknown,
 )
@@ -34,19 +34,26 @@ from service.observe.events import (
     PurchaseRefused,
     PurchaseUnknown,
 )
-from service.purchase.checks import check_guard, check_switches
+from service.purchase.checks import Judged, Stale, check_guard, check_switches
 from service.purchase.desk import Declined, Desk, Executed, Execution, Request
 from service.purchase.lifecycle import INTENT_START, Word
-from service.store import intents, ledger, proposals
+from service.store import intents, ledger, proposals, records
 from service.store.halt import read_halt
+from service.store.states import VerdictStage
 
 
 def write_intent(
-    connection: Connection, desk: Desk, request: Request, *, order: PurchaseOrder, quote: Quote
-) -> Intent | Execution:
+    connection: Connection,
+    desk: Desk,
+    request: Request,
+    *,
+    order: PurchaseOrder,
+    judged: Judged | None,
+) -> Intent | Execution | Stale:
     """The new intent, written with its token, when every check says yes; else what stands.
 
-    ``request.line`` is at the quoted price. Budget and intent are read and written together.
+    ``request.line`` is at the quoted price. Budget and intent are read and written together: a
+    verdict on other facts than those of this transaction is stale, and nothing is written.
     """
     ledger.lock(connection)
     known = intents.find_for_line(connection, request.plan, request.line.line)
@@ -56,8 +63,10 @@ def write_intent(
     if isinstance(approved, Declined):
         return approved
     declined = check_switches(connection, request.line) or check_guard(
-        connection, desk, request, quote=quote
+        connection, desk, request, judged
     )
+    if isinstance(declined, Stale):
+        return declined
     if declined is not None:
         return decline(connection, desk, request, declined)
     now = desk.clock.now()
@@ -101,6 +110,9 @@ def decline(connection: Connection, desk: Desk, request: Request, declined: Decl
         return declined
     now = desk.clock.now()
     if request.proposal is None:
+        # Its last word, so that the line is not tried again: a price that moved will be planned
+        # anew, at that price.
+        _keep_last_word(connection, request, declined, now=now)
         refused = LineRefused(
             plan=request.plan,
             line=request.line.line,
@@ -117,6 +129,19 @@ def decline(connection: Connection, desk: Desk, request: Request, declined: Decl
         )
         ledger.append(connection, event, now=now)
     return declined
+
+
+def _keep_last_word(
+    connection: Connection, request: Request, declined: Declined, *, now: datetime
+) -> None:
+    """Keep what was declined before the guard was asked; what the guard said is kept already."""
+    stage = VerdictStage.EXECUTION
+    judged = records.verdicts_of(connection, request.plan, stage=stage)
+    if any(verdict.line == request.line.line for verdict in judged):
+        return
+    result = RuleResult(declined.rule, Decision.REFUSE, "as planned", "not so", declined.detail)
+    verdict = Verdict(request.line.line, Decision.REFUSE, (result,))
+    records.record_verdict(connection, request.plan, verdict, stage=stage, now=now)
 
 
 def standing(intent: Intent) -> Executed:

@@ -59,6 +59,9 @@ def keep(connection: Connection, provider: str, item: InventoryItem, *, now: dat
         "end_at": owned.end,
         "state": owned.state.value,
         "returnable_until": item.returnable_until,
+        "reference": item.reference,
+        "exchangeable": item.exchangeable,
+        "renews": item.renews,
         "last_seen_at": now,
         "vanished_at": None,
     }
@@ -198,6 +201,9 @@ def _holding(row: RowMapping) -> Holding:
         upfront_usd=row["upfront_usd"],
         intent=None if row["intent_id"] is None else IntentId(row["intent_id"]),
         returnable_until=row["returnable_until"],
+        reference=row["reference"],
+        exchangeable=row["exchangeable"],
+        renews=row["renews"],
     )
     return Holding(
         provider=row["provider"],

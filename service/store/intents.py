@@ -77,6 +77,7 @@ def record(connection: Connection, intent: Intent, *, cycle: CycleId) -> None:
             recorded_at=intent.recorded_at,
             updated_at=intent.updated_at,
             commitment_id=intent.commitment,
+            reference=order.reference,
             detail=intent.detail,
             line=to_document(line),
             term_months=line.term_months,
@@ -125,6 +126,11 @@ def note(
         .where(intents.c.intent_id == intent)
         .values(commitment_id=commitment, detail=detail)
     )
+
+
+def refer(connection: Connection, intent: IntentId, *, reference: str) -> bool:
+    """Keep the id that a new quote minted, while nothing has been called; ``False`` if it has."""
+    return _update(connection, intent, IntentState.RECORDED, {"reference": reference})
 
 
 def find(connection: Connection, intent: IntentId) -> Intent | None:
@@ -209,6 +215,7 @@ def _intent(row: RowMapping) -> Intent:
             payment=line.payment,
             quantity=row["quantity"],
             upfront_usd=row["upfront_usd"],
+            reference=row["reference"],
         ),
         plan=PlanId(row["plan_id"]),
         proposal=None if row["proposal_id"] is None else ProposalId(row["proposal_id"]),

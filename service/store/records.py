@@ -127,6 +127,17 @@ def plan_of_cycle(connection: Connection, cycle: CycleId) -> Plan | None:
     return None if document is None else from_document(Plan, document)
 
 
+def plans_of_run(connection: Connection, cycle: CycleId) -> frozenset[PlanId]:
+    """The plans of every provider's cycle that was due at the same instant: one run, for caps."""
+    due_at = select(cycles.c.due_at).where(cycles.c.cycle_id == cycle).scalar_subquery()
+    query = (
+        select(plans.c.plan_id)
+        .join(cycles, cycles.c.cycle_id == plans.c.cycle_id)
+        .where(cycles.c.due_at == due_at)
+    )
+    return frozenset(PlanId(one) for one in connection.execute(query).scalars())
+
+
 def newest_plan(connection: Connection, *, since: datetime, provider: str) -> Plan | None:
     """The plan decided last on ``provider``'s usage, if that was at or after ``since``."""
     documents = connection.execute(

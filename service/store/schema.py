@@ -19,11 +19,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from service.domain.commitments import CommitmentState
 from service.domain.plans import Decision, PlanStatus
 from service.domain.purchases import IntentState, ProposalState
+from service.store.alteration_tables import alteration_locks, alterations, demotions
 from service.store.api_tables import approvals, holds, replies, sessions
 from service.store.metadata import (
     METADATA,
@@ -45,6 +47,8 @@ USAGE_DAYS = usage_days
 SIGN_OFF = (approvals, holds, sessions, replies)
 """What sign-off and the API keep; see ``store.api_tables``."""
 
+CHANGES = (alterations, alteration_locks, demotions)
+"""What changes commitments that are owned, and where autopilot is not trusted any more."""
 
 job_runs = Table(
     "job_runs",
@@ -199,6 +203,8 @@ intents = Table(
     Column("called_at", UtcInstant),
     Column("updated_at", UtcInstant, nullable=False),
     Column("commitment_id", Text),
+    # The id that the provider's last quote minted for the purchase, stored before the call.
+    Column("reference", Text),
     Column("detail", Text, nullable=False),
     # The plan's line at the price of the quote it was bought on.
     Column("line", JsonDocument, nullable=False),
@@ -239,6 +245,12 @@ commitments = Table(
     Column("origin", Text, nullable=False),
     Column("intent_id", Text, ForeignKey("intents.intent_id")),
     Column("returnable_until", UtcInstant),
+    Column("reference", Text),
+    Column(
+        "exchangeable", Boolean(create_constraint=False), nullable=False, server_default=false()
+    ),
+    Column("renews", Boolean(create_constraint=False), nullable=False, server_default=false()),
+    Column("alteration_id", Text),
     Column("first_seen_at", UtcInstant, nullable=False),
     Column("last_seen_at", UtcInstant, nullable=False),
     Column("vanished_at", UtcInstant),

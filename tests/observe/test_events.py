@@ -9,13 +9,13 @@ import pytest
 from service.domain.errors import InvariantError
 from service.domain.ids import CycleId, LineId, PlanId, ProposalId
 from service.domain.plans import PlanStatus
-from service.observe import events, events_buying, events_running
+from service.observe import events, events_altering, events_buying, events_running
 
 
 def test_every_event_type_of_the_module_is_in_the_catalogue_under_its_own_name() -> None:
     written = {
         kind
-        for module in (events_buying, events_running)
+        for module in (events_altering, events_buying, events_running)
         for kind in vars(module).values()
         if isinstance(kind, type) and kind.__module__ == module.__name__
     }

@@ -24,7 +24,6 @@ from service.pipeline import Cycle, run_cycle
 from service.providers.aws.clients import AwsClients
 from service.providers.aws.reader import AwsReader
 from service.providers.port import ProviderReader
-from service.purchase.budget import spent
 from service.purchase.desk import Facts
 from service.reconcile.match import Vanished
 from service.store import holdings
@@ -142,7 +141,6 @@ def test_what_came_to_be_owned_since_and_cannot_be_priced_stops_a_purchase(
     now = demo.parts.clock.now()
     with reading(demo.parts.engine) as connection:
         listed = holdings.owed(connection, now=now)
-        spend = spent(connection, now=now, cycle=result.plan.cycle)
     [item, *_] = listed
     foreign = replace(
         item.commitment, commitment=CommitmentId("ri-1"), offering=OfferingId("aws_ri/elsewhere")
@@ -158,7 +156,6 @@ def test_what_came_to_be_owned_since_and_cannot_be_priced_stops_a_purchase(
             signed_off=True,
             intents=(),
             holdings=(*listed, *more),
-            spent=spend,
         )
         verdict = desk.judge(line, facts)
         rules.append({one.rule for one in verdict.results if one.decision is Decision.REFUSE})

@@ -14,9 +14,9 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from service.domain.ids import PlanId
-from service.domain.plans import Decision, PlanLine, Verdict
+from service.domain.plans import Decision
 from service.domain.purchases import IntentState
-from service.purchase.desk import Desk, Facts, Step
+from service.purchase.desk import Desk, Step
 from service.purchase.execute import execute
 from service.purchase.propose import approve, proposal_id, record_proposals
 from service.purchase.resume import resume
@@ -28,7 +28,6 @@ from tests.purchase.world import (
     PLAN,
     START,
     HandClock,
-    allow,
     let_lease_run_out,
     make_line,
     open_desk,
@@ -72,12 +71,17 @@ def test_a_session_lost_while_the_intent_is_written_buys_nothing(
     engine = open_engine(postgres_database_url)
     desk, cloud = prepare(engine, tmp_path)
 
-    def judge(line: PlanLine, facts: Facts) -> Verdict:
-        end_other_sessions(postgres_database_url)
-        return allow(line, facts)
+    asked: list[int] = []
+
+    def digest() -> str:
+        asked.append(len(asked))
+        if len(asked) == 2:  # once before the transaction, once inside it
+            end_other_sessions(postgres_database_url)
+        return ""
 
     with pytest.raises(OperationalError):
-        buy(replace(desk, judge=judge))
+        buy(replace(desk, policy_digest=digest))
+    assert len(asked) == 2
     assert cloud.calls() == []
     assert states(engine) == []
     buy(desk)

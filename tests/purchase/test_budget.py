@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, update
 
-from service.domain.commitments import CommitmentState
-from service.domain.ids import AccountId, CommitmentId, CycleId
+from service.domain.ids import AccountId, CommitmentId
 from service.domain.plans import Decision, PlanLine, Verdict
 from service.domain.purchases import Intent, IntentState
-from service.purchase.budget import Amount, Spent, spent
 from service.purchase.desk import Facts, Judge
 from service.purchase.execute import execute_proposal
 from service.purchase.propose import approve, record_proposals
@@ -36,9 +34,6 @@ from tests.purchase.world import (
 )
 from tests.reconcile.listing import intent, listed
 
-NONE = Amount(Decimal(0), Decimal(0))
-ONE = Amount(Decimal(1), Decimal(100))
-
 
 def write(engine: Engine, state: IntentState, *, number: int = 1) -> Intent:
     """An intent in ``state``, of $1/h and $100 upfront."""
@@ -52,47 +47,6 @@ def write(engine: Engine, state: IntentState, *, number: int = 1) -> Intent:
             update(schema.intents).values(state=state.value, called_at=START if called else None)
         )
     return written
-
-
-def read_spent(engine: Engine, *, days: int = 0, cycle: CycleId = CYCLE) -> Spent:
-    with reading(engine) as connection:
-        return spent(connection, now=START + timedelta(days=days), cycle=cycle)
-
-
-@pytest.mark.parametrize("state", list(IntentState))
-def test_all_but_a_proven_no_counts_as_spent(engine: Engine, state: IntentState) -> None:
-    store_plan(engine, make_line())
-    write(engine, state)
-    expected = NONE if state is IntentState.REFUSED else ONE
-    assert read_spent(engine) == Spent(run=expected, day=expected, total=expected)
-
-
-def test_a_run_and_a_day_have_their_own_sums(engine: Engine) -> None:
-    store_plan(engine, make_line())
-    write(engine, IntentState.BOUGHT)
-    assert read_spent(engine, days=1) == Spent(run=ONE, day=NONE, total=ONE)
-    assert read_spent(engine, cycle=CycleId("another")) == Spent(run=NONE, day=ONE, total=ONE)
-
-
-@pytest.mark.parametrize(
-    ("state", "days"), [(CommitmentState.RETURNED, 0), (CommitmentState.ACTIVE, 366)]
-)
-def test_what_is_owed_no_longer_leaves_the_total_and_its_cash_stays(
-    engine: Engine, state: CommitmentState, days: int
-) -> None:
-    store_plan(engine, make_line())
-    write(engine, IntentState.BOUGHT)
-    with writing(engine) as connection:
-        holdings.keep(connection, PROVIDER, listed(1, state=state), now=START)
-    assert read_spent(engine, days=days).total == Amount(Decimal(0), Decimal(100))
-
-
-def test_an_intent_judged_again_does_not_count_against_itself(engine: Engine) -> None:
-    store_plan(engine, make_line())
-    written = write(engine, IntentState.RECORDED)
-    with reading(engine) as connection:
-        left = spent(connection, now=START, cycle=CYCLE, besides=written.order.intent)
-    assert left == Spent(run=NONE, day=NONE, total=NONE)
 
 
 @pytest.mark.parametrize("state", list(IntentState))
@@ -161,7 +115,6 @@ def test_the_race_passes_the_cap_when_the_budget_is_read_before_it_begins(
     """Negative control: a guard that remembers an old sum lets all of them through."""
 
     def stale(line: PlanLine, facts: Facts) -> Verdict:
-        nothing = Spent(run=NONE, day=NONE, total=NONE)
-        return cap(Decimal(2))(line, replace(facts, spent=nothing))
+        return cap(Decimal(2))(line, replace(facts, intents=(), holdings=()))
 
     assert race(engine, tmp_path, stale) == CROWD

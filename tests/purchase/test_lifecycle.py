@@ -11,9 +11,12 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
+from service.domain.alterations import AlterationState
 from service.domain.errors import InvariantError
 from service.domain.purchases import IntentState, ProposalState
 from service.purchase.lifecycle import (
+    ALTERATION_MOVES,
+    ALTERATION_START,
     INTENT_MOVES,
     INTENT_START,
     PROPOSAL_MOVES,
@@ -33,7 +36,11 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "purchase.md"
 
 def test_the_drawing_is_the_table() -> None:
     drawn = re.findall(r"```mermaid\n(stateDiagram.*?)\n```", DOCS.read_text("utf-8"), re.DOTALL)
-    assert drawn == [mermaid(INTENT_START, INTENT_MOVES), mermaid(PROPOSAL_START, PROPOSAL_MOVES)]
+    assert drawn == [
+        mermaid(INTENT_START, INTENT_MOVES),
+        mermaid(PROPOSAL_START, PROPOSAL_MOVES),
+        mermaid(ALTERATION_START, ALTERATION_MOVES),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -49,9 +56,20 @@ def test_an_intent_moves_only_as_the_table_says(
             require_intent_move(source, target, word)
 
 
-def test_only_the_inventory_moves_an_unknown_outcome() -> None:
+def test_only_the_inventory_or_a_person_moves_an_unknown_outcome() -> None:
     words = {move.word for move in INTENT_MOVES if move.source is IntentState.UNKNOWN}
-    assert words == {Word.INVENTORY}
+    altered = {move.word for move in ALTERATION_MOVES if move.source is AlterationState.UNKNOWN}
+    assert words == altered == {Word.INVENTORY, Word.PERSON}
+
+
+def test_an_alteration_that_was_called_is_never_called_again() -> None:
+    calling = [move.source for move in ALTERATION_MOVES if move.target is AlterationState.CALLING]
+    assert calling == [AlterationState.RECORDED]
+    before = {AlterationState.WAITING, AlterationState.APPROVED}
+    into = {move.source for move in ALTERATION_MOVES if move.target is AlterationState.RECORDED}
+    assert into == before
+    reached = {ALTERATION_START} | {move.target for move in ALTERATION_MOVES}
+    assert reached == set(AlterationState)
 
 
 def test_what_was_bought_stays_bought() -> None:

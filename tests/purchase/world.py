@@ -23,6 +23,7 @@ from service.domain.plans import (
     Verdict,
 )
 from service.domain.purchases import IntentState
+from service.guard.context import spent_so_far
 from service.purchase.desk import Desk, Facts, Judge, Step
 from service.store import intents, lease, ledger, records, schema
 from service.store.engine import reading, writing
@@ -129,7 +130,9 @@ def cap(commit_usd_per_hour: Decimal) -> Judge:
     """A guard that holds the total hourly commitment at or below a cap."""
 
     def judge(line: PlanLine, facts: Facts) -> Verdict:
-        after = facts.spent.total.commit_usd_per_hour + line.commit_usd_per_hour
+        spent = spent_so_far(facts.intents, facts.holdings, now=facts.now, run=facts.plan)
+        owed = sum((one.commit_usd_per_hour for one in spent if one.live), ZERO)
+        after = owed + line.commit_usd_per_hour
         fits = after <= commit_usd_per_hour
         return verdict(line, Decision.ALLOW if fits else Decision.REFUSE, "total_cap")
 
