@@ -22,25 +22,69 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "backtest", help="walk strategies forward over past demand, against exact hindsight"
     )
-    parser.add_argument("--demand", type=Path, help="hour, region, sku, quantity (CSV, Parquet)")
+    parser.add_argument(
+        "--demand",
+        type=Path,
+        metavar="FILE",
+        help="hourly demand with the columns hour, region, sku, quantity (CSV, CSV.gz, Parquet)",
+    )
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="a dataset folder: the whole portfolio instead"
     )
-    parser.add_argument("--strategy", action="append", default=[], help="a name, or all")
-    parser.add_argument("--menu", type=Path, help="CSV of offer, term_months, rate")
-    parser.add_argument("--step-hours", type=int, default=168)
-    parser.add_argument("--lag-hours", type=int, default=24)
-    parser.add_argument("--warmup-hours", type=int, default=2184)
-    parser.add_argument("--stress", action="store_true", help="add the stress families")
+    parser.add_argument(
+        "--strategy",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="tenor (the default), a baseline's name, or all; may be given several times",
+    )
+    parser.add_argument(
+        "--menu",
+        type=Path,
+        metavar="FILE",
+        help="what can be bought: CSV of offer, term_months, rate (default: 12 months at 0.73)",
+    )
+    parser.add_argument(
+        "--step-hours",
+        type=int,
+        default=168,
+        metavar="N",
+        help="hours from one decision to the next (default: %(default)s, a week)",
+    )
+    parser.add_argument(
+        "--lag-hours",
+        type=int,
+        default=24,
+        metavar="N",
+        help="a decision sees no hour of the last N before it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--warmup-hours",
+        type=int,
+        default=2184,
+        metavar="N",
+        help="hours before the first decision; they cost nothing (default: %(default)s, 13 weeks)",
+    )
+    parser.add_argument(
+        "--stress",
+        action="store_true",
+        help="add the stress families made from the same pools, with bootstrap intervals",
+    )
     parser.add_argument(
         "--calibration", action="store_true", help="how often the forecast's intervals held"
     )
     parser.add_argument(
         "--ablate", action="store_true", help="add ours with one part taken out or put in"
     )
-    parser.add_argument("--changes", type=Path, help="the planned-change register (YAML)")
-    parser.add_argument("--picture", type=Path, help="folder for a picture of every pool")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--changes", type=Path, metavar="FILE", help="the planned-change register (YAML)"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="DIR", help="folder for a picture of every pool"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="exactly one JSON object on standard output"
+    )
     parser.set_defaults(run=run)
 
 
@@ -67,8 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         "total": _totals(scored),
     }
     if arguments.stress:
-        answer["families"] = _families(pools, arguments.strategy, setup)
-        answer["stress"] = _stress_summary(answer["families"])
+        answer.update(_stressed(pools, arguments.strategy, setup))
     if arguments.calibration:
         answer["calibration"] = _calibration(pools, setup)
     if arguments.picture is not None:
@@ -142,36 +185,35 @@ def _summed(figures: Figures) -> dict[str, object]:
     return {**_figures(figures), **worst}
 
 
-def _families(
-    pools: Sequence[PoolDemand], names: Sequence[str], setup: Setup
-) -> dict[str, dict[str, dict[str, object]]]:
-    from service.backtest.compare import by_family, chosen  # noqa: PLC0415
-    from service.backtest.families import stress  # noqa: PLC0415
+def _stressed(pools: Sequence[PoolDemand], names: Sequence[str], setup: Setup) -> dict[str, object]:
+    """Figures per family, and mean and worst of the goal families, with their intervals."""
+    from service.backtest.bootstrap import spreads  # noqa: PLC0415
+    from service.backtest.compare import chosen, each_case, totals  # noqa: PLC0415
+    from service.backtest.families import GOAL_FAMILIES, stress  # noqa: PLC0415
 
     cases = stress(pools)
     strategies = chosen(names)
     with progress("stress families", len(cases) * len(strategies)) as advance:
-        families = by_family(cases, strategies, setup, advance=advance)
-    return {
-        family: {name: _summed(figures) for name, figures in strategies.items()}
-        for family, strategies in families.items()
-    }
-
-
-def _stress_summary(families: object) -> dict[str, object]:
-    from service.backtest.families import GOAL_FAMILIES  # noqa: PLC0415
-
-    if not isinstance(families, Mapping):
-        return {}
+        scored = each_case(cases, strategies, setup, advance=advance)
+    around = spreads(scored, GOAL_FAMILIES)
+    families = {family: totals(ones) for family, ones in scored.items()}
     summary: dict[str, object] = {}
-    for strategy in families[GOAL_FAMILIES[0]]:
-        captured = [float(families[one][strategy]["capture_ratio"]) for one in GOAL_FAMILIES]
+    for strategy, spread in around.items():
+        captured = [families[family][strategy].capture_ratio for family in GOAL_FAMILIES]
         summary[strategy] = {
             "families": list(GOAL_FAMILIES),
             "mean_capture_ratio": sum(captured) / len(captured),
+            "mean_capture_interval": list(spread.mean),
             "worst_capture_ratio": min(captured),
         }
-    return summary
+    shown = {
+        family: {
+            name: {**_summed(one), "capture_interval": list(around[name].families[family])}
+            for name, one in figures.items()
+        }
+        for family, figures in families.items()
+    }
+    return {"families": shown, "stress": summary}
 
 
 def _calibration(pools: Sequence[PoolDemand], setup: Setup) -> list[dict[str, object]]:
@@ -212,6 +254,7 @@ def _print(answer: Mapping[str, object]) -> None:
             for family, strategies in families.items()
             for name, figures in strategies.items()
         ]
+        columns.insert(3, "90% of draws")
         print_table("Stress families", columns, rows)
     _print_summary(answer)
 
@@ -220,10 +263,16 @@ def _print_summary(answer: Mapping[str, object]) -> None:
     stress, calibration = answer.get("stress"), answer.get("calibration")
     if isinstance(stress, Mapping):
         rows: list[list[object]] = [
-            [name, f"{one['mean_capture_ratio']:.3f}", f"{one['worst_capture_ratio']:.3f}"]
+            [
+                name,
+                f"{one['mean_capture_ratio']:.3f}",
+                _interval(one["mean_capture_interval"]),
+                f"{one['worst_capture_ratio']:.3f}",
+            ]
             for name, one in stress.items()
         ]
-        print_table("Goal families", ["strategy", "mean", "worst"], rows)
+        columns = ["strategy", "mean", "90% of draws of regions and cases", "worst"]
+        print_table("Goal families", columns, rows)
     if isinstance(calibration, list):
         rows = [
             [one["horizon_weeks"], *(f"{share:.3f}" for share in one["inside"].values())]
@@ -234,9 +283,17 @@ def _print_summary(answer: Mapping[str, object]) -> None:
         print_table("Calibration of the forecast", columns, rows)
 
 
+def _interval(limits: Sequence[float]) -> str:
+    low, high = limits
+    return f"{low:.3f} to {high:.3f}"
+
+
 def _row(
     name: str, strategy: str, figures: Mapping[str, object], shown: Sequence[str]
 ) -> list[object]:
     cells = [f"{float(str(figures[column])):.3f}" for column in shown]
     worst = f"{float(str(figures['worst_12_month_savings_ratio'])):+.3f}"
+    interval = figures.get("capture_interval")
+    if isinstance(interval, list):
+        cells.insert(1, _interval(interval))
     return [name, strategy, *cells, worst]

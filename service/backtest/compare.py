@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -36,13 +36,14 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One strategy on one series."""
+    """One strategy on one series; ``region`` is where a made series came from."""
 
     name: str
     strategy: str
     figures: Figures
     run: Run
     best: Hindsight
+    region: str = ""
 
     @property
     def purchases(self) -> tuple[Purchase, ...]:
@@ -110,10 +111,26 @@ def by_family(
     advance: Callable[[], object] = lambda: None,
 ) -> Mapping[str, Mapping[str, Figures]]:
     """Family → strategy → figures summed over the family's cases."""
-    families: dict[str, list[tuple[str, Series]]] = {}
+    scored = each_case(cases, strategies, setup, advance=advance)
+    return {family: totals(ones) for family, ones in scored.items()}
+
+
+def each_case(
+    cases: Sequence[Case],
+    strategies: Mapping[str, StrategyFactory],
+    setup: Setup,
+    *,
+    advance: Callable[[], object] = lambda: None,
+) -> Mapping[str, tuple[Scored, ...]]:
+    """Family → every strategy on every case of it, with the region that the case came from."""
+    families: dict[str, list[Case]] = {}
     for case in cases:
-        families.setdefault(case.family, []).append((case.name, case.usd_per_hour))
+        families.setdefault(case.family, []).append(case)
     return {
-        family: totals(compare(series, strategies, setup, advance=advance))
-        for family, series in families.items()
+        family: tuple(
+            replace(one, region=case.region)
+            for case in ones
+            for one in compare([(case.name, case.usd_per_hour)], strategies, setup, advance=advance)
+        )
+        for family, ones in families.items()
     }

@@ -23,11 +23,12 @@ _DATES = (0.3, 0.45, 0.6, 0.75)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One series of a family: its name and hourly on-demand dollars."""
+    """One series of a family: its name, the region it was made from, hourly on-demand dollars."""
 
     family: str
     name: str
     usd_per_hour: Series
+    region: str = ""
 
 
 def stress(pools: Sequence[PoolDemand]) -> tuple[Case, ...]:
@@ -36,7 +37,7 @@ def stress(pools: Sequence[PoolDemand]) -> tuple[Case, ...]:
     for pool in pools:
         spend = pool.usd_per_hour
         for family, variant, series in _variants(spend):
-            cases.append(Case(family, f"{pool.region}{variant}", series))
+            cases.append(Case(family, f"{pool.region}{variant}", series, pool.region))
         cases.extend(_types(pool))
     if len(pools) > 1:
         pooled = np.sum([pool.usd_per_hour for pool in pools], axis=0)
@@ -101,4 +102,4 @@ def _types(pool: PoolDemand) -> Iterator[Case]:
     for place, sku in enumerate(pool.skus):
         series = np.ascontiguousarray(pool.quantity[:, place])
         if len(pool.skus) > 1 and series.sum() >= 0.01 * whole:
-            yield Case("types", f"{pool.region} {sku}", series)
+            yield Case("types", f"{pool.region} {sku}", series, pool.region)

@@ -30,16 +30,20 @@ class Figures:
     worst_series_ratio: float
 
     @property
+    def possible_usd(self) -> float:
+        """What hindsight saves."""
+        return self.on_demand_usd - self.hindsight_usd
+
+    @property
     def capture_ratio(self) -> float:
         """Savings over hindsight's savings.
 
         Where hindsight itself saves nothing: 1 when nothing was lost, else 0.
         """
-        possible = self.on_demand_usd - self.hindsight_usd
         saved = self.on_demand_usd - self.cost_usd
-        if possible <= 0:
+        if self.possible_usd <= 0:
             return 1.0 if saved >= 0 else 0.0
-        return saved / possible
+        return saved / self.possible_usd
 
     @property
     def effective_savings_rate(self) -> float:
