@@ -210,10 +210,26 @@ def _plan(
 def _reservations(
     items: tuple[_Priced, ...], offering_class: str, by_service: Discounts
 ) -> Iterator[Offering]:
+    """Regional offers, and the same for one zone, which cost as much and keep to one size."""
     for years, payment, discounts in _discounts(by_service):
         for item in items:
-            if item.sku.service == "ec2":
-                yield _reservation(item, offering_class, years, payment, discounts["ec2"])
+            if item.sku.service != "ec2":
+                continue
+            regional = _reservation(item, offering_class, years, payment, discounts["ec2"])
+            yield regional
+            for zone in zones_of(item.sku.key.region):
+                yield replace(
+                    regional,
+                    offering=OfferingId(str(uuid5(NAMESPACE_URL, f"{regional.offering}/{zone}"))),
+                    kind=Kind.AWS_RI_ZONAL,
+                    zone=zone,
+                    size_flexible=False,
+                )
+
+
+def zones_of(region: str) -> tuple[str, ...]:
+    """The zones of a region that the sandbox knows."""
+    return tuple(f"{region}{letter}" for letter in "ab")
 
 
 def reservation_id(sku: str, offering_class: str, years: int, payment: Payment) -> OfferingId:

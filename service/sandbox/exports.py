@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from service.domain.hours import HOUR
-from service.domain.ids import CommitmentId
 from service.sandbox.accrual import DAY, DayBill
 from service.sandbox.export_rows import Purchase, day_table, hourly_usd
 from service.sandbox.world import World
@@ -115,9 +114,7 @@ class ExportWriter:
 
     def _purchases(self, billed: DayBill) -> list[Purchase]:
         """What was charged for owning commitments: upfront in their first hour, then hourly."""
-        upfront = {
-            plan.plan_id: plan.upfront_usd for plan in self._world.savings_plans.plans.values()
-        }
+        upfront = self._world.upfront_due()
         charges: list[Purchase] = []
         hours = billed.dataset.usage.hours
         for owned in billed.dataset.commitments:
@@ -128,9 +125,8 @@ class ExportWriter:
             if recurring.usd > 0:
                 recurring.hours = [hours.start + hour * HOUR for hour in range(first, last)]
                 charges.append(recurring)
-            due = upfront.get(CommitmentId(owned.commitment))
             once = Purchase(offering, owned.commitment, owned.account)
-            once.usd = offering.upfront_usd * owned.quantity if due is None else due
+            once.usd = upfront[owned.commitment]
             if once.usd > 0 and billed.day <= owned.start < billed.day + DAY and first < last:
                 once.recurring = False
                 once.hours = [hours.start + first * HOUR]

@@ -1,7 +1,8 @@
 """EC2 Reserved Instances as AWS keeps them: decides each reservation's life.
 
 Unlike a Savings Plan there is no client token: two calls are two purchases. queued →
-queued-deleted | payment-pending → active | payment-failed; active → retired at the end.
+queued-deleted | payment-pending → active | payment-failed; active → retired at the end, or when
+an exchange or a modification puts others in its place (``reservation_changes``).
 """
 
 from __future__ import annotations
@@ -18,13 +19,19 @@ from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.sandbox.calendar import same_month
 from service.sandbox.faults import ApiError
 
-_PER_REGION_AND_MONTH = 20
+RESERVED_KINDS = frozenset({Kind.AWS_RI_REGIONAL, Kind.AWS_RI_ZONAL})
+_PER_PLACE_AND_MONTH = 20
 _QUEUE_AHEAD_MAX = timedelta(days=3 * 365)
 
 
 @dataclass(slots=True)
 class ReservationRecord:
-    """One purchase of ``count`` instances' worth of one regional offering."""
+    """``count`` instances' worth of one offering, for a region or for one of its zones.
+
+    ``fixed_usd``: what one instance cost at once, as AWS shows it. ``upfront_due_usd``: what was
+    charged at once for all of it. Both differ from the offering's where it was not bought but
+    made from others.
+    """
 
     reservation_id: CommitmentId
     account: AccountId
@@ -35,6 +42,9 @@ class ReservationRecord:
     asked_at: datetime
     start: datetime
     end: datetime
+    fixed_usd: Decimal
+    upfront_due_usd: Decimal
+    is_purchase: bool = True
     tags: dict[str, str] = field(default_factory=dict)
     payment_fails: bool = False
     hidden_until: datetime | None = None
@@ -42,6 +52,7 @@ class ReservationRecord:
     deleted: bool = False
     paid_at: datetime | None = None
     failed_at: datetime | None = None
+    replaced_at: datetime | None = None
 
     def state(self, now: datetime) -> str:
         """The provider's word for where the reservation stands."""
@@ -50,22 +61,28 @@ class ReservationRecord:
         if self.failed_at is not None:
             return "payment-failed"
         if self.paid_at is not None:
-            return "retired" if now >= self.end else "active"
+            over = now >= self.end or self.replaced_at is not None
+            return "retired" if over else "active"
         return "queued" if now < self.start else "payment-pending"
 
     def charged(self) -> Commitment | None:
         """What the bill sees, once it is paid."""
         if self.paid_at is None:
             return None
+        # A purchase is charged from the hour in which its payment goes through.
+        start = max(floor_hour(self.start), floor_hour(self.paid_at))
+        end = self.end if self.replaced_at is None else floor_hour(self.replaced_at)
+        if end <= start:
+            return None
         return Commitment(
             commitment=self.reservation_id,
             offering=self.offering.offering,
             account=self.account,
             scope=None,
-            zone=None,
+            zone=self.offering.zone,
             quantity=Decimal(self.count),
-            start=max(self.start, floor_hour(self.paid_at)),
-            end=self.end,
+            start=start,
+            end=end,
             state=CommitmentState.ACTIVE,
         )
 
@@ -91,22 +108,16 @@ class ReservationLedger:
         now: datetime,
     ) -> ReservationRecord:
         """Buy or queue ``count`` instances; every call is a purchase of its own."""
-        offering = offerings.get(OfferingId(offering_id))
-        if (
-            offering is None
-            or offering.kind is not Kind.AWS_RI_REGIONAL
-            or offering.region != region
-        ):
-            raise ApiError(
-                "InvalidReservedInstancesOfferingId", f"{offering_id} is not on sale in {region}."
-            )
+        offering = find_offering(offerings, offering_id, region)
         if count < 1:
             raise ApiError("InvalidParameterValue", "The instance count must be at least 1.")
+        if purchase_time is not None and offering.kind is not Kind.AWS_RI_REGIONAL:
+            raise ApiError("InvalidParameterValue", "Only regional reservations can be queued.")
         if purchase_time is not None and not now < purchase_time <= now + _QUEUE_AHEAD_MAX:
             raise ApiError(
                 "InvalidParameterValue", "The purchase time must be within three years from now."
             )
-        self._check_quota(account, region, count, now)
+        self._check_quota(account, offering, count, now)
         start = (purchase_time or now).replace(microsecond=0)
         record = ReservationRecord(
             reservation_id=CommitmentId(str(self.new_id())),
@@ -118,22 +129,30 @@ class ReservationLedger:
             asked_at=now,
             start=start,
             end=start + TERM_HOURS[offering.term_months] * HOUR,
+            fixed_usd=offering.upfront_usd,
+            upfront_due_usd=offering.upfront_usd * count,
         )
         self.reservations[record.reservation_id] = record
         return record
 
-    def _check_quota(self, account: AccountId, region: str, count: int, now: datetime) -> None:
+    def _check_quota(
+        self, account: AccountId, offering: Offering, count: int, now: datetime
+    ) -> None:
+        """Twenty instances a month for a region, and twenty for each of its zones."""
+        place = (account, offering.region, offering.zone)
         this_month = sum(
             record.count
             for record in self.reservations.values()
-            if (record.account, record.region) == (account, region)
+            if (record.account, record.region, record.offering.zone) == place
             and same_month(record.asked_at, now)
+            and record.is_purchase
             and not record.deleted
         )
-        if this_month + count > _PER_REGION_AND_MONTH:
+        if this_month + count > _PER_PLACE_AND_MONTH:
+            where = offering.zone or offering.region
             raise ApiError(
                 "ReservedInstancesLimitExceeded",
-                f"{this_month} of {_PER_REGION_AND_MONTH} are bought in {region} this month.",
+                f"{this_month} of {_PER_PLACE_AND_MONTH} are bought in {where} this month.",
             )
 
     def owned_by(self, account: AccountId, region: str) -> list[ReservationRecord]:
@@ -144,12 +163,20 @@ class ReservationLedger:
             if (record.account, record.region) == (account, region)
         ]
 
+    def find(self, account: AccountId, region: str, reservation_id: str) -> ReservationRecord:
+        """The account's reservation of that id in that region; ``ApiError`` when there is none."""
+        record = self.reservations.get(CommitmentId(reservation_id))
+        if record is None or (record.account, record.region) != (account, region):
+            raise ApiError("InvalidReservedInstancesId", f"The id {reservation_id} does not exist.")
+        return record
+
     def delete_queued(
         self, account: AccountId, region: str, reservation_id: str, now: datetime
     ) -> str | None:
         """Drop one queued purchase; the provider's failure code, or ``None`` when done."""
-        record = self.reservations.get(CommitmentId(reservation_id))
-        if record is None or (record.account, record.region) != (account, region):
+        try:
+            record = self.find(account, region, reservation_id)
+        except ApiError:
             return "reserved-instances-id-invalid"
         if record.state(now) != "queued":
             return "reserved-instances-not-in-queued-state"
@@ -177,3 +204,15 @@ class ReservationLedger:
                 continue
             shown.append(record)
         return shown
+
+
+def find_offering(
+    offerings: Mapping[OfferingId, Offering], offering_id: str, region: str
+) -> Offering:
+    """The EC2 offering of that id in that region; ``ApiError`` when it is not on sale there."""
+    offering = offerings.get(OfferingId(offering_id))
+    if offering is None or offering.kind not in RESERVED_KINDS or offering.region != region:
+        raise ApiError(
+            "InvalidReservedInstancesOfferingId", f"{offering_id} is not on sale in {region}."
+        )
+    return offering

@@ -18,13 +18,14 @@ from uuid import UUID
 from service.domain.commitments import Commitment, Offering
 from service.domain.errors import InputError, InvariantError
 from service.domain.hours import DAY_HOURS, HourRange, floor_hour, require_utc
-from service.domain.ids import AccountId, OfferingId
+from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.domain.usage import Dataset, Usage
 from service.sandbox.accrual import Accrual
 from service.sandbox.catalog import PROVIDER, Catalog, shipped_catalog
 from service.sandbox.clock import VirtualClock
 from service.sandbox.faults import FaultScript
 from service.sandbox.identity import IdentityDesk
+from service.sandbox.reservation_changes import ReservationChanges
 from service.sandbox.reservations import ReservationLedger
 from service.sandbox.savings_plans import SavingsPlanLedger
 from service.sandbox.tables import shipped_tables
@@ -40,8 +41,9 @@ class WorldOptions:
 
     ``start`` is the first virtual instant, ``history_days`` the usage before it,
     ``horizon_days`` how far time can go. Delays and lags are in virtual hours: until a payment
-    goes through, until a return is done, from a day's end until its billing data first appears
-    (least and most), and from then until each restatement; the last is the truth.
+    goes through, until a return or a modification is done, from a day's end until its billing
+    data first appears (least and most), and from then until each restatement; the last is the
+    truth.
     ``external_id`` is what roles ask for, ``page_size`` the most that one answer lists.
     """
 
@@ -51,6 +53,7 @@ class WorldOptions:
     horizon_days: int = 800
     payment_delay_hours: float = 0.5
     return_delay_hours: float = 2.0
+    modify_delay_hours: float = 0.1
     export_lag_hours: tuple[int, int] = (24, 48)
     restate_after_hours: tuple[int, ...] = (30,)
     external_id: str | None = None
@@ -89,6 +92,9 @@ class World:
             payment_delay, timedelta(hours=options.return_delay_hours), self.new_id
         )
         self.reservations = ReservationLedger(payment_delay, self.new_id)
+        self.reservation_changes = ReservationChanges(
+            self.reservations, timedelta(hours=options.modify_delay_hours)
+        )
         self.accrual = Accrual(self)
 
     @classmethod
@@ -151,6 +157,7 @@ class World:
         now = self.clock.now()
         self.savings_plans.settle(now)
         self.reservations.settle(now)
+        self.reservation_changes.settle(now, self.catalog)
 
     def change_price(self, offering: OfferingId, factor: Decimal) -> None:
         """From now on the offering costs ``factor`` times as much; owned plans keep their rate."""
@@ -163,6 +170,14 @@ class World:
         reservations = (r.charged() for r in self.reservations.reservations.values())
         charged = (*plans, *reservations)
         return tuple(commitment for commitment in charged if commitment is not None)
+
+    def upfront_due(self) -> Mapping[CommitmentId, Decimal]:
+        """What each commitment was charged at once when it began, in dollars."""
+        plans = self.savings_plans.plans.values()
+        reservations = self.reservations.reservations.values()
+        return {plan.plan_id: plan.upfront_usd for plan in plans} | {
+            one.reservation_id: one.upfront_due_usd for one in reservations
+        }
 
     def dataset(self, hours: HourRange) -> Dataset:
         """What a bill over ``hours`` needs: usage, prices, and what was owned, at its own rates."""

@@ -9,11 +9,10 @@ import pytest
 
 from service.domain.commitments import Kind, Offering, Payment
 from service.domain.errors import InputError, InvariantError, ProviderError
-from service.domain.ids import AccountId, ClientToken, CommitmentId, IntentId, OfferingId
+from service.domain.ids import AccountId, ClientToken, IntentId, OfferingId
 from service.domain.purchases import (
     Bought,
     Idempotency,
-    Outcome,
     PurchaseOrder,
     Refused,
     Unknown,
@@ -22,7 +21,7 @@ from service.providers.aws.buyer import AwsBuyer
 from service.providers.aws.clients import AwsAccess, AwsClients
 from service.providers.aws.outcome import is_retryable
 from service.providers.aws.reader import AwsReader
-from service.providers.aws.reservations import ReservationTerms
+from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.port import ProviderBuyer
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind
@@ -336,16 +335,6 @@ def test_a_kind_that_cannot_be_bought_is_refused(cloud: SandboxCloud, buyer: Aws
     outcome = buyer.buy(PurchaseOrder(**(fields | {"kind": Kind.AZURE_SAVINGS_PLAN})))
     assert isinstance(outcome, Refused)
     assert outcome.code == "kind"
-
-
-def test_a_plan_is_given_back_within_its_window(cloud: SandboxCloud, buyer: AwsBuyer) -> None:
-    bought: Outcome = buyer.buy(order(cloud))
-    assert isinstance(bought, Bought)
-    early = buyer.give_back(bought.commitment, ClientToken("back"))
-    assert isinstance(early, Refused)  # payment is still pending
-    cloud.advance(2)
-    assert isinstance(buyer.give_back(bought.commitment, ClientToken("back")), Bought)
-    assert isinstance(buyer.give_back(CommitmentId("none"), ClientToken("b")), Refused)
 
 
 def test_an_offering_id_that_names_no_reservation_is_an_input_error() -> None:

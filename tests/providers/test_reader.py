@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,14 +10,15 @@ from typing import cast
 
 import pytest
 
-from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
+from service.domain.commitments import Commitment, CommitmentState, Kind, Offering, Payment
 from service.domain.errors import InputError, ProviderError
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import InventoryItem
 from service.domain.usage import SkuKey
 from service.providers.aws.reader import AwsReader
-from service.providers.aws.reservations import ReservationTerms, owned_offering
+from service.providers.aws.reservation_terms import ReservationTerms
+from service.providers.aws.reservations import owned_offering
 from service.providers.aws.words import RESERVED_OPERATIONS, STATES, known, term_months
 from service.providers.port import ProviderReader
 from service.sandbox.cloud import SandboxCloud
@@ -37,6 +38,10 @@ def cloud() -> Iterator[SandboxCloud]:
 @pytest.fixture
 def reader(cloud: SandboxCloud) -> ProviderReader:
     return AwsReader(cloud.clients())
+
+
+def plans(offerings: Sequence[Offering]) -> list[Offering]:
+    return [one for one in offerings if one.kind.is_spend]
 
 
 def used_keys(cloud: SandboxCloud) -> list[SkuKey]:
@@ -87,7 +92,7 @@ def test_offerings_carry_the_rates_of_the_used_skus_and_no_others(
 ) -> None:
     keys = used_keys(cloud)
     names = {key.sku for key in keys}
-    offerings = {one.offering: one for one in reader.offerings(keys)}
+    offerings = {one.offering: one for one in plans(reader.offerings(keys))}
     expected = {
         one.offering: replace(
             one, rates_usd={sku: rate for sku, rate in one.rates_usd.items() if sku in names}
@@ -104,7 +109,7 @@ def test_offerings_of_one_family_and_region_do_not_include_others(
     reader: ProviderReader,
 ) -> None:
     key = SkuKey("aws", "eu-west-1", "EU-BoxUsage:c6i.large/RunInstances")
-    found = reader.offerings([key])
+    found = plans(reader.offerings([key]))
     scopes = {(one.kind, one.region, one.family) for one in found}
     assert scopes == {
         (Kind.AWS_COMPUTE_SP, None, None),
@@ -120,7 +125,7 @@ def test_nothing_used_asks_for_nothing(cloud: SandboxCloud, reader: ProviderRead
 
 
 def test_upfront_follows_the_payment(cloud: SandboxCloud, reader: ProviderReader) -> None:
-    for one in reader.offerings(used_keys(cloud)[:1]):
+    for one in plans(reader.offerings(used_keys(cloud)[:1])):
         hours = {12: 8_760, 36: 26_280}[one.term_months]
         share = {
             Payment.NO_UPFRONT: Decimal(0),
@@ -248,7 +253,7 @@ def test_reading_all_prices_and_offers_takes_few_calls(
     products = sum(key.sku.partition("/")[0] in usage_types for key in cloud.world.catalog.skus)
     assert cloud.server.calls["pricing.GetProducts"] <= products // pages + 3
     cloud.server.calls.clear()
-    offerings = reader.offerings(keys)
+    offerings = plans(reader.offerings(keys))
     rates = sum(len(one.rates_usd) for one in offerings)
     # Linux and Windows share a usage type, so some rates are listed that are not asked for.
     asked = cloud.server.calls["savingsplans.DescribeSavingsPlansOfferingRates"]

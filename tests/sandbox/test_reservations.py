@@ -169,7 +169,7 @@ def test_offerings_are_paged_and_the_pages_add_up(ec2: Sdk) -> None:
         if "NextToken" not in page:
             break
         token = {"NextToken": page["NextToken"]}
-    assert len(found) == len(set(found)) == 12  # two platforms, two terms, three payments
+    assert len(found) == len(set(found)) == 36  # two platforms and terms, three payments and places
 
 
 def test_hourly_charge_and_upfront_make_up_the_term(cloud: SandboxCloud, ec2: Sdk) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from service.domain.commitments import Kind
-from service.domain.errors import InvariantError, ProviderError
+from service.domain.errors import InvariantError
 from service.domain.hours import Clock
-from service.domain.ids import AccountId, ClientToken, CommitmentId
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import Idempotency, Outcome, PurchaseOrder, Quote, Refused
 from service.providers.aws import reservations, savings_plans
-from service.providers.aws.clients import AwsClients, invoke
-from service.providers.aws.outcome import NOT_SENT
-from service.providers.aws.reservations import ReservationTerms
+from service.providers.aws.account import OwnAccount
+from service.providers.aws.clients import AwsClients
+from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.aws.words import upfront_usd
 
 _NATIVE = frozenset(savings_plans.SOLD_KINDS)
-_LOOKUP = frozenset({Kind.AWS_RI_REGIONAL})
+_LOOKUP = reservations.KINDS
 
 
 class AwsBuyer:
@@ -24,7 +23,7 @@ class AwsBuyer:
     def __init__(self, clients: AwsClients, *, clock: Clock) -> None:
         self._clients = clients
         self._clock = clock
-        self._account: AccountId | None = None
+        self._own = OwnAccount(clients)
 
     def idempotency(self, kind: Kind) -> Idempotency:
         """``NATIVE`` for Savings Plans (client token), ``LOOKUP`` for reservations (no token)."""
@@ -60,30 +59,11 @@ class AwsBuyer:
 
     def buy(self, order: PurchaseOrder) -> Outcome:
         """Buy in exactly one attempt on the wire; see ``outcome`` for what each error proves."""
-        try:
-            account = self._own_account()
-        except ProviderError as error:
-            return Refused(code=NOT_SENT, detail=str(error))
-        if account != order.account:
-            return Refused(
-                code="wrong_account",
-                detail=f"the credentials are for {account}, the order for {order.account}",
-            )
+        refused = self._own.refusal(order.account)
+        if refused is not None:
+            return refused
         if order.kind in _NATIVE:
             return savings_plans.purchase(self._clients, order)
         if order.kind in _LOOKUP:
             return reservations.purchase(self._clients, order)
         return Refused(code="kind", detail=f"{order.kind} cannot be bought through this adapter")
-
-    def give_back(self, commitment: CommitmentId, token: ClientToken) -> Outcome:
-        """Return a Savings Plan inside its free window; ``Bought`` means accepted."""
-        return savings_plans.give_back(self._clients, commitment, token)
-
-    def _own_account(self) -> AccountId:
-        """The credentials' account. It is theirs for good, so AWS is asked once."""
-        if self._account is None:
-            answer = invoke(
-                self._clients.reading("sts"), "get_caller_identity", {}, needs="Account"
-            )
-            self._account = AccountId(answer["Account"])
-        return self._account

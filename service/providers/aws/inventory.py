@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from service.domain.commitments import Commitment, Kind
+from service.domain.commitments import Commitment, CommitmentState
 from service.domain.ids import AccountId, CommitmentId, IntentId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import InventoryItem
 from service.providers.aws.clients import Answer, AwsClients, invoke, invoke_all
-from service.providers.aws.reservations import ReservationTerms, amortised_usd_per_hour
+from service.providers.aws.lineage import Lineage
+from service.providers.aws.reservation_terms import CONVERTIBLE, ReservationTerms
+from service.providers.aws.reservations import listed_reservations
 from service.providers.aws.words import (
     INTENT_TAG,
     PAYMENTS,
@@ -74,13 +76,9 @@ def reservations(
     """Every EC2 reservation of ``account`` in ``regions``; AWS lists each region in one answer."""
     found: list[InventoryItem] = []
     for region in regions:
-        answer = invoke(
-            clients.reading("ec2", region),
-            "describe_reserved_instances",
-            {},
-            needs="ReservedInstances",
-        )
-        found.extend(_reservation(one, region, account) for one in answer["ReservedInstances"])
+        listed = listed_reservations(clients, region)
+        lineage = Lineage(clients, region, listed)
+        found.extend(_reservation(one, region, account, lineage) for one in listed)
     return found
 
 
@@ -90,32 +88,35 @@ def regions(clients: AwsClients) -> list[str]:
     return [one["RegionName"] for one in listed["Regions"]]
 
 
-def _reservation(listed: Answer, region: str, account: AccountId) -> InventoryItem:
+def _reservation(
+    listed: Answer, region: str, account: AccountId, lineage: Lineage
+) -> InventoryItem:
     terms = ReservationTerms.of_listed(listed, region)
     count = Decimal(listed["InstanceCount"])
     tags = {one["Key"]: one["Value"] for one in listed.get("Tags", ())}
-    zonal = listed.get("Scope") == "Availability Zone"
+    state = known(STATES, listed["State"])
     return InventoryItem(
         commitment=Commitment(
             commitment=CommitmentId(listed["ReservedInstancesId"]),
             offering=terms.offering,
             account=account,
             scope=None,
-            zone=listed.get("AvailabilityZone") if zonal else None,
+            zone=terms.zone,
             quantity=count,
             start=listed["Start"].astimezone(UTC),
             end=listed["End"].astimezone(UTC),
-            state=known(STATES, listed["State"]),
+            state=state,
         ),
-        kind=Kind.AWS_RI_ZONAL if zonal else Kind.AWS_RI_REGIONAL,
+        kind=terms.kind,
         term_months=terms.term_months,
         payment=terms.payment,
         region=region,
         family=terms.instance_type.partition(".")[0],
-        commit_usd_per_hour=CommitUsdPerHour(amortised_usd_per_hour(listed) * count),
+        commit_usd_per_hour=CommitUsdPerHour(lineage.amortised_usd_per_hour(listed) * count),
         upfront_usd=Decimal(str(listed["FixedPrice"])) * count,
         intent=_intent(tags.get(INTENT_TAG)),
         returnable_until=None,
+        exchangeable=terms.offering_class == CONVERTIBLE and state is CommitmentState.ACTIVE,
     )
 
 

@@ -17,10 +17,18 @@ class AwsReader:
     """Reads AWS with one set of credentials.
 
     ``regions``: where reservations are looked for; ``None`` asks AWS for the account's regions.
+    ``zones``: where zonal reservations are offered too; they cost what regional ones do.
     """
 
-    def __init__(self, clients: AwsClients, *, regions: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        clients: AwsClients,
+        *,
+        regions: Sequence[str] | None = None,
+        zones: Sequence[str] = (),
+    ) -> None:
         self._clients = clients
+        self._zones = tuple(zones)
         self._regions = None if regions is None else list(regions)
         self._account: AccountId | None = None
 
@@ -45,8 +53,11 @@ class AwsReader:
         return prices.prices(self._clients, keys, shown)
 
     def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:
-        """Every Compute and EC2 Instance Savings Plan that covers any of ``keys``."""
-        return savings_plans.offerings(self._clients, keys)
+        """Everything on sale that covers any of ``keys``: Savings Plans, then reservations."""
+        return [
+            *savings_plans.offerings(self._clients, keys),
+            *reservations.offerings(self._clients, keys, self._zones),
+        ]
 
     def owned_offerings(
         self, items: Sequence[InventoryItem], keys: Sequence[SkuKey]

@@ -1,127 +1,114 @@
-"""EC2 Reserved Instances through boto3: what is on sale, buying, tagging.
+"""EC2 Reserved Instances through boto3: what is on sale, buying, queueing, tagging.
 
-AWS gives a reservation in the inventory no offering id, so ours says what it is:
-``aws_ri/REGION/TYPE/PLATFORM/TENANCY/CLASS/YEARS/PAYMENT``; an order is matched to AWS's own id
-when it is quoted and bought, and must match exactly one. Quantities are instances.
+An order is matched to AWS's own offering id when it is quoted and bought, and must match exactly
+one. The marketplace is never looked at. Quantities are instances.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any
 
-from service.domain.commitments import Offering, Payment
-from service.domain.errors import InputError, ProviderError
-from service.domain.ids import CommitmentId, OfferingId
+from service.domain.commitments import Kind, Offering
+from service.domain.errors import ProviderError
+from service.domain.ids import CommitmentId, IntentId
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import Bought, InventoryItem, Outcome, PurchaseOrder, Refused
+from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke, invoke_all
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
+from service.providers.aws.reservation_terms import (
+    ReservationPrice,
+    ReservationTerms,
+    amortised_usd_per_hour,
+)
 from service.providers.aws.words import (
     INTENT_TAG,
     PAYMENT_WORDS,
-    PAYMENTS,
     RESERVED_OPERATIONS,
     TERM_MONTHS,
-    known,
-    term_months,
 )
-from service.usage.aws_sku import aws_sku, describe_sku, region_code
+from service.usage.aws_sku import aws_sku, describe_sku
 
 SERVICE = "ec2"
-_PREFIX = "aws_ri"
+KINDS = frozenset({Kind.AWS_RI_REGIONAL, Kind.AWS_RI_ZONAL})
+NOT_LISTED_YET = "InvalidReservationID.NotFound"
 _SECONDS = {months: seconds for seconds, months in TERM_MONTHS.items()}
-_PARTS = 8
-_HOUR_SECONDS = 3_600
-_VPC = " (Amazon VPC)"
-_FLEXIBLE = ("linux", "shared")
+_PAGE = 100
+_TYPES_PER_CALL = 100
+_TAG_WAITS_SECONDS = (0.2, 0.5, 1.0)
+_DESCRIPTIONS: Mapping[str, str] = {
+    operation: word for word, operation in RESERVED_OPERATIONS.items()
+}
+_TENANCIES = {"shared": "default", "dedicated": "dedicated"}
 
 
-@dataclass(frozen=True, slots=True)
-class ReservationTerms:
-    """What a regional reservation is; the words are AWS's own except the payment."""
+def offerings(
+    clients: AwsClients, keys: Sequence[SkuKey], zones: Sequence[str] = ()
+) -> list[Offering]:
+    """Every reservation on sale whose own size is among ``keys``, of both classes.
 
-    region: str
-    instance_type: str
-    product_description: str
-    tenancy: str
-    offering_class: str
-    term_months: int
-    payment: Payment
-
-    @property
-    def offering(self) -> OfferingId:
-        """Our id of the offering."""
-        return OfferingId(
-            "/".join(
-                (
-                    _PREFIX,
-                    self.region,
-                    self.instance_type,
-                    self.product_description.replace("/", "-"),
-                    self.tenancy,
-                    self.offering_class,
-                    str(self.term_months // 12),
-                    self.payment,
-                )
-            )
-        )
-
-    @classmethod
-    def of_listed(cls, listed: Answer, region: str) -> Self:
-        """The terms of an offering or a reservation as AWS lists it."""
-        return cls(
-            region=region,
-            instance_type=listed["InstanceType"],
-            product_description=listed["ProductDescription"],
-            tenancy=listed["InstanceTenancy"],
-            offering_class=listed["OfferingClass"],
-            term_months=term_months(listed["Duration"]),
-            payment=known(PAYMENTS, listed["OfferingType"]),
-        )
-
-    @classmethod
-    def of_offering(cls, offering: OfferingId) -> Self:
-        """The terms that one of our ids names; ``InputError`` when it is not one."""
-        parts = offering.split("/")
-        if len(parts) != _PARTS or parts[0] != _PREFIX:
-            raise InputError(
-                f"{offering} does not name a reservation",
-                file="the order",
-                remedy="Use an offering id from the offers table.",
-            )
-        return cls(
-            region=parts[1],
-            instance_type=parts[2],
-            product_description=parts[3].replace("Linux-UNIX", "Linux/UNIX"),
-            tenancy=parts[4],
-            offering_class=parts[5],
-            term_months=12 * int(parts[6]),
-            payment=Payment(parts[7]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ReservationPrice:
-    """What one instance's reservation costs: at once, and amortised by the hour."""
-
-    provider_offering: str
-    upfront_usd: Decimal
-    amortised_usd_per_hour: CommitUsdPerHour
-
-
-def amortised_usd_per_hour(listed: Answer) -> CommitUsdPerHour:
-    """Upfront spread over the term plus the hourly charge, for one instance.
-
-    The hourly charge is the sum of ``RecurringCharges``; ``UsagePrice`` is not what is paid.
+    Regional ones always; zonal ones for ``zones`` only, because they cost as much and cover less.
     """
-    hourly = sum(
-        (Decimal(str(charge["Amount"])) for charge in listed.get("RecurringCharges", ())),
-        Decimal(0),
-    )
-    hours = Decimal(listed["Duration"]) / _HOUR_SECONDS
-    return CommitUsdPerHour(hourly + Decimal(str(listed["FixedPrice"])) / hours)
+    found: dict[str, Offering] = {}
+    for region, skus in _reservable(keys).items():
+        here = [zone for zone in zones if zone.startswith(region)]
+        for listed in _listed(clients, region, sorted(skus), here):
+            terms = ReservationTerms.of_listed(listed, region)
+            if terms.sku not in skus or (terms.zone is not None and terms.zone not in here):
+                continue
+            sold = terms.sold(amortised_usd_per_hour(listed), Decimal(str(listed["FixedPrice"])))
+            found.setdefault(sold.offering, sold)
+    return list(found.values())
+
+
+def _reservable(keys: Sequence[SkuKey]) -> dict[str, set[str]]:
+    """By region the SKUs that a reservation can be of."""
+    by_region: dict[str, set[str]] = {}
+    for key in keys:
+        if key.provider != PROVIDER:
+            continue
+        facts = describe_sku(key.sku)
+        is_sold = facts.tenancy in _TENANCIES and facts.operation in _DESCRIPTIONS
+        if is_sold and facts.instance_type is not None:
+            word = "BoxUsage" if facts.tenancy == "shared" else "DedicatedUsage"
+            usage_type = f"{facts.usage_type.partition('-')[0]}-{word}:{facts.instance_type}"
+            by_region.setdefault(facts.region, set()).add(aws_sku(usage_type, facts.operation))
+    return by_region
+
+
+def _listed(
+    clients: AwsClients, region: str, skus: Sequence[str], zones: Sequence[str]
+) -> Iterator[Answer]:
+    facts = [describe_sku(sku) for sku in skus]
+    types = sorted({str(fact.instance_type) for fact in facts})
+    platforms = sorted({_DESCRIPTIONS[fact.operation] for fact in facts})
+    tenancies = sorted({_TENANCIES[str(fact.tenancy)] for fact in facts})
+    scopes = [{"Name": "scope", "Values": ["Region"]}]
+    if zones:
+        scopes = [{"Name": "scope", "Values": ["Region", "Availability Zone"]}]
+    for first in range(0, len(types), _TYPES_PER_CALL):
+        for tenancy in tenancies:
+            yield from invoke_all(
+                clients.reading(SERVICE, region),
+                "describe_reserved_instances_offerings",
+                {
+                    "IncludeMarketplace": False,
+                    "InstanceTenancy": tenancy,
+                    "MinDuration": min(TERM_MONTHS),
+                    "MaxDuration": max(TERM_MONTHS),
+                    "MaxResults": _PAGE,
+                    "Filters": [
+                        {"Name": "instance-type", "Values": types[first : first + _TYPES_PER_CALL]},
+                        {"Name": "product-description", "Values": platforms},
+                        *scopes,
+                    ],
+                },
+                items="ReservedInstancesOfferings",
+                token="NextToken",  # noqa: S106  # the name of a field
+            )
 
 
 def owned_offering(item: InventoryItem) -> Offering:
@@ -130,48 +117,31 @@ def owned_offering(item: InventoryItem) -> Offering:
     ``ProviderError`` for a platform whose usage we cannot name.
     """
     terms = ReservationTerms.of_offering(item.commitment.offering)
-    description = terms.product_description.removesuffix(_VPC)
-    operation = known(RESERVED_OPERATIONS, description)
-    word = "BoxUsage" if terms.tenancy == "default" else "DedicatedUsage"
-    sku = aws_sku(f"{region_code(terms.region)}-{word}:{terms.instance_type}", operation)
-    facts = describe_sku(sku)
     quantity = item.commitment.quantity
-    return Offering(
-        offering=item.commitment.offering,
-        provider=PROVIDER,
-        kind=item.kind,
-        term_months=item.term_months,
-        payment=item.payment,
-        region=terms.region,
-        family=facts.family,
-        platform=facts.platform,
-        tenancy=facts.tenancy,
-        zone=item.commitment.zone,
-        size_flexible=item.commitment.zone is None and (facts.platform, facts.tenancy) == _FLEXIBLE,
-        rates_usd={sku: item.commit_usd_per_hour / quantity},
-        upfront_usd=item.upfront_usd / quantity,
-        min_quantity=Decimal(1),
-        step=Decimal(1),
-    )
+    return terms.sold(item.commit_usd_per_hour / quantity, item.upfront_usd / quantity)
 
 
 def price(clients: AwsClients, terms: ReservationTerms) -> ReservationPrice:
     """What the reservation costs now; ``ProviderError`` unless exactly one is on sale."""
     seconds = _SECONDS[terms.term_months]
+    arguments: dict[str, Any] = {
+        "InstanceType": terms.instance_type,
+        "ProductDescription": terms.product_description,
+        "InstanceTenancy": terms.tenancy,
+        "OfferingClass": terms.offering_class,
+        "OfferingType": PAYMENT_WORDS[terms.payment],
+        "MinDuration": seconds,
+        "MaxDuration": seconds,
+        "IncludeMarketplace": False,
+        "Filters": [{"Name": "scope", "Values": ["Region"]}],
+    }
+    if terms.zone is not None:
+        arguments["AvailabilityZone"] = terms.zone
+        arguments["Filters"] = [{"Name": "scope", "Values": ["Availability Zone"]}]
     listed = invoke_all(
         clients.reading(SERVICE, terms.region),
         "describe_reserved_instances_offerings",
-        {
-            "InstanceType": terms.instance_type,
-            "ProductDescription": terms.product_description,
-            "InstanceTenancy": terms.tenancy,
-            "OfferingClass": terms.offering_class,
-            "OfferingType": PAYMENT_WORDS[terms.payment],
-            "MinDuration": seconds,
-            "MaxDuration": seconds,
-            "IncludeMarketplace": False,
-            "Filters": [{"Name": "scope", "Values": ["Region"]}],
-        },
+        arguments,
         items="ReservedInstancesOfferings",
         token="NextToken",  # noqa: S106  # the name of a field
     )
@@ -186,7 +156,7 @@ def price(clients: AwsClients, terms: ReservationTerms) -> ReservationPrice:
     return ReservationPrice(
         provider_offering=fits[0]["ReservedInstancesOfferingId"],
         upfront_usd=Decimal(str(fits[0]["FixedPrice"])),
-        amortised_usd_per_hour=amortised_usd_per_hour(fits[0]),
+        amortised_usd_per_hour=CommitUsdPerHour(amortised_usd_per_hour(fits[0])),
     )
 
 
@@ -199,6 +169,8 @@ def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     if order.quantity != int(order.quantity) or order.quantity < 1:
         return Refused(code="quantity", detail=f"{order.quantity} is not a number of instances")
     terms = ReservationTerms.of_offering(order.offering)
+    if order.start_at is not None and terms.zone is not None:
+        return Refused(code="queue", detail="AWS queues regional reservations only")
     try:
         now = price(clients, terms)
     except ProviderError as error:
@@ -213,6 +185,8 @@ def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
         "ReservedInstancesOfferingId": now.provider_offering,
         "InstanceCount": int(order.quantity),
     }
+    if order.start_at is not None:
+        arguments["PurchaseTime"] = order.start_at
     try:
         answer: Answer = client.purchase_reserved_instances_offering(  # type: ignore[attr-defined]
             **arguments
@@ -225,14 +199,46 @@ def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     return outcome
 
 
-def tag(clients: AwsClients, region: str, reservation: CommitmentId, intent: str) -> bool:
-    """Write the intent on a reservation; false when AWS does not take it (yet)."""
-    try:
-        invoke(
-            clients.reading(SERVICE, region),
-            "create_tags",
-            {"Resources": [reservation], "Tags": [{"Key": INTENT_TAG, "Value": intent}]},
-        )
-    except ProviderError:
-        return False
-    return True
+def tag(
+    clients: AwsClients,
+    region: str,
+    reservation: CommitmentId,
+    intent: IntentId,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Write the intent on a reservation; false when AWS does not take it (yet).
+
+    A reservation just bought may not be known yet where tags are kept: that alone is tried again,
+    for less than two seconds.
+    """
+    arguments = {"Resources": [reservation], "Tags": [{"Key": INTENT_TAG, "Value": intent}]}
+    for wait in (*_TAG_WAITS_SECONDS, None):
+        try:
+            invoke(clients.reading(SERVICE, region), "create_tags", arguments)
+        except ProviderError as error:
+            if error.code != NOT_LISTED_YET or wait is None:
+                return False
+            sleep(wait)
+        else:
+            return True
+    return False
+
+
+def listed_reservations(
+    clients: AwsClients, region: str, ids: Sequence[CommitmentId] = (), tagged: str | None = None
+) -> list[Answer]:
+    """The account's reservations in one region, in every state; AWS answers in one page."""
+    arguments: dict[str, Any] = {}
+    if ids:
+        arguments["ReservedInstancesIds"] = list(ids)
+    if tagged is not None:
+        arguments["Filters"] = [{"Name": f"tag:{INTENT_TAG}", "Values": [tagged]}]
+    answer = invoke(
+        clients.reading(SERVICE, region),
+        "describe_reserved_instances",
+        arguments,
+        needs="ReservedInstances",
+    )
+    found: list[Answer] = answer["ReservedInstances"]
+    return found

@@ -14,7 +14,7 @@ from typing import Any
 from service.domain.commitments import Kind, Offering
 from service.domain.errors import ProviderError
 from service.domain.hours import TERM_HOURS
-from service.domain.ids import ClientToken, CommitmentId, OfferingId
+from service.domain.ids import OfferingId
 from service.domain.money import floor_to_step, text
 from service.domain.purchases import InventoryItem, Outcome, PurchaseOrder, Refused
 from service.domain.usage import SkuKey
@@ -234,7 +234,8 @@ def on_sale(clients: AwsClients, order: PurchaseOrder) -> Offering:
 def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     """One ``CreateSavingsPlan``, tagged with its intent, repeatable by its token.
 
-    No purchase time is sent: the same token must always come with the same parameters.
+    The same token must always come with the same parameters: a purchase time is the order's own,
+    never this moment.
     """
     if order.quantity != floor_to_step(order.quantity, STEP) or order.quantity < STEP:
         return Refused(code="quantity", detail=f"{order.quantity} is not a multiple of {STEP}")
@@ -251,21 +252,11 @@ def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     }
     if UPFRONT_SHARE[order.payment] not in {Decimal(0), Decimal(1)}:
         arguments["upfrontPaymentAmount"] = text(upfront)
+    if order.start_at is not None:
+        arguments["purchaseTime"] = order.start_at
     client = clients.purchasing(SERVICE)
     try:
         answer: Answer = client.create_savings_plan(**arguments)  # type: ignore[attr-defined]
-    except WIRE_ERRORS as error:
-        return outcome_of(error)
-    return bought_of(answer, "savingsPlanId")
-
-
-def give_back(clients: AwsClients, plan: CommitmentId, token: ClientToken) -> Outcome:
-    """One ``ReturnSavingsPlan``; ``Bought`` here means that the return was accepted."""
-    client = clients.purchasing(SERVICE)
-    try:
-        answer: Answer = client.return_savings_plan(  # type: ignore[attr-defined]
-            savingsPlanId=plan, clientToken=token
-        )
     except WIRE_ERRORS as error:
         return outcome_of(error)
     return bought_of(answer, "savingsPlanId")

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 from service.domain.ids import OfferingId
 from service.sandbox.faults import ApiError
 from service.sandbox.identity import Principal
-from service.sandbox.reservations import ReservationRecord
-from service.sandbox.savings_plans import PlanRecord
 from service.sandbox.world import World
 
 
@@ -167,6 +166,22 @@ class Form(Fields):
             found.append(Form(inner, self.invalid_code))
 
 
+def refuse_dry_run(form: Form) -> None:
+    """Answer a dry run as EC2 does to those who may make the call: by an error of its own."""
+    if form.flag("DryRun"):
+        raise ApiError(
+            "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412
+        )
+
+
+class Sold(Protocol):
+    """Any record of a purchase, as far as faults that come after it change it."""
+
+    payment_fails: bool
+    hidden_until: datetime | None
+    hidden_reads: int
+
+
 @dataclass(slots=True)
 class Call:
     """One understood request, and what it turned out to touch (for faults that come after)."""
@@ -175,7 +190,7 @@ class Call:
     principal: Principal
     region: str
     fields: Fields
-    bought: list[PlanRecord | ReservationRecord] = field(default_factory=list)
+    bought: list[Sold] = field(default_factory=list)
     offerings: list[OfferingId] = field(default_factory=list)
 
     @property

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from service.domain.commitments import Kind, Offering, Payment
+from service.domain.commitments import Offering, Payment
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import CommitmentId, OfferingId
-from service.domain.usage import Sku
+from service.domain.usage import Sku, SkuKey
+from service.sandbox.catalog import PROVIDER
 from service.sandbox.faults import ApiError
-from service.sandbox.reservations import ReservationRecord
-from service.sandbox.wire.call import Call, Form, Handler
+from service.sandbox.reservations import RESERVED_KINDS, ReservationRecord
+from service.sandbox.wire import ec2_changes
+from service.sandbox.wire.call import Call, Form, Handler, refuse_dry_run
 from service.sandbox.wire.paging import page_of
 from service.sandbox.wire.words import PAYMENT_WORDS, TERM_SECONDS, wire_sku
 from service.sandbox.world import World
@@ -25,7 +27,7 @@ _TAG_ATTEMPTS_MAX = 50
 def describe_offerings(world: World, call: Call) -> Mapping[str, object]:
     """``DescribeReservedInstancesOfferings``: the region's own, never the marketplace."""
     form = call.form
-    _refuse_dry_run(form)
+    refuse_dry_run(form)
     ids = set(form.texts("ReservedInstancesOfferingId"))
     conditions = {
         "instance-type": _one(form.text_or_none("InstanceType")),
@@ -33,6 +35,7 @@ def describe_offerings(world: World, call: Call) -> Mapping[str, object]:
         "offering-class": _one(form.text_or_none("OfferingClass")),
         "offering-type": _one(form.text_or_none("OfferingType")),
         "instance-tenancy": _one(form.text_or_none("InstanceTenancy")),
+        "availability-zone": _one(form.text_or_none("AvailabilityZone")),
     }
     filters = _filters(form, {*_OFFERING_FILTERS})
     shortest = form.integer_or_none("MinDuration") or 0
@@ -40,7 +43,7 @@ def describe_offerings(world: World, call: Call) -> Mapping[str, object]:
     found = [
         shown
         for offering in world.catalog.offerings.values()
-        if offering.kind is Kind.AWS_RI_REGIONAL
+        if offering.kind in RESERVED_KINDS
         and offering.region == call.region
         and (not ids or offering.offering in ids)
         and shortest <= TERM_SECONDS[offering.term_months] <= longest
@@ -60,6 +63,7 @@ def describe_offerings(world: World, call: Call) -> Mapping[str, object]:
 
 
 _OFFERING_FILTERS = {
+    "availability-zone": "availabilityZone",
     "duration": "duration",
     "instance-type": "instanceType",
     "product-description": "productDescription",
@@ -97,16 +101,10 @@ def _filters(form: Form, allowed: set[str]) -> dict[str, set[str]]:
     return found
 
 
-def _refuse_dry_run(form: Form) -> None:
-    if form.flag("DryRun"):
-        raise ApiError(
-            "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412
-        )
-
-
 def _unit_sku(world: World, offering: Offering) -> Sku:
-    wanted = next(iter(offering.rates_usd))
-    return next(sku for key, sku in world.catalog.skus.items() if key.sku == wanted)
+    return world.catalog.skus[
+        SkuKey(PROVIDER, str(offering.region), next(iter(offering.rates_usd)))
+    ]
 
 
 def _terms(world: World, offering: Offering, *, convertible: bool) -> dict[str, object]:
@@ -126,7 +124,8 @@ def _terms(world: World, offering: Offering, *, convertible: bool) -> dict[str, 
         "offeringClass": "convertible" if convertible else "standard",
         "offeringType": PAYMENT_WORDS[offering.payment],
         "recurringCharges": charges,
-        "scope": "Region",
+        "scope": "Region" if offering.zone is None else "Availability Zone",
+        **({} if offering.zone is None else {"availabilityZone": offering.zone}),
         "instanceType": wire.instance_type,
         "duration": TERM_SECONDS[offering.term_months],
         "usagePrice": 0.0,
@@ -147,13 +146,13 @@ def _offering(world: World, offering: Offering) -> dict[str, object]:
 def purchase(world: World, call: Call) -> Mapping[str, object]:
     """``PurchaseReservedInstancesOffering``: no token, so every call buys."""
     form = call.form
+    refuse_dry_run(form)
     offering_id = form.text("ReservedInstancesOfferingId")
     count = form.integer_or_none("InstanceCount")
     if count is None:
         raise ApiError("MissingParameter", "InstanceCount is required.")
     call.offerings.append(OfferingId(offering_id))
     when = form.instant_or_none("PurchaseTime")
-    _refuse_dry_run(form)
     record = world.reservations.purchase(
         account=call.principal.account,
         region=call.region,
@@ -171,7 +170,7 @@ def purchase(world: World, call: Call) -> Mapping[str, object]:
 def describe(world: World, call: Call) -> Mapping[str, object]:
     """``DescribeReservedInstances``: all of the account's in this region, in one answer."""
     form = call.form
-    _refuse_dry_run(form)
+    refuse_dry_run(form)
     now = world.now()
     ids = set(form.texts("ReservedInstancesId"))
     tags, plain = _tag_filters(form)
@@ -210,6 +209,9 @@ def _tag_filters(form: Form) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
 def _reservation(world: World, record: ReservationRecord, now: datetime) -> dict[str, object]:
     return {
         **_terms(world, record.offering, convertible=record.convertible),
+        "fixedPrice": record.fixed_usd,
+        # What was made from others has what was left of their term.
+        "duration": int((record.end - record.start).total_seconds()),
         "reservedInstancesId": record.reservation_id,
         "start": record.start,
         "end": record.end,
@@ -222,7 +224,7 @@ def _reservation(world: World, record: ReservationRecord, now: datetime) -> dict
 def delete_queued(world: World, call: Call) -> Mapping[str, object]:
     """``DeleteQueuedReservedInstances``: each id fails or succeeds by itself."""
     ids = call.form.texts("ReservedInstancesId")
-    _refuse_dry_run(call.form)
+    refuse_dry_run(call.form)
     if not 1 <= len(ids) <= _DELETE_MAX:
         raise call.form.invalid(f"Give 1 to {_DELETE_MAX} ids.")
     done: list[object] = []
@@ -244,7 +246,7 @@ def delete_queued(world: World, call: Call) -> Mapping[str, object]:
 def create_tags(world: World, call: Call) -> Mapping[str, object]:
     """``CreateTags`` on reservations; all ids must exist and be listed already."""
     form = call.form
-    _refuse_dry_run(form)
+    refuse_dry_run(form)
     ids = form.texts("ResourceId")
     tags = {part.text("Key"): part.text_or_none("Value") or "" for part in form.numbered("Tag")}
     if not ids or not tags or len(tags) > _TAG_ATTEMPTS_MAX:
@@ -269,7 +271,7 @@ def create_tags(world: World, call: Call) -> Mapping[str, object]:
 def describe_regions(world: World, call: Call) -> Mapping[str, object]:
     """``DescribeRegions``: those that the price list knows."""
     form = call.form
-    _refuse_dry_run(form)
+    refuse_dry_run(form)
     names = set(form.texts("RegionName"))
     regions = sorted({key.region for key in world.catalog.skus})
     unknown = names - set(regions)
@@ -295,4 +297,5 @@ OPERATIONS: Mapping[str, Handler] = {
     "DeleteQueuedReservedInstances": delete_queued,
     "CreateTags": create_tags,
     "DescribeRegions": describe_regions,
+    **ec2_changes.OPERATIONS,
 }
