@@ -143,6 +143,7 @@ class Alteration:
     asked_at: datetime
     expires_at: datetime
     recorded_at: datetime | None
+    called_at: datetime | None
     updated_at: datetime
     decided_by: str | None
     reason: str

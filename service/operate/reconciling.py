@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from service.observe.log import get_logger
 from service.reconcile import settle
-from service.reconcile.match import Duplicate, SettledBought
+from service.reconcile.findings import Duplicate, SettledBought
 from service.reconcile.settle import Reconciliation
 from service.store.engine import writing
 from service.store.halt import set_halt
@@ -27,6 +27,7 @@ def reconcile(parts: Parts, *, lease: Lease) -> Reconciliation:
         clock=parts.clock,
         held=lease,
         grace=timedelta(hours=parts.settings.listing_lag_hours),
+        finder=parts.cloud.finder,
     )
     for finding in done.alarms:
         log.warning("reconcile.alarm", finding=type(finding).__name__, detail=str(finding))

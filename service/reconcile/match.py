@@ -12,116 +12,52 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from service.domain.commitments import CommitmentState, Kind
 from service.domain.ids import AccountId, CommitmentId, IntentId
-from service.domain.purchases import Idempotency, Intent, IntentState, InventoryItem
+from service.domain.purchases import (
+    Bought,
+    Idempotency,
+    Intent,
+    IntentState,
+    InventoryItem,
+    Outcome,
+    Refused,
+)
+from service.reconcile.findings import (
+    Changed,
+    Confirmed,
+    Duplicate,
+    External,
+    Finding,
+    Known,
+    ProvenBought,
+    SettledBought,
+    SettledNotBought,
+    StillUnknown,
+    Vanished,
+)
 
 CLOCK_SLACK = timedelta(minutes=10)
 """How far a provider's clock may lie behind ours when a start date is compared with a call."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the mirror holds of one commitment before this reading. ``vanished``: not listed."""
+class Explained:
+    """Commitments that alterations of ours account for: those they made, those they took away."""
 
-    item: InventoryItem
-    vanished: bool
-    first_seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SettledBought:
-    """A purchase without a known outcome is listed, or one that was taken for refused is."""
-
-    intent: Intent
-    item: InventoryItem
-    evidence: str
-
-    @property
-    def alarming(self) -> bool:
-        """True when money moved that was taken as not spent."""
-        return self.intent.state is IntentState.REFUSED
+    made: frozenset[CommitmentId] = frozenset()
+    taken: frozenset[CommitmentId] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class SettledNotBought:
-    """A purchase without a known outcome did not happen."""
+NOTHING_EXPLAINED = Explained()
 
-    intent: Intent
-    evidence: str
-    alarming = False
+Answers = Mapping[IntentId, Outcome | None]
+"""What the provider said of purchases without a known outcome, each asked for by what only it can
+be known by. ``None``: it could not be asked, which is not the same as not found."""
 
-
-@dataclass(frozen=True, slots=True)
-class StillUnknown:
-    """Nothing is proven yet. ``alarming``: time alone will not settle it, a person must."""
-
-    intent: Intent
-    detail: str
-    alarming: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """A purchase that was answered with a yes is listed for the first time."""
-
-    intent: Intent
-    item: InventoryItem
-    alarming = False
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A commitment is listed in another state than before: active, failed, returned, retired."""
-
-    item: InventoryItem
-    was: CommitmentState
-
-    @property
-    def alarming(self) -> bool:
-        """True when what was owned failed."""
-        return self.item.commitment.state is CommitmentState.FAILED and self.was.is_owned
-
-
-@dataclass(frozen=True, slots=True)
-class External:
-    """A commitment that no intent of ours bought. Expected when a provider is first read."""
-
-    item: InventoryItem
-    alarming: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Vanished:
-    """Something owned is no longer listed, or a yes was never followed by a listing."""
-
-    commitment: CommitmentId
-    intent: IntentId | None
-    detail: str
-    alarming = True
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """One intent has more than one commitment. ``is_new``: not told of before."""
-
-    intent: Intent
-    items: tuple[InventoryItem, ...]
-    is_new: bool
-    alarming = True
-
-
-Finding = (
-    SettledBought
-    | SettledNotBought
-    | StillUnknown
-    | Confirmed
-    | Changed
-    | External
-    | Vanished
-    | Duplicate
-)
+NO_ANSWERS: Answers = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +77,15 @@ def match(
     read_at: datetime,
     grace: timedelta,
     idempotency: Callable[[Kind], Idempotency],
+    answers: Answers = NO_ANSWERS,
+    explained: Explained = NOTHING_EXPLAINED,
 ) -> Match:
     """Compare one provider's intents and mirror with a complete reading begun at ``read_at``.
 
     ``account`` is the one whose credentials read: what another account owns may be missing from
     this reading and be owned all the same.
     ``grace`` is the longest that the provider may take to list a purchase, its call included.
+    ``explained`` is what alterations of ours made, and what they took away.
     """
     items = {item.commitment.commitment: item for item in inventory}
     before = {one.item.commitment.commitment: one for one in known}
@@ -156,12 +95,21 @@ def match(
     for intent in intents:
         listed = tuple(items[one] for one in claims.get(intent.order.intent, ()))
         maybe = likely.get(intent.order.intent, ())
+        said = _of_answer(intent, listed, answers)
+        if said is not None:
+            findings.append(said)
+            continue
         if not listed and intent.order.account != account:
             findings += _of_elsewhere(intent, account, waited=read_at - intent.updated_at >= grace)
             continue
         findings += _of_intent(intent, listed, maybe, before, read_at=read_at, grace=grace)
-    findings += _of_inventory(items, before, owner, first_reading=not known and not intents)
-    mine = {name: one for name, one in before.items() if one.item.commitment.account == account}
+    first = not known and not intents
+    findings += _of_inventory(items, before, owner, explained, first_reading=first)
+    mine = {
+        name: one
+        for name, one in before.items()
+        if one.item.commitment.account == account and name not in explained.taken
+    }
     findings += _of_mirror(items, mine, owner, read_at)
     return Match(findings=tuple(findings), owner=owner)
 
@@ -257,6 +205,25 @@ def _of_intent(
     return findings
 
 
+def _of_answer(
+    intent: Intent, listed: tuple[InventoryItem, ...], answers: Answers
+) -> Finding | None:
+    """What the provider's own word on one purchase settles, where no listing shows it."""
+    asked = intent.order.intent in answers
+    if intent.state is not IntentState.UNKNOWN or _sound(listed) or not asked:
+        return None
+    match answers[intent.order.intent]:
+        case Bought(commitment=commitment):
+            return ProvenBought(intent, commitment, f"the provider answers with {commitment}")
+        case Refused(code=code, detail=detail):
+            return SettledNotBought(intent, f"the provider answers {code}: {detail}")
+        case None:
+            detail = "the provider could not be asked for it"
+            return StillUnknown(intent, detail, alarming=False)
+        case _:
+            return None
+
+
 def _of_elsewhere(intent: Intent, account: AccountId, *, waited: bool) -> list[Finding]:
     """What a reading with another account's credentials leaves open: everything."""
     if intent.state is not IntentState.UNKNOWN:
@@ -327,16 +294,18 @@ def _of_inventory(
     items: Mapping[CommitmentId, InventoryItem],
     before: Mapping[CommitmentId, Known],
     owner: Mapping[CommitmentId, IntentId],
+    explained: Explained,
     *,
     first_reading: bool,
 ) -> list[Finding]:
     findings: list[Finding] = []
     for identity in sorted(items):
         item, known = items[identity], before.get(identity)
-        if known is None and identity not in owner:
+        if known is None and identity not in owner and identity not in explained.made:
             findings.append(External(item, alarming=not first_reading))
         if known is not None and known.item.commitment.state is not item.commitment.state:
-            findings.append(Changed(item, known.item.commitment.state))
+            ours = identity in explained.taken
+            findings.append(Changed(item, known.item.commitment.state, by_us=ours))
     return findings
 
 

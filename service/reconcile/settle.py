@@ -13,33 +13,37 @@ from typing import assert_never
 
 from sqlalchemy import Connection, Engine
 
+from service.domain.errors import ProviderError
 from service.domain.hours import Clock
-from service.domain.ids import CommitmentId, IntentId
-from service.domain.purchases import IntentState, InventoryItem
+from service.domain.ids import AccountId, CommitmentId, IntentId
+from service.domain.purchases import Intent, IntentState, InventoryItem, Outcome
 from service.observe.events import (
     CommitmentChanged,
     ReconcileDrift,
     ReconcileMatched,
     ReconcileSettled,
 )
-from service.providers.port import ProviderBuyer, ProviderReader
+from service.providers.port import ProviderBuyer, ProviderFinder, ProviderReader
 from service.purchase.lifecycle import Word
-from service.reconcile.match import (
+from service.reconcile.findings import (
+    AlterationFinding,
+    AlterationHeld,
     Changed,
     Confirmed,
     Duplicate,
     External,
     Finding,
     Known,
-    Match,
+    ProvenBought,
     SettledBought,
     SettledNotBought,
     StillUnknown,
     Vanished,
-    match,
 )
+from service.reconcile.match import Match, match
+from service.reconcile.settle_altered import AlterationsRead
 from service.store import holdings, intents, lease, ledger
-from service.store.engine import writing
+from service.store.engine import reading, writing
 
 GRACE = timedelta(hours=2)
 """How long an unlisted purchase stays unknown. Listings are eventually consistent and providers
@@ -58,16 +62,21 @@ class Reconciliation:
     inventory: tuple[InventoryItem, ...]
     matched: int
     findings: tuple[Finding, ...]
+    altered: tuple[AlterationFinding, ...] = ()
 
     @property
-    def alarms(self) -> tuple[Finding, ...]:
+    def alarms(self) -> tuple[Finding | AlterationFinding, ...]:
         """Findings that a person should hear of, and that autopilot should not survive."""
-        return tuple(finding for finding in self.findings if finding.alarming)
+        return tuple(one for one in (*self.findings, *self.altered) if one.alarming)
 
     @property
-    def unknown(self) -> tuple[StillUnknown, ...]:
-        """Purchases whose outcome is still not known."""
-        return tuple(one for one in self.findings if isinstance(one, StillUnknown))
+    def unknown(self) -> tuple[StillUnknown | AlterationHeld, ...]:
+        """Purchases and alterations whose outcome is still not known."""
+        return tuple(
+            one
+            for one in (*self.findings, *self.altered)
+            if isinstance(one, StillUnknown | AlterationHeld)
+        )
 
 
 def reconcile(
@@ -79,10 +88,12 @@ def reconcile(
     clock: Clock,
     held: lease.Lease,
     grace: timedelta = GRACE,
+    finder: ProviderFinder | None = None,
 ) -> Reconciliation:
     """Read the inventory, settle what it proves, mirror it, and say what was found.
 
     ``grace`` is how long an unlisted purchase stays unknown, five minutes at the least.
+    ``finder`` is asked for each unknown purchase by name; when it fails, that one stays unknown.
 
     ``ProviderError`` when it cannot be read whole, ``LeaseLostError`` when this process is not
     the executor; nothing has changed then.
@@ -90,28 +101,59 @@ def reconcile(
     read_at = clock.now()
     account = reader.identity().account
     inventory = tuple(reader.inventory())
+    answers = {} if finder is None else ask_for_unknown(engine, finder, provider, account)
     with writing(engine) as connection:
         lease.require(connection, held)
         ledger.lock(connection)
         mirrored = holdings.list_holdings(connection, provider=provider)
+        known = tuple(_known(one) for one in mirrored)
+        waits = max(grace, SHORTEST_GRACE)
+        changes = AlterationsRead(
+            connection,
+            provider,
+            inventory=inventory,
+            known=known,
+            account=account,
+            read_at=read_at,
+            grace=waits,
+        )
         result = match(
             intents=intents.list_intents(connection, provider=provider),
             inventory=inventory,
-            known=tuple(_known(one) for one in mirrored),
+            known=known,
             account=account,
             read_at=read_at,
-            grace=max(grace, SHORTEST_GRACE),
+            grace=waits,
             idempotency=buyer.idempotency,
+            answers=answers,
+            explained=changes.explained,
         )
         now = clock.now()
         _mirror(connection, provider, inventory, mirrored, result, now=now)
         for finding in result.findings:
             _settle(connection, provider, finding, now=now)
+        altered = changes.settle(now=now)
         event = ReconcileMatched(
             provider=provider, matched=len(result.owner), findings=len(result.findings)
         )
         ledger.append(connection, event, now=now)
-    return Reconciliation(provider, read_at, inventory, len(result.owner), result.findings)
+    return Reconciliation(provider, read_at, inventory, len(result.owner), result.findings, altered)
+
+
+def ask_for_unknown(
+    engine: Engine, finder: ProviderFinder, provider: str, account: AccountId
+) -> dict[IntentId, Outcome | None]:
+    """What the provider says of each unknown purchase of ``account``; ``None``: it did not say."""
+    with reading(engine) as connection:
+        unknown = intents.list_intents(connection, states=(IntentState.UNKNOWN,), provider=provider)
+    answers: dict[IntentId, Outcome | None] = {}
+    for intent in unknown:
+        if intent.order.account == account:
+            try:
+                answers[intent.order.intent] = finder.look_up(intent.order)
+            except ProviderError:
+                answers[intent.order.intent] = None
+    return answers
 
 
 def _known(mirrored: holdings.Holding) -> Known:
@@ -158,6 +200,8 @@ def _settle(connection: Connection, provider: str, finding: Finding, *, now: dat
             )
             if moved:
                 _tell_settled(connection, intent.order.intent, "bought", evidence, now=now)
+        case ProvenBought(intent=intent, commitment=commitment, evidence=evidence):
+            _settle_proven(connection, intent, commitment, evidence, now=now)
         case SettledNotBought(intent=intent, evidence=evidence):
             moved = intents.move(
                 connection,
@@ -182,6 +226,32 @@ def _settle(connection: Connection, provider: str, finding: Finding, *, now: dat
             _tell_settled(connection, intent.order.intent, "confirmed", evidence, now=now)
         case _:
             _tell_drift(connection, provider, finding, now=now)
+
+
+def _settle_proven(
+    connection: Connection,
+    intent: Intent,
+    commitment: CommitmentId,
+    evidence: str,
+    *,
+    now: datetime,
+) -> None:
+    """Settle on the provider's word, unless it names another intent's commitment."""
+    claimant = intents.claimant(connection, intent.line.provider, commitment)
+    if claimant not in {None, intent.order.intent}:
+        return
+    moved = intents.move(
+        connection,
+        intent.order.intent,
+        source=IntentState.UNKNOWN,
+        target=IntentState.BOUGHT,
+        word=Word.INVENTORY,
+        now=now,
+        detail=evidence,
+        commitment=commitment,
+    )
+    if moved:
+        _tell_settled(connection, intent.order.intent, "bought", evidence, now=now)
 
 
 def _tell_settled(

@@ -6,7 +6,7 @@ a row that no second alteration can have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -96,10 +96,13 @@ def write_down(
     *,
     pay_usd: Decimal,
     refund_usd: Decimal,
+    before: Mapping[CommitmentId, str],
     fence: int,
     now: datetime,
 ) -> bool:
     """Decided → ``recorded``, as quoted, its sources locked; ``False`` when it had moved on.
+
+    ``before`` is each source's fingerprint now, which later readings are compared with.
 
     The database refuses with an ``IntegrityError`` where a source is locked already.
     """
@@ -115,6 +118,7 @@ def write_down(
         pay_usd=pay_usd,
         refund_usd=refund_usd,
         document=to_document(order),
+        made={"made": [], "before": dict(before)},
     )
     if moved:
         rows = [
@@ -127,6 +131,30 @@ def write_down(
         ]
         connection.execute(insert(alteration_locks), rows)
     return moved
+
+
+def name_made(connection: Connection, alteration: IntentId, made: Iterable[CommitmentId]) -> None:
+    """Keep what an alteration made."""
+    query = select(alterations.c.made).where(alterations.c.alteration_id == alteration)
+    kept = connection.execute(query).scalar_one()
+    names = sorted({*kept["made"], *made})
+    connection.execute(
+        update(alterations)
+        .where(alterations.c.alteration_id == alteration)
+        .values(made={**kept, "made": names})
+    )
+
+
+def before(connection: Connection, *, provider: str) -> dict[str, dict[CommitmentId, str]]:
+    """By alteration, each source's fingerprint when it was written down."""
+    query = select(alterations.c.alteration_id, alterations.c.made).where(
+        alterations.c.provider == provider
+    )
+    return {
+        name: {CommitmentId(source): was for source, was in kept["before"].items()}
+        for name, kept in connection.execute(query)
+        if "before" in kept
+    }
 
 
 def begin_call(
@@ -206,6 +234,7 @@ def _alteration(row: RowMapping) -> Alteration:
         asked_at=row["asked_at"],
         expires_at=row["expires_at"],
         recorded_at=row["recorded_at"],
+        called_at=row["called_at"],
         updated_at=row["updated_at"],
         decided_by=row["decided_by"],
         reason=row["reason"],

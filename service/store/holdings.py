@@ -6,13 +6,19 @@ listed. Together with the intents that no listing shows yet it says what is owne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
 
-from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
+from service.domain.commitments import (
+    OWNED_STATES,
+    Commitment,
+    CommitmentState,
+    Kind,
+    Payment,
+)
 from service.domain.hours import TERM_HOURS, floor_hour
 from service.domain.ids import AccountId, CommitmentId, IntentId, OfferingId
 from service.domain.money import CommitUsdPerHour
@@ -104,6 +110,34 @@ def mark_vanished(
             commitments.c.vanished_at.is_(None),
         )
         .values(vanished_at=now)
+    ).rowcount
+    return changed == 1
+
+
+def tie(
+    connection: Connection, provider: str, commitments_made: Iterable[CommitmentId], *, to: IntentId
+) -> None:
+    """Note that commitments were made by an alteration of ours."""
+    connection.execute(
+        update(commitments)
+        .where(
+            commitments.c.provider == provider,
+            commitments.c.commitment_id.in_(sorted(commitments_made)),
+        )
+        .values(alteration_id=to, origin=Origin.TENOR.value)
+    )
+
+
+def let_go(connection: Connection, provider: str, commitment: CommitmentId) -> bool:
+    """Count a commitment as returned that its provider stopped listing when we gave it up."""
+    changed = connection.execute(
+        update(commitments)
+        .where(
+            commitments.c.provider == provider,
+            commitments.c.commitment_id == commitment,
+            commitments.c.state.in_([state.value for state in OWNED_STATES]),
+        )
+        .values(state=CommitmentState.RETURNED.value)
     ).rowcount
     return changed == 1
 

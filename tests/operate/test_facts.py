@@ -25,7 +25,7 @@ from service.providers.aws.clients import AwsClients
 from service.providers.aws.reader import AwsReader
 from service.providers.port import ProviderReader
 from service.purchase.desk import Facts
-from service.reconcile.match import Vanished
+from service.reconcile.findings import Vanished
 from service.store import holdings
 from service.store.engine import reading
 from service.store.lease import Lease

@@ -13,20 +13,19 @@ from hypothesis import strategies as st
 from service.domain.commitments import CommitmentState, Kind
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.purchases import Idempotency, Intent, IntentState, InventoryItem
-from service.reconcile.match import (
+from service.reconcile.findings import (
     Changed,
     Confirmed,
     Duplicate,
     External,
     Finding,
     Known,
-    Match,
     SettledBought,
     SettledNotBought,
     StillUnknown,
     Vanished,
-    match,
 )
+from service.reconcile.match import Match, match
 from tests.purchase.cloud import ACCOUNT
 from tests.purchase.world import START
 from tests.reconcile.listing import intent, listed

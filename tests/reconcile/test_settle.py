@@ -14,7 +14,7 @@ from service.domain.errors import LeaseLostError, ProviderError
 from service.domain.purchases import IntentState, InventoryItem
 from service.purchase.desk import Desk
 from service.purchase.execute import execute
-from service.reconcile.match import Duplicate, External, StillUnknown, Vanished
+from service.reconcile.findings import Duplicate, External, StillUnknown, Vanished
 from service.reconcile.settle import SHORTEST_GRACE, Reconciliation, reconcile
 from service.store import holdings, intents, ledger
 from service.store.engine import reading, writing
