@@ -23,6 +23,7 @@ COMMAND_MODULES = (
     "service.plan.command",
     "service.backtest.command",
     "service.report.command",
+    "service.notify.command",
     "service.guard.command",
     "service.operate.proposals_command",
     "service.api.command",

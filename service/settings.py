@@ -33,6 +33,9 @@ class Settings(BaseModel):
     exports: Path = Field(
         default=Path("var/exports"), description="file or folder of billing exports to ingest"
     )
+    alerts_file: Path | None = Field(
+        default=None, description="who hears of what; unset, alerts are kept and sent to nobody"
+    )
     aws_region: str = Field(default="us-east-1", description="region for regional AWS calls")
     aws_endpoint_url: str | None = Field(
         default=None, description="loopback only: a sandbox cloud instead of AWS"
@@ -60,6 +63,29 @@ class Settings(BaseModel):
     listen_port: int = Field(default=8321, ge=0, le=65535, description="its port; 0 picks one")
     open_reads: bool = Field(
         default=False, description="let anyone who reaches the API read it (never write)"
+    )
+    allowed_hosts: str = Field(
+        default="localhost,127.0.0.1,[::1]", description="names a request may call this service by"
+    )
+    public_url: str | None = Field(default=None, description="where browsers reach this service")
+    requests_per_minute: int = Field(
+        default=1_200, ge=10, description="by one token or sign-in, and by one address"
+    )
+    session_key_file: Path | None = Field(
+        default=None, description="key that signs sessions; replicas share it, else each makes one"
+    )
+    oidc_issuer: str | None = Field(default=None, description="OpenID Connect identity provider")
+    oidc_client_id: str | None = Field(default=None, description="this service's name there")
+    oidc_client_secret_file: Path | None = Field(
+        default=None, description="file with its secret; none for a public client"
+    )
+    oidc_audience: str | None = Field(
+        default=None, description="whom bearer tokens must be for, if not the client"
+    )
+    oidc_roles_claim: str = Field(default="roles", description="claim that lists what roles are by")
+    oidc_roles: str = Field(default="", description="its values as roles: value=role, ...")
+    oidc_accounts_claim: str | None = Field(
+        default=None, description="claim that lists the accounts one is limited to"
     )
     seed: int = Field(default=0, description="seed of the forecast's scenarios")
     log_level: str = Field(default="INFO", description="least level that is logged")

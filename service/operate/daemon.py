@@ -10,6 +10,7 @@ from service.api.serve import RunningServer, serve
 from service.domain.errors import TenorError
 from service.domain.ids import CycleId
 from service.observe.log import get_logger
+from service.operate.alerting import tell
 from service.operate.event_log import EventLog
 from service.operate.ingesting import ingest
 from service.operate.settling import expire, tie_loose_ends
@@ -42,8 +43,9 @@ def jobs_of(parts: Parts) -> tuple[Job, ...]:
         lambda _run, _lease: ingest(parts),
     )
     expiring = Job("expiries", timedelta(hours=1), timedelta(0), lambda _run, _lease: expire(parts))
+    telling = Job("alerts", timedelta(minutes=5), timedelta(0), lambda _run, _lease: tell(parts))
     each = parts.each()
-    return (ingesting, expiring, *map(_reconcile_job, each), *map(_cycle_job, each))
+    return (ingesting, expiring, *map(_reconcile_job, each), *map(_cycle_job, each), telling)
 
 
 def _reconcile_job(parts: Parts) -> Job:

@@ -12,6 +12,7 @@ from service.domain.errors import LeaseLostError, RefusedError
 from service.domain.hours import iso
 from service.domain.ids import CycleId
 from service.observe.log import get_logger
+from service.operate.alerting import tell
 from service.operate.event_log import EventLog
 from service.operate.ingesting import ingest
 from service.operate.settling import tie_loose_ends
@@ -44,6 +45,7 @@ def cycle_now(parts: Parts) -> dict[str, object]:
     try:
         with kept_alive(parts, lease):
             cycle, result = _run(parts, lease)
+        tell(parts)
     finally:
         told.tell()
         _release(parts, lease)

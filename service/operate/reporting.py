@@ -18,9 +18,10 @@ from service.domain.purchases import Intent, IntentState
 from service.domain.usage import Dataset
 from service.observe.events import ReportRecorded
 from service.operate.situation import Situation, billed
+from service.report.estate import whole_estate
 from service.report.promise import Promise, Promises, held_against, promise_of
 from service.report.savings import Realised, realised
-from service.store import intents, ledger, records
+from service.store import intents, ledger, records, reported
 from service.store.engine import reading, writing
 from service.store.records import ReportRow
 from service.wiring import Parts
@@ -55,6 +56,7 @@ def report(parts: Parts, situation: Situation) -> Reported:
         promises=held_against(dataset, _promises(bought)),
     )
     _keep(parts, result, situation.now)
+    _keep_estate(parts, situation.now)
     return result
 
 
@@ -84,7 +86,7 @@ def _promises(bought: tuple[Intent, ...]) -> tuple[Promise, ...]:
 
 
 def _keep(parts: Parts, result: Reported, now: datetime) -> None:
-    row = _row(result, now)
+    row = _row(result, parts.cloud.provider, now)
     event = ReportRecorded(
         through=row.period_end,
         realised_usd=row.realised_usd,
@@ -96,13 +98,40 @@ def _keep(parts: Parts, result: Reported, now: datetime) -> None:
         ledger.append(connection, event, now=now)
 
 
-def _row(result: Reported, now: datetime) -> ReportRow:
+def _keep_estate(parts: Parts, now: datetime) -> None:
+    """The newest reports of all clouds as one, over the hours that the last of them spans."""
+    with writing(parts.engine) as connection:
+        found = (reported.newest(connection, cloud.provider) for cloud in parts.clouds)
+        rows = [row for row in found if row is not None]
+        start, end = min(one.period_start for one in rows), max(one.period_end for one in rows)
+        records.record_report(
+            connection,
+            ReportRow(
+                report=_identity(WHOLE_ESTATE, start, end),
+                subject=WHOLE_ESTATE,
+                period_start=start,
+                period_end=end,
+                promised_usd=sum((one.promised_usd for one in rows), Decimal(0)),
+                promised_low_usd=sum((one.promised_low_usd for one in rows), Decimal(0)),
+                promised_high_usd=sum((one.promised_high_usd for one in rows), Decimal(0)),
+                realised_usd=sum((one.realised_usd for one in rows), Decimal(0)),
+                made_at=now,
+                document=whole_estate([one.document for one in rows]),
+            ),
+        )
+
+
+def _identity(subject: str, start: datetime, end: datetime) -> str:
+    digest = hashlib.sha256(f"{subject} {iso(start)} {iso(end)}".encode())
+    return f"report-{digest.hexdigest()[:20]}"
+
+
+def _row(result: Reported, subject: str, now: datetime) -> ReportRow:
     seen, promises = result.realised, result.promises
     hours = seen.hours
-    digest = hashlib.sha256(f"{WHOLE_ESTATE} {iso(hours.start)} {iso(hours.end)}".encode())
     return ReportRow(
-        report=f"report-{digest.hexdigest()[:20]}",
-        subject=WHOLE_ESTATE,
+        report=_identity(subject, hours.start, hours.end),
+        subject=subject,
         period_start=hours.start,
         period_end=hours.end,
         promised_usd=promises.promised_usd,

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from service.domain.commitments import CommitmentState
 from service.domain.plans import Decision, PlanStatus
 from service.domain.purchases import IntentState, ProposalState
+from service.store.alert_tables import alert_cursor, alerts, deliveries
 from service.store.alteration_tables import alteration_locks, alterations, demotions
 from service.store.api_tables import approvals, holds, replies, sessions
 from service.store.metadata import (
@@ -49,6 +50,9 @@ SIGN_OFF = (approvals, holds, sessions, replies)
 
 CHANGES = (alterations, alteration_locks, demotions)
 """What changes commitments that are owned, and where autopilot is not trusted any more."""
+
+TOLD = (alerts, deliveries, alert_cursor)
+"""What people are told, and how far the ledger was read for it."""
 
 job_runs = Table(
     "job_runs",

@@ -26,7 +26,7 @@ def test_the_log_tells_each_event_once_with_its_ids(demo: Demo) -> None:
     called = next(line for line in told if line["event"] == "purchase.called")
     assert called["intent_id"]
     decided = next(line for line in told if line["event"] == "plan.decided")
-    assert decided["cycle_id"].startswith("cycle@")
+    assert decided["cycle_id"].startswith("cycle-aws@")
     assert decided["plan_id"]
     executor.release()
     configure_logging("WARNING")

@@ -1,0 +1,184 @@
+"""What is worth an alert, and when it may go out."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from service.domain.errors import InputError
+from service.notify.alerts import (
+    _OF_EVENT,
+    Alert,
+    AlertKind,
+    CapUsed,
+    Expiring,
+    Severity,
+    Standing,
+    Waiting,
+    of_event,
+    of_standing,
+)
+from service.notify.config import AlertsConfig, Limits, Target, load_alerts, revealed
+from service.notify.timing import due_at, next_attempt_at, wants
+from service.observe.events import CATALOGUE
+
+NOW = datetime(2026, 3, 2, 21, 30, tzinfo=UTC)
+CALM = Standing(NOW, (), (), (), {"aws": Decimal(40)}, Decimal("0.97"), NOW)
+LIMITS = Limits().thresholds()
+
+
+def test_every_rule_is_of_an_event_that_exists_and_names_its_fields() -> None:
+    for kind, rule in _OF_EVENT.items():
+        known = {one.name for one in fields(CATALOGUE[kind])}
+        asked = {name for _, name, _, _ in string.Formatter().parse(rule.body) if name}
+        assert asked <= known, kind
+
+
+def test_an_event_that_matters_becomes_an_alert_with_its_facts() -> None:
+    payload = {"intent": "i-1", "detail": "no answer"}
+    alert = of_event("purchase.unknown", 12, NOW, payload)
+    assert alert is not None
+    assert (alert.kind, alert.severity) == (AlertKind.PURCHASE_UNKNOWN, Severity.CRITICAL)
+    assert "i-1" in alert.body
+    assert alert.key == "event:12"
+    assert of_event("cycle.started", 13, NOW, {}) is None
+
+
+def test_a_calm_service_tells_nothing() -> None:
+    assert list(of_standing(CALM, LIMITS)) == []
+
+
+@pytest.mark.parametrize(
+    ("standing", "kind", "key"),
+    [
+        (
+            replace(CALM, waiting=(Waiting("p-1", NOW + timedelta(hours=23), Decimal(3)),)),
+            AlertKind.PROPOSAL_EXPIRING,
+            "expiring:p-1",
+        ),
+        (
+            replace(CALM, expiring=(Expiring("sp-1", NOW + timedelta(days=29), Decimal(1)),)),
+            AlertKind.EXPIRY_AHEAD,
+            "expiry:sp-1:30",
+        ),
+        (
+            replace(CALM, caps=(CapUsed("total", "upfront_usd", Decimal(100), Decimal(90)),)),
+            AlertKind.BUDGET_REACHED,
+            "budget:total:upfront_usd:100:2026-03",
+        ),
+        (
+            replace(CALM, data_age_hours={"gcp": Decimal(73)}),
+            AlertKind.DATA_LATE,
+            "data:gcp:2026-03-02",
+        ),
+        (
+            replace(CALM, utilization_ratio=Decimal("0.89")),
+            AlertKind.UTILIZATION_LOW,
+            "utilization:2026-03-02",
+        ),
+    ],
+)
+def test_what_passes_a_threshold_is_told_under_a_key_that_stays(
+    standing: Standing, kind: AlertKind, key: str
+) -> None:
+    (alert,) = of_standing(standing, LIMITS)
+    assert (alert.kind, alert.key) == (kind, key)
+    (again,) = of_standing(replace(standing, now=NOW + timedelta(minutes=5)), LIMITS)
+    assert again.key == alert.key
+
+
+def test_each_threshold_of_an_expiry_is_told_once_as_it_is_passed() -> None:
+    def keys(days: float) -> list[str]:
+        one = Expiring("sp-1", NOW + timedelta(days=days), Decimal(1))
+        return [alert.key for alert in of_standing(replace(CALM, expiring=(one,)), LIMITS)]
+
+    assert [keys(days) for days in (61, 59, 20, 6, -1)] == [
+        [],
+        ["expiry:sp-1:60"],
+        ["expiry:sp-1:30"],
+        ["expiry:sp-1:7"],
+        [],
+    ]
+
+
+def _alert(severity: Severity) -> Alert:
+    return Alert("k", AlertKind.PURCHASE_MADE, severity, "t", "b", NOW)
+
+
+def test_quiet_hours_hold_back_all_but_what_is_critical() -> None:
+    target = Target.model_validate(
+        {
+            "name": "night",
+            "url": "json://127.0.0.1",
+            "quiet_hours": {"start": "22:00", "end": "07:00", "timezone": "Europe/Berlin"},
+        }
+    )
+    # 21:30 UTC is 22:30 in Berlin in March.
+    assert due_at(target, _alert(Severity.INFO), NOW) == datetime(2026, 3, 3, 6, 0, tzinfo=UTC)
+    assert due_at(target, _alert(Severity.CRITICAL), NOW) == NOW
+    noon = NOW.replace(hour=12)
+    assert due_at(target, _alert(Severity.INFO), noon) == noon
+
+
+def test_a_digest_gathers_until_its_hour() -> None:
+    target = Target.model_validate(
+        {"name": "daily", "url": "json://127.0.0.1", "digest": {"at": "09:00"}}
+    )
+    assert due_at(target, _alert(Severity.WARNING), NOW) == datetime(2026, 3, 3, 9, tzinfo=UTC)
+    assert due_at(target, _alert(Severity.CRITICAL), NOW) == NOW
+
+
+def test_a_receiver_hears_only_what_it_asked_for() -> None:
+    target = Target.model_validate(
+        {"name": "few", "url": "json://127.0.0.1", "kinds": ("halt",), "least": "warning"}
+    )
+    halt = replace(_alert(Severity.CRITICAL), kind=AlertKind.HALT)
+    assert wants(target, halt)
+    assert not wants(target, replace(halt, severity=Severity.INFO))
+    assert not wants(target, _alert(Severity.CRITICAL))
+
+
+def test_waits_double_up_to_six_hours() -> None:
+    waits = [next_attempt_at(attempts, NOW) - NOW for attempts in (1, 2, 3, 30)]
+    assert [wait.total_seconds() / 60 for wait in waits] == [1, 2, 4, 360]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("version: 1\ntargts: []\n", 2, "Extra inputs"),
+        ("targets:\n  - name: a\n", 2, "either url or webhook"),
+        ("targets:\n  - {name: a, webhook: 'http://far.example/x', secret_env: S}\n", 2, "https"),
+        ("limits:\n  budget_ratio: 90\n", 2, "less than or equal to 1"),
+        ("limits:\n  expiry_days: [0]\n", 2, "whole days"),
+        (
+            "targets:\n  - {name: a, url: 'json://x'}\n  - {name: a, url: 'json://y'}\n",
+            1,
+            "one name",
+        ),
+    ],
+)
+def test_a_malformed_file_is_refused_with_its_line(
+    tmp_path: Path, text: str, line: int, said: str
+) -> None:
+    path = tmp_path / "alerts.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said) as raised:
+        load_alerts(path)
+    assert raised.value.row == line
+    assert raised.value.exit_code == 2
+
+
+def test_without_a_file_nobody_is_sent_anything() -> None:
+    assert load_alerts(None) == AlertsConfig()
+
+
+def test_a_secret_comes_from_the_environment_or_is_asked_for_by_name() -> None:
+    assert revealed("slack://${A}/${B}", {"A": "x", "B": "y"}) == "slack://x/y"
+    with pytest.raises(InputError, match="B"):
+        revealed("slack://${A}/${B}", {"A": "x"})
