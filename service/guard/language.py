@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from service.domain.alterations import AlterationKind
 from service.domain.commitments import Kind, Payment
 from service.domain.money import text
 from service.guard.fields import (
@@ -47,6 +48,7 @@ ANYTHING = "*"
 UNBOUND = "unbound"
 """In a list of regions or families: commitments that are not tied to one of them."""
 
+AlterationKinds = tuple[Annotated[AlterationKind, Field(strict=False)], ...]
 Kinds = tuple[Annotated[Kind, Field(strict=False)], ...]
 Payments = tuple[Annotated[Payment, Field(strict=False)], ...]
 Providers = tuple[Annotated[Provider, Field(strict=False)], ...]
@@ -208,6 +210,31 @@ class Risk(_Part):
     )
 
 
+class Alterations(_Part):
+    """What may be done to commitments that are owned, and what that may cost.
+
+    Left out, only what costs nothing is done: taking back what is queued, and returns.
+    """
+
+    allowed: AlterationKinds = Field(
+        default=(AlterationKind.CANCEL_QUEUED, AlterationKind.RETURN),
+        description="Kinds of alteration; one that is not listed is refused.",
+    )
+    max_pay_usd_per_run: Usd = Field(
+        default=Decimal(0), description="Due at once for exchanges and the like, in one run."
+    )
+    max_pay_usd_per_day: Usd = Field(default=Decimal(0), description="In any 24 hours.")
+    max_pay_usd_in_total: Usd = Field(default=Decimal(0), description="Ever.")
+    max_returns_per_year: Usd = Field(
+        default=Decimal(8),
+        description="Returns in any 365 days and provider; providers have quotas of their own.",
+    )
+    churn_margin_ratio: Ratio = Field(
+        default=Decimal("0.05"),
+        description="A recent purchase is given back only if it loses more than this of its cost.",
+    )
+
+
 class Finance(_Part):
     """Numbers that the planner needs and only the owner can give."""
 
@@ -287,6 +314,7 @@ class Policy(_Part):
     freshness: Freshness
     timing: Timing
     finance: Finance
+    alterations: Alterations = Alterations()
     blackouts: Blackouts = Blackouts()
 
     @field_validator("scopes")

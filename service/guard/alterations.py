@@ -1,0 +1,188 @@
+"""The guard's word on one alteration of what is owned: every rule, with both numbers.
+
+The same shape as for purchases: a rule refuses where its fact is missing, and the strictest result
+is the verdict. What was paid for alterations that are under way, or of unknown outcome, counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from service.domain.alterations import (
+    Alteration,
+    AlterationKind,
+    AlterationOrder,
+    AlterationQuote,
+    AlterationState,
+)
+from service.domain.ids import LineId
+from service.domain.plans import Decision, RuleResult, Verdict
+from service.domain.purchases import InventoryItem
+from service.guard.context import DAY, Target, provider_of
+from service.guard.fields import Mode
+from service.guard.language import Policy
+from service.guard.results import at_least, at_most, flag, strictest
+from service.guard.scopes import mode_of
+from service.guard.windows import blackout_at
+
+YEAR = timedelta(days=365)
+PAID = frozenset(
+    {
+        AlterationState.RECORDED,
+        AlterationState.CALLING,
+        AlterationState.UNKNOWN,
+        AlterationState.ALTERED,
+    }
+)
+"""States whose payment counts: everything that was written down, but a proven no."""
+
+_RATCHETED = frozenset({AlterationKind.EXCHANGE})
+
+
+@dataclass(frozen=True, slots=True)
+class AlterationFacts:
+    """What is known at the moment of judging. ``others``: all alterations but the one judged.
+
+    ``sources`` are what is to be altered, as listed last; ``open_outcome``: something in the
+    account is under way or unknown. ``approved``: a person said yes.
+    """
+
+    now: datetime
+    halted: bool | None
+    holds_lease: bool | None
+    inventory_age_hours: Decimal | None
+    sources: tuple[InventoryItem, ...]
+    others: tuple[Alteration, ...] | None
+    open_outcome: bool | None
+    run: str
+    approved: bool
+    demoted: frozenset[str]
+
+
+def judge_alteration(
+    order: AlterationOrder, quote: AlterationQuote, *, policy: Policy, facts: AlterationFacts
+) -> Verdict:
+    """A verdict under the alteration's own id. ``needs_sign_off``: only after a person's yes."""
+    results = (
+        *_moment(policy, facts),
+        *(_mode(item, policy, facts) for item in facts.sources),
+        *_order(order, quote, policy, facts),
+        *_payments(quote, policy, facts),
+        *_returns(order, policy, facts),
+    )
+    return Verdict(LineId(order.intent), strictest(results), results)
+
+
+def mode_of_item(item: InventoryItem, policy: Policy, demoted: frozenset[str]) -> Mode:
+    """What may be done with ``item``: its scope's mode; copilot where autopilot gave itself up."""
+    target = Target(
+        provider_of(item),
+        item.commitment.account,
+        item.region,
+        item.family,
+        item.kind,
+        item.term_months,
+    )
+    mode = mode_of(policy, target)
+    given_up = mode is Mode.AUTOPILOT and target.provider in demoted
+    return Mode.COPILOT if given_up else mode
+
+
+def _moment(policy: Policy, facts: AlterationFacts) -> Iterator[RuleResult]:
+    running = facts.halted is False and not policy.halt
+    told = "not known" if facts.halted is None else ("running" if running else "halted")
+    yield flag("halt", wanted="running", actual=told, passed=running)
+    held = {True: "held", False: "lost", None: "not known"}[facts.holds_lease]
+    yield flag("lease", wanted="held", actual=held, passed=facts.holds_lease is True)
+    window = blackout_at(policy.blackouts, facts.now)
+    yield flag("blackout", wanted="none", actual=window or "none", passed=window is None)
+    yield at_most(
+        "inventory_age",
+        policy.freshness.max_inventory_age_hours,
+        facts.inventory_age_hours,
+        unit="h",
+    )
+    told = {True: "open", False: "none", None: "not known"}[facts.open_outcome]
+    free = facts.open_outcome is False
+    yield flag("open_unknown", wanted="none", actual=told, passed=free)
+
+
+def _mode(item: InventoryItem, policy: Policy, facts: AlterationFacts) -> RuleResult:
+    mode = mode_of_item(item, policy, facts.demoted)
+    decision = {
+        Mode.OBSERVE: Decision.REFUSE,
+        Mode.COPILOT: Decision.ALLOW if facts.approved else Decision.NEEDS_SIGN_OFF,
+        Mode.AUTOPILOT: Decision.ALLOW,
+    }[mode]
+    return RuleResult("mode", decision, Mode.AUTOPILOT.value, mode.value, "")
+
+
+def _order(
+    order: AlterationOrder, quote: AlterationQuote, policy: Policy, facts: AlterationFacts
+) -> Iterator[RuleResult]:
+    kinds = policy.alterations.allowed
+    yield flag(
+        "alteration",
+        wanted=", ".join(kind.value for kind in kinds) or "none",
+        actual=order.alteration.value,
+        passed=order.alteration in kinds,
+    )
+    listed = {item.commitment.commitment for item in facts.sources}
+    whole = listed == set(order.sources) and bool(order.sources)
+    yield flag("sources", wanted="listed", actual="listed" if whole else "missing", passed=whole)
+    said = "allowed" if quote.allowed else "not allowed"
+    yield flag(
+        "provider_allows", wanted="allowed", actual=said, passed=quote.allowed, detail=quote.detail
+    )
+    if order.alteration in _RATCHETED:
+        yield at_least("value_ratchet", quote.source_value_usd, quote.target_value_usd, unit="USD")
+
+
+def _payments(
+    quote: AlterationQuote, policy: Policy, facts: AlterationFacts
+) -> Iterator[RuleResult]:
+    limits = policy.alterations
+    since = facts.now - DAY
+    paid = None if facts.others is None else [one for one in facts.others if one.state in PAID]
+    spans = (
+        ("run_pay", limits.max_pay_usd_per_run, lambda one: one.run == facts.run),
+        ("day_pay", limits.max_pay_usd_per_day, lambda one: _at(one) > since),
+        ("total_pay", limits.max_pay_usd_in_total, lambda _: True),
+    )
+    for rule, limit, counts in spans:
+        total = None if paid is None else quote.pay_usd + _sum(o for o in paid if counts(o))
+        yield at_most(rule, limit, total, unit="USD")
+
+
+def _returns(
+    order: AlterationOrder, policy: Policy, facts: AlterationFacts
+) -> Iterator[RuleResult]:
+    if order.alteration is not AlterationKind.RETURN:
+        return
+    since = facts.now - YEAR
+    providers = {provider_of(item) for item in facts.sources}
+    used = None
+    if facts.others is not None:
+        used = Decimal(1 + _returned(facts.others, providers, since))
+    yield at_most("returns", policy.alterations.max_returns_per_year, used, unit="returns")
+
+
+def _returned(others: Sequence[Alteration], providers: set[str], since: datetime) -> int:
+    return sum(
+        one.order.alteration is AlterationKind.RETURN
+        and one.provider in providers
+        and one.state in PAID
+        and _at(one) > since
+        for one in others
+    )
+
+
+def _at(one: Alteration) -> datetime:
+    return one.recorded_at or one.asked_at
+
+
+def _sum(counted: Iterator[Alteration]) -> Decimal:
+    return sum((one.pay_usd for one in counted), Decimal(0))

@@ -1,0 +1,286 @@
+"""Decides the order in which something owned is altered. The only caller of ``alter``.
+
+As with a purchase: ask who we are and what it comes to; in one transaction under the lease check
+everything, write the order down with its token and the quote's reference, and lock its sources; in
+a second one mark the call; look at halt and lease once more; call, with no transaction open; write
+the outcome in a third. What a killed process leaves behind, ``resume_alterations`` takes up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from service.domain.alterations import (
+    Alteration,
+    AlterationOrder,
+    AlterationOutcome,
+    AlterationQuote,
+    AlterationState,
+)
+from service.domain.errors import LeaseLostError, ProviderError
+from service.domain.ids import AccountId, IntentId
+from service.domain.plans import Decision, Verdict
+from service.domain.purchases import InventoryItem, Refused, Unknown
+from service.guard.alterations import AlterationFacts
+from service.providers.port import ProviderAlterer
+from service.purchase.checks import PASSING_RULES
+from service.purchase.desk import Declined, Desk, Step
+from service.purchase.lifecycle import Word
+from service.purchase.written_alterations import (
+    abandon,
+    mark_calling,
+    record_outcome,
+    refuse_recorded,
+    withdraw,
+    write_down,
+)
+from service.store import alterations, demotion, holdings, intents, lease, ledger
+from service.store.engine import reading, writing
+from service.store.halt import is_halted, read_halt
+
+DECIDED = (AlterationState.WAITING, AlterationState.APPROVED)
+ABANDONED_AFTER = timedelta(minutes=15)
+
+
+class AlterationJudge(Protocol):
+    """The guard on one alteration. Called inside a transaction: quick, pure."""
+
+    def __call__(
+        self, order: AlterationOrder, quote: AlterationQuote, facts: AlterationFacts
+    ) -> Verdict:
+        """The verdict on ``order`` at its fresh quote."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where alterations of one provider are done: its till's desk, its alterer, and the guard.
+
+    ``inventory_read_at``: when the mirror was read last. ``pay_tolerance_ratio``: how far the
+    provider's last price may lie above the quote that was checked.
+    """
+
+    desk: Desk
+    alterer: ProviderAlterer
+    judge: AlterationJudge
+    inventory_read_at: datetime
+    pay_tolerance_ratio: Decimal = Decimal("0.001")
+
+
+@dataclass(frozen=True, slots=True)
+class AlterationDone:
+    """Where an alteration stands after it was written down."""
+
+    alteration: IntentId
+    outcome: AlterationOutcome
+
+
+def alter(bench: Bench, alteration: IntentId) -> AlterationDone | Declined:
+    """Do what was asked for, once, if the guard says yes to what the provider quotes now.
+
+    Raises ``LeaseLostError`` when this process is not, or no longer, the executor.
+    """
+    desk = bench.desk
+    with reading(desk.engine) as connection:
+        found = alterations.find(connection, alteration)
+    if found is None or found.state not in DECIDED or found.provider != desk.provider:
+        said = "unknown here" if found is None else found.state.value
+        return Declined("alteration", f"it is {said}", final=False)
+    declined = _check_identity(bench, found.order.account)
+    if declined is not None:
+        return declined
+    try:
+        quote = bench.alterer.quote_alteration(found.order)
+    except ProviderError as error:
+        return Declined("no_quote", f"the provider quotes nothing: {error}", final=False)
+    desk.reached(Step.CHECKED)
+    with writing(desk.engine) as connection:
+        lease.require(connection, desk.lease)
+        ledger.lock(connection)
+        written = _write_intent(connection, bench, found, quote)
+    if isinstance(written, Declined):
+        return written
+    desk.reached(Step.INTENT_COMMITTED)
+    return _complete(bench, written)
+
+
+def resume_alterations(
+    bench: Bench, *, abandoned_after: timedelta = ABANDONED_AFTER
+) -> tuple[AlterationDone, ...]:
+    """Take up what another process, or thread, left half done.
+
+    What was being called becomes unknown. What was written down and never called is refused, and
+    may be asked for anew: its quote was for another moment.
+    """
+    desk = bench.desk
+    now = desk.clock.now()
+    with writing(desk.engine) as connection:
+        lease.require(connection, desk.lease)
+        ledger.lock(connection)
+        left = alterations.list_alterations(
+            connection,
+            states=(AlterationState.RECORDED, AlterationState.CALLING),
+            provider=desk.provider,
+        )
+        done = []
+        for one in left:
+            if one.fence == desk.lease.fence and now - one.updated_at < abandoned_after:
+                continue
+            if one.state is AlterationState.CALLING:
+                outcome: AlterationOutcome = abandon(connection, one, now=now)
+            else:
+                outcome = Refused("abandoned", "the process died before it called")
+                refuse_recorded(connection, one, outcome, now=now)
+            done.append(AlterationDone(one.order.intent, outcome))
+    return tuple(done)
+
+
+def _check_identity(bench: Bench, account: AccountId) -> Declined | None:
+    try:
+        who = bench.desk.reader.identity()
+    except ProviderError as error:
+        return Declined("identity", f"the provider does not say who we are: {error}", final=False)
+    if (who.provider, who.account) != (bench.desk.provider, account):
+        detail = f"the credentials are for {who.provider} {who.account}, the order for {account}"
+        return Declined("identity", detail, final=False)
+    return None
+
+
+def _write_intent(
+    connection: Connection, bench: Bench, asked: Alteration, quote: AlterationQuote
+) -> Alteration | Declined:
+    """The alteration, written down as quoted, when every check says yes."""
+    desk = bench.desk
+    found = alterations.find(connection, asked.order.intent)
+    if found is None or (found.state, found.version) != (asked.state, asked.version):
+        return Declined("alteration", "it has moved since it was read", final=False)
+    now = desk.clock.now()
+    if found.expires_at <= now:
+        return Declined("sign_off", "its lifetime is over", final=False)
+    sources = _sources(connection, desk.provider, found.order)
+    cap = quote.pay_usd * (1 + bench.pay_tolerance_ratio)
+    declined = _check(connection, bench, found, quote, sources)
+    if declined is None and cap > found.order.most_to_pay_usd * (1 + bench.pay_tolerance_ratio):
+        detail = f"{quote.pay_usd} USD is due now, at most {found.order.most_to_pay_usd} was meant"
+        declined = Declined("price_moved", detail, final=True)
+    if declined is not None:
+        if declined.final:
+            withdraw(
+                connection,
+                found,
+                rule=declined.rule,
+                detail=declined.detail,
+                word=Word.TENOR,
+                now=now,
+            )
+        return declined
+    order = replace(
+        found.order, most_to_pay_usd=cap, reference=quote.reference or found.order.reference
+    )
+    return write_down(
+        connection, found, order, quote=quote, sources=sources, fence=desk.lease.fence, now=now
+    )
+
+
+def _check(
+    connection: Connection,
+    bench: Bench,
+    found: Alteration,
+    quote: AlterationQuote,
+    sources: tuple[InventoryItem, ...],
+) -> Declined | None:
+    desk, order = bench.desk, found.order
+    locked = alterations.locked(connection, desk.provider) & set(order.sources)
+    if locked:
+        detail = f"{', '.join(sorted(locked))}: another alteration is under way"
+        return Declined("locked", detail, final=False)
+    scope = intents.Scope(desk.provider, order.account)
+    open_scopes = intents.open_scopes(connection) | alterations.open_scopes(connection)
+    everything = alterations.list_alterations(connection)
+    now = desk.clock.now()
+    facts = AlterationFacts(
+        now=now,
+        halted=is_halted(connection),
+        holds_lease=True,
+        inventory_age_hours=_hours(now - bench.inventory_read_at),
+        sources=sources,
+        others=tuple(one for one in everything if one.order.intent != order.intent),
+        open_outcome=scope in open_scopes,
+        run=found.run,
+        approved=found.state is AlterationState.APPROVED,
+        demoted=demotion.demoted(connection),
+    )
+    verdict = bench.judge(order, quote, facts)
+    if verdict.decision is Decision.ALLOW:
+        return None
+    against = [one for one in verdict.results if one.decision is verdict.decision]
+    passing = PASSING_RULES | {"halt", "open_unknown", "lease"}
+    waits = verdict.decision is Decision.NEEDS_SIGN_OFF
+    lasting = [one for one in against if one.rule not in passing]
+    first = (lasting or against)[0]
+    detail = f"{first.detail} (limit {first.limit}, actual {first.actual})".strip()
+    return Declined(first.rule, detail, final=bool(lasting) and not waits)
+
+
+def _sources(
+    connection: Connection, provider: str, order: AlterationOrder
+) -> tuple[InventoryItem, ...]:
+    listed = holdings.inventory(connection, provider=provider)
+    return tuple(
+        item
+        for item in listed
+        if item.commitment.commitment in order.sources and item.commitment.state.is_owned
+    )
+
+
+def _hours(age: timedelta) -> Decimal:
+    return Decimal(round(age.total_seconds())) / 3600
+
+
+def _complete(bench: Bench, written: Alteration) -> AlterationDone:
+    """Call the provider for an alteration that is ``recorded``, and write what came of it."""
+    desk = bench.desk
+    identity = written.order.intent
+    with writing(desk.engine) as connection:
+        lease.require(connection, desk.lease)
+        stopped = mark_calling(connection, written, fence=desk.lease.fence, now=desk.clock.now())
+        if isinstance(stopped, Refused):
+            return AlterationDone(identity, stopped)
+    calling = replace(written, state=AlterationState.CALLING)
+    desk.reached(Step.CALLING_COMMITTED)
+    halted = _last_look(desk)
+    if halted is not None:
+        with writing(desk.engine) as connection:
+            return AlterationDone(
+                identity,
+                record_outcome(connection, calling, halted, word=Word.TENOR, now=desk.clock.now()),
+            )
+    desk.reached(Step.ABOUT_TO_CALL)
+    outcome: AlterationOutcome = Unknown("the call ended without an answer")
+    try:
+        outcome = bench.alterer.alter(written.order)
+        desk.reached(Step.ANSWERED)
+    finally:
+        # An adapter that raises has broken its contract; what it did is not known all the same.
+        with writing(desk.engine) as connection:
+            recorded = record_outcome(
+                connection, calling, outcome, word=Word.PROVIDER, now=desk.clock.now()
+            )
+    desk.reached(Step.OUTCOME_COMMITTED)
+    return AlterationDone(identity, recorded)
+
+
+def _last_look(desk: Desk) -> Refused | None:
+    with reading(desk.engine) as connection:
+        halt = read_halt(connection)
+        holder = lease.current(connection, desk.lease.name)
+    if halt.halted:
+        return Refused("halt", f"halted by {halt.changed_by} before the call: {halt.reason}")
+    if holder is None or holder.fence != desk.lease.fence:
+        raise LeaseLostError(holder=desk.lease.holder, fence=desk.lease.fence)
+    return None

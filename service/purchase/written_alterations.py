@@ -1,0 +1,295 @@
+"""Decides what is written at each step of an alteration, and which event tells of it.
+
+Every function works in the caller's transaction, with the ledger's lock taken first.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never
+
+from sqlalchemy import Connection
+
+from service.domain.alterations import (
+    Alteration,
+    AlterationOrder,
+    AlterationOutcome,
+    AlterationQuote,
+    AlterationState,
+    Altered,
+)
+from service.domain.errors import InvariantError
+from service.domain.ids import IntentId
+from service.domain.purchases import InventoryItem, Refused, Unknown
+from service.observe.events import (
+    AlterationApproved,
+    AlterationAsked,
+    AlterationCalled,
+    AlterationDone,
+    AlterationRecorded,
+    AlterationRefused,
+    AlterationUnknown,
+    AlterationWithdrawn,
+    Event,
+)
+from service.purchase.lifecycle import ALTERATION_START, Word
+from service.reconcile.altered import fingerprint
+from service.store import alterations, holdings, ledger
+from service.store.halt import read_halt
+
+
+def ask(
+    connection: Connection,
+    order: AlterationOrder,
+    *,
+    provider: str,
+    run: str,
+    reason: str,
+    expires_at: datetime,
+    now: datetime,
+) -> Alteration | None:
+    """Write down that something owned is to be altered; ``None`` when that is asked for already.
+
+    One alteration at a time is asked for of any commitment.
+    """
+    ledger.lock(connection)
+    live = alterations.list_alterations(connection, states=alterations.LIVE, provider=provider)
+    if any(set(one.order.sources) & set(order.sources) for one in live):
+        return None
+    asked = Alteration(
+        order=order,
+        provider=provider,
+        state=ALTERATION_START,
+        run=run,
+        version=1,
+        fence=0,
+        pay_usd=order.most_to_pay_usd,
+        refund_usd=order.most_to_pay_usd * 0,
+        asked_at=now,
+        expires_at=expires_at,
+        recorded_at=None,
+        called_at=None,
+        updated_at=now,
+        decided_by=None,
+        reason=reason,
+        detail="",
+        made=(),
+    )
+    alterations.record(connection, asked)
+    event = AlterationAsked(
+        intent=order.intent,
+        alteration=order.alteration.value,
+        account=order.account,
+        commitment=order.sources[0],
+        sources=", ".join(order.sources),
+        reason=reason,
+    )
+    ledger.append(connection, event, now=now)
+    return asked
+
+
+def approve_alteration(
+    connection: Connection,
+    alteration: IntentId,
+    *,
+    version: int,
+    by: str,
+    comment: str,
+    now: datetime,
+) -> bool:
+    """Take a person's yes to the version that they saw; ``False`` when it has moved on."""
+    ledger.lock(connection)
+    found = alterations.find(connection, alteration)
+    if found is None or (found.state, found.version) != (AlterationState.WAITING, version):
+        return False
+    if found.expires_at <= now:
+        return False
+    moved = alterations.move(
+        connection,
+        found,
+        target=AlterationState.APPROVED,
+        word=Word.PERSON,
+        now=now,
+        detail=comment,
+        decided_by=by,
+    )
+    if moved:
+        event = AlterationApproved(intent=alteration, by=by, comment=comment, version=version)
+        ledger.append(connection, event, now=now, actor=by)
+    return moved
+
+
+def withdraw(
+    connection: Connection,
+    found: Alteration,
+    *,
+    rule: str,
+    detail: str,
+    word: Word,
+    now: datetime,
+    by: str = ledger.SYSTEM,
+) -> bool:
+    """End one that was not written down yet: nobody wants it, or it may not be done."""
+    ledger.lock(connection)
+    moved = alterations.move(
+        connection,
+        found,
+        target=AlterationState.WITHDRAWN,
+        word=word,
+        now=now,
+        detail=f"{rule}: {detail}",
+    )
+    if moved:
+        event = AlterationWithdrawn(intent=found.order.intent, rule=rule, detail=detail)
+        ledger.append(connection, event, now=now, actor=by)
+    return moved
+
+
+def expire_alterations(connection: Connection, *, now: datetime) -> int:
+    """End those whose lifetime is over before they were written down; how many."""
+    ledger.lock(connection)
+    states = (AlterationState.WAITING, AlterationState.APPROVED)
+    return sum(
+        withdraw(
+            connection,
+            one,
+            rule="lifetime",
+            detail="nobody decided, or nothing came of it, in time",
+            word=Word.TIME,
+            now=now,
+        )
+        for one in alterations.list_alterations(connection, states=states)
+        if one.expires_at <= now
+    )
+
+
+def write_down(
+    connection: Connection,
+    found: Alteration,
+    order: AlterationOrder,
+    *,
+    quote: AlterationQuote,
+    sources: tuple[InventoryItem, ...],
+    fence: int,
+    now: datetime,
+) -> Alteration:
+    """The alteration as ``recorded``, its sources locked and fingerprinted."""
+    moved = alterations.write_down(
+        connection,
+        found,
+        order,
+        pay_usd=quote.pay_usd,
+        refund_usd=quote.refund_usd,
+        before={item.commitment.commitment: fingerprint(item) for item in sources},
+        fence=fence,
+        now=now,
+    )
+    written = alterations.find(connection, order.intent)
+    if not moved or written is None:
+        msg = f"alteration {order.intent} moved while its row was being written"
+        raise InvariantError(msg)
+    event = AlterationRecorded(
+        intent=order.intent, pay_usd=quote.pay_usd, refund_usd=quote.refund_usd, fence=fence
+    )
+    ledger.append(connection, event, now=now)
+    return written
+
+
+def mark_calling(
+    connection: Connection, written: Alteration, *, fence: int, now: datetime
+) -> Refused | None:
+    """Mark the call, or refuse it when buying was halted since; ``None`` means call."""
+    ledger.lock(connection)
+    halt = read_halt(connection)
+    if halt.halted:
+        refused = Refused("halt", f"halted by {halt.changed_by}: {halt.reason}")
+        refuse_recorded(connection, written, refused, now=now)
+        return refused
+    if not alterations.begin_call(connection, written, fence=fence, now=now):
+        return Refused("moved", "it is no longer to be called")
+    event = AlterationCalled(intent=written.order.intent, fence=fence)
+    ledger.append(connection, event, now=now)
+    return None
+
+
+def refuse_recorded(
+    connection: Connection, written: Alteration, refused: Refused, *, now: datetime
+) -> None:
+    """Refuse one that was written down and never called."""
+    ledger.lock(connection)
+    moved = alterations.move(
+        connection,
+        written,
+        target=AlterationState.REFUSED,
+        word=Word.TENOR,
+        now=now,
+        detail=f"{refused.code}: {refused.detail}",
+    )
+    if moved:
+        event = AlterationRefused(
+            intent=written.order.intent, code=refused.code, detail=refused.detail
+        )
+        ledger.append(connection, event, now=now)
+
+
+def abandon(connection: Connection, calling: Alteration, *, now: datetime) -> Unknown:
+    """Make a call that nobody is waiting for any more unknown."""
+    outcome = Unknown("the process died, or lost its lease, while it was calling")
+    record_outcome(connection, calling, outcome, word=Word.PROVIDER, now=now)
+    return outcome
+
+
+def record_outcome(
+    connection: Connection,
+    calling: Alteration,
+    outcome: AlterationOutcome,
+    *,
+    word: Word,
+    now: datetime,
+) -> AlterationOutcome:
+    """Write the answer to a call. One that comes late moves nothing; what it named is kept."""
+    ledger.lock(connection)
+    identity = calling.order.intent
+    target, detail = _as_state(outcome)
+    values: dict[str, object] = {}
+    if isinstance(outcome, Altered):
+        values = {"pay_usd": outcome.paid_usd, "refund_usd": outcome.refunded_usd}
+    moved = alterations.move(
+        connection, calling, target=target, word=word, now=now, detail=detail, **values
+    )
+    if isinstance(outcome, Altered):
+        alterations.name_made(connection, identity, outcome.made)
+        holdings.tie(connection, calling.provider, outcome.made, to=identity)
+    if moved:
+        ledger.append(connection, _event(identity, outcome), now=now)
+    return outcome
+
+
+def _as_state(outcome: AlterationOutcome) -> tuple[AlterationState, str]:
+    match outcome:
+        case Altered():
+            return AlterationState.ALTERED, ""
+        case Refused(code=code, detail=detail):
+            return AlterationState.REFUSED, f"{code}: {detail}"
+        case Unknown(detail=detail):
+            return AlterationState.UNKNOWN, detail
+        case _:
+            assert_never(outcome)
+
+
+def _event(identity: IntentId, outcome: AlterationOutcome) -> Event:
+    match outcome:
+        case Altered(made=made, paid_usd=paid, refunded_usd=refunded):
+            return AlterationDone(
+                intent=identity,
+                made=", ".join(made),
+                pay_usd=paid,
+                refund_usd=refunded,
+                evidence="the provider says yes",
+            )
+        case Refused(code=code, detail=detail):
+            return AlterationRefused(intent=identity, code=code, detail=detail)
+        case Unknown(detail=detail):
+            return AlterationUnknown(intent=identity, detail=detail)
+        case _:
+            assert_never(outcome)
