@@ -25,6 +25,7 @@ COMMAND_MODULES = (
     "service.report.command",
     "service.notify.command",
     "service.guard.command",
+    "service.operate.config_command",
     "service.operate.proposals_command",
     "service.api.command",
     "service.store.command",

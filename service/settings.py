@@ -1,21 +1,25 @@
-"""Settings: read once from the environment, checked strictly, passed on in narrow pieces.
+"""Settings: read once from a file and the environment, checked strictly, passed on in pieces.
 
-Every variable starts with ``TENOR_``; an unknown one is an error with a suggestion, because a
-misspelt limit that is silently ignored is how money is lost. No secret has a default.
+Every variable starts with ``TENOR_``, the file's keys are the same names in lower case; an unknown
+one is an error with a suggestion, because a misspelt limit that is silently ignored is how money
+is lost. No secret has a default.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.domain.errors import InputError
+from service.guard.yaml_lines import read_yaml
 
 PREFIX = "TENOR_"
-READ_ELSEWHERE = frozenset({"TENOR_TEST_POSTGRES_URL"})
+CONFIG_FILE = "TENOR_CONFIG_FILE"
+READ_ELSEWHERE = frozenset({"TENOR_TEST_POSTGRES_URL", CONFIG_FILE})
 
 
 class Settings(BaseModel):
@@ -97,30 +101,83 @@ class Settings(BaseModel):
 
 
 def read_settings(environment: Mapping[str, str], **overrides: object) -> Settings:
-    """Settings from ``environment``; ``overrides`` that are not ``None`` win.
+    """Settings from the file that ``TENOR_CONFIG_FILE`` names, then ``environment``, which wins.
 
-    Raises ``InputError`` naming the variable for an unknown name or an unusable value.
+    ``overrides`` that are not ``None`` win over both. Raises ``InputError`` naming the variable,
+    or the file and its line, for an unknown name or an unusable value.
     """
-    given: dict[str, object] = {}
+    return sourced(environment, **overrides).settings
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """Settings, and where each that was set comes from: a file's line, or the environment."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def sourced(environment: Mapping[str, str], **overrides: object) -> Sourced:
+    """``read_settings``, with the source of each."""
+    given, sources = _from_file(environment.get(CONFIG_FILE))
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in READ_ELSEWHERE:
             continue
         field = name.removeprefix(PREFIX).lower()
         if field not in Settings.model_fields:
             raise _unknown(name)
-        given[field] = environment[name]
-    given.update({name: value for name, value in overrides.items() if value is not None})
+        given[field], sources[field] = environment[name], "the environment"
+    chosen = {name: value for name, value in overrides.items() if value is not None}
+    given.update(chosen)
+    sources.update(dict.fromkeys(chosen, "the command line"))
     try:
-        return Settings.model_validate(given)
+        return Sourced(Settings.model_validate(given), sources)
     except ValidationError as error:
         first = error.errors()[0]
-        variable = PREFIX + str(first["loc"][0]).upper()
+        field = str(first["loc"][0])
+        source = sources[field]
+        from_file = source not in {"the environment", "the command line"}
+        name = field if from_file else PREFIX + field.upper()
         raise InputError(
             f"{first['msg']} (given: {first['input']!r})",
-            file="the environment",
-            column=variable,
-            remedy=f"Set {variable} to a usable value or unset it.",
+            file=source,
+            column=name,
+            remedy=f"Set {name} to a usable value or take it out.",
         ) from error
+
+
+def _from_file(named: str | None) -> tuple[dict[str, object], dict[str, str]]:
+    """What the file sets, and the line of each."""
+    if named is None:
+        return {}, {}
+    try:
+        content = Path(named).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot be read ({error})",
+            file=named,
+            column=CONFIG_FILE,
+            remedy=f"Set {CONFIG_FILE} to a readable file, or unset it.",
+        ) from error
+    document = read_yaml(content, file=named)
+    if document.problems:
+        first = min(document.problems)
+        raise InputError(
+            first.problem, file=named, row=first.line, column=first.key, remedy=first.remedy
+        )
+    value = document.value
+    given = {str(name): inner for name, inner in (value if isinstance(value, dict) else {}).items()}
+    for name in given:
+        if name not in Settings.model_fields:
+            close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            raise InputError(
+                "is not a setting",
+                file=named,
+                row=document.line_of((name,)),
+                column=name,
+                remedy=f"Did you mean {close[0]}?" if close else "docs/operations.md has them all.",
+            )
+    return given, {name: f"{named}, line {document.line_of((name,))}" for name in given}
 
 
 def _unknown(name: str) -> InputError:
