@@ -17,6 +17,8 @@ from importlib.resources import files
 
 import yaml
 
+from service.usage.aws_nodes import AwsNode, node_of
+
 _HOME_CODE = "USE1"
 _XLARGE = re.compile(r"(?:metal-)?(\d+)x(?:large|l)\Z")
 _INSTANCE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+\Z")
@@ -39,9 +41,9 @@ class AwsTables:
 class AwsSku:
     """What a SKU id says. ``None`` where its words do not tell.
 
-    ``size_units``: normalised units of one instance-hour, ``None`` when not an instance or of
-    unknown weight. ``tenancy``: ``shared``, ``dedicated`` or ``host``. ``bare_type`` is the usage
-    type without its region code.
+    ``size_units``: normalised units of one instance-hour (a Multi-AZ database's count twice),
+    ``None`` when not an instance or of unknown weight. ``tenancy``: ``shared``, ``dedicated`` or
+    ``host``. ``bare_type`` is the usage type without its region code.
     """
 
     usage_type: str
@@ -74,6 +76,9 @@ def describe_sku(sku: str) -> AwsSku:
     code, rest = _split_region(usage_type)
     word, _, after = rest.partition(":")
     tables = aws_tables()
+    node = node_of(rest, operation)
+    if node is not None:
+        return _described_node(node, usage_type, rest, operation, tables.regions[code])
     tenancy = tables.tenancies.get(word)
     instance = None
     if tenancy is not None:
@@ -94,6 +99,24 @@ def describe_sku(sku: str) -> AwsSku:
     )
 
 
+def _described_node(
+    node: AwsNode, usage_type: str, bare_type: str, operation: str, region: str
+) -> AwsSku:
+    units = None if node.instance_type is None else size_units(node.instance_type)
+    return AwsSku(
+        usage_type=usage_type,
+        bare_type=bare_type,
+        operation=operation,
+        region=region,
+        service=node.service,
+        instance_type=node.instance_type,
+        family=node.family,
+        size_units=None if units is None or node.weight is None else units * node.weight,
+        platform=node.platform,
+        tenancy=None,
+    )
+
+
 def family_of(sku: str) -> str | None:
     """The instance family that a SKU id bills, such as ``m5``; ``None`` when it is no instance."""
     return describe_sku(sku).family
@@ -111,7 +134,7 @@ def region_code(region: str) -> str | None:
 
 def size_units(instance_type: str) -> Decimal | None:
     """Normalised units of one hour of an instance type; ``None`` when its weight is unknown."""
-    family, _, size = instance_type.partition(".")
+    family, _, size = instance_type.rpartition(".")
     tables = aws_tables()
     if size == "metal":
         return tables.metal_sizes.get(family)
