@@ -1,0 +1,1 @@
+"""Google Cloud behind the port, through Google's SDKs over REST."""

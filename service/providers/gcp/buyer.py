@@ -1,0 +1,86 @@
+"""``ProviderBuyer`` and ``ProviderFinder`` for one project and its billing account."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from service.domain.commitments import Kind
+from service.domain.errors import InvariantError, ProviderError
+from service.domain.hours import Clock
+from service.domain.money import CommitUsdPerHour
+from service.domain.purchases import Idempotency, Outcome, PurchaseOrder, Quote, Refused
+from service.providers.gcp import flexible, resource_commitments
+from service.providers.gcp.clients import GcpClients
+from service.providers.gcp.outcome import NOT_SENT
+from service.providers.gcp.price_list import Prices
+from service.providers.gcp.reader import require_billing
+from service.providers.gcp.words import PROVIDER, resource_terms
+
+_KINDS = frozenset({Kind.GCP_RESOURCE_CUD, Kind.GCP_FLEXIBLE_CUD})
+
+
+class GcpBuyer:
+    """Buys for one project and in no other: an order for another is refused."""
+
+    def __init__(self, clients: GcpClients, prices: Prices, *, clock: Clock) -> None:
+        self._clients = clients
+        self._prices = prices
+        self._clock = clock
+
+    def idempotency(self, kind: Kind) -> Idempotency:
+        """``NATIVE``: both kinds carry a request id, and a name that is the intent's own."""
+        if kind in _KINDS:
+            return Idempotency.NATIVE
+        msg = f"{kind} cannot be bought through this adapter"
+        raise InvariantError(msg)
+
+    def quote(self, order: PurchaseOrder) -> Quote:
+        """The order's price by the price list as it is now; ``ProviderError`` when not on sale.
+
+        A flexible commitment costs what it says; its quote cannot show that the discount of a
+        covered SKU has changed.
+        """
+        if order.kind is Kind.GCP_FLEXIBLE_CUD:
+            flexible.offer_of(self._clients.access, order)
+            hourly = order.quantity
+        else:
+            terms = resource_terms(order.offering)
+            rate = self._prices.fresh().rate_usd(terms)
+            if rate is None or terms.term_months != order.term_months:
+                raise ProviderError(
+                    provider=PROVIDER,
+                    operation="catalog.list_skus",
+                    code="not_on_sale",
+                    detail=f"{order.offering} is not in the price list",
+                )
+            hourly = rate * order.quantity
+        return Quote(
+            offering=order.offering,
+            quantity=order.quantity,
+            commit_usd_per_hour=CommitUsdPerHour(hourly),
+            upfront_usd=Decimal(0),
+            quoted_at=self._clock.now(),
+        )
+
+    def buy(self, order: PurchaseOrder) -> Outcome:
+        """Buy in exactly one attempt on the wire; see ``outcome`` for what each error proves."""
+        project = self._clients.access.project
+        if order.account != project:
+            detail = f"the settings are for {project}, the order for {order.account}"
+            return Refused(code="wrong_account", detail=detail)
+        if order.kind not in _KINDS:
+            detail = f"{order.kind} cannot be bought through this adapter"
+            return Refused(code="kind", detail=detail)
+        try:
+            require_billing(self._clients)
+        except ProviderError as error:
+            return Refused(code=NOT_SENT, detail=str(error))
+        if order.kind is Kind.GCP_FLEXIBLE_CUD:
+            return flexible.purchase(self._clients, order)
+        return resource_commitments.purchase(self._clients, order)
+
+    def look_up(self, order: PurchaseOrder) -> Outcome:
+        """What became of the order, by its commitment's name or its order's display name."""
+        if order.kind is Kind.GCP_FLEXIBLE_CUD:
+            return flexible.verified(self._clients, order)
+        return resource_commitments.verified(self._clients, order)

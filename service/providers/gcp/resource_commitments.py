@@ -1,0 +1,208 @@
+"""Buying resource commitments: one insert, watched to its end, verified where it was there before.
+
+Three things make a repeat safe: the request id (Google's own memory of a request), the name (only
+one commitment may have it, for as long as it exists) and the description, which names the intent.
+The operation's error is looked at even when the operation is done.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from service.domain.errors import ProviderError
+from service.domain.purchases import Bought, Outcome, PurchaseOrder, Refused, Unknown
+from service.providers.gcp.clients import GcpClients, invoke, invoke_all, reason_of, wire_errors
+from service.providers.gcp.inventory import amounts_of
+from service.providers.gcp.outcome import ALREADY_EXISTS_CODES, operation_outcome, outcome_of
+from service.providers.gcp.words import (
+    PLAN_WORDS,
+    VCPU,
+    Place,
+    ResourceTerms,
+    commitment_name,
+    gcp_tables,
+    intent_of,
+    request_id,
+    resource_terms,
+    tag,
+)
+
+if TYPE_CHECKING:
+    from google.cloud.compute_v1.types import Commitment as Listed
+    from google.cloud.compute_v1.types import Operation
+
+_CONFLICT, _NOT_FOUND = 409, "notFound"
+_INSERT, _DONE, _CREATING = "insert", "DONE", "CREATING"
+_MACHINE, _VCPU = "MACHINE", "VCPU"
+_POLL_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """A commitment of that name is there already: bought before, or being bought."""
+
+    detail: str
+
+
+def place_of_order(order: PurchaseOrder, terms: ResourceTerms) -> Place:
+    """Where the order's commitment is, or will be."""
+    return Place(order.account, terms.region, commitment_name(order.intent))
+
+
+def refusal(order: PurchaseOrder, terms: ResourceTerms) -> Refused | None:
+    """Why the order cannot be sent at all; nothing is guessed or rounded."""
+    if terms.family not in gcp_tables().sold_types:
+        return Refused("series", f"commitments of the series {terms.family} are not bought")
+    if terms.resource != VCPU:
+        return Refused("memory_alone", "Google sells memory beside vCPUs only")
+    if order.quantity != int(order.quantity) or order.quantity < 1:
+        return Refused("quantity", f"{order.quantity} is not a number of vCPUs")
+    if order.upfront_usd != Decimal(0):
+        return Refused("upfront", "resource commitments have no upfront payment")
+    if order.term_months != terms.term_months:
+        return Refused("term", f"{order.offering} is not of {order.term_months} months")
+    return None
+
+
+def purchase(clients: GcpClients, order: PurchaseOrder) -> Outcome:
+    """One ``regionCommitments.insert`` with the intent's request id and name."""
+    terms = resource_terms(order.offering)
+    refused = refusal(order, terms)
+    if refused is not None:
+        return refused
+    body: dict[str, Any] = {
+        "description": tag(order.intent),
+        "plan": PLAN_WORDS[terms.term_months],
+        "type_": gcp_tables().sold_types[terms.family],
+        "category": _MACHINE,
+        "auto_renew": False,
+        "resources": [{"type_": _VCPU, "amount": int(order.quantity)}],
+    }
+    place = place_of_order(order, terms)
+    ended = insert(clients, place, body, request_id(order.token))
+    if isinstance(ended, Exists):
+        return verified(clients, order)
+    return Bought(place.commitment()) if ended is None else ended
+
+
+def insert(
+    clients: GcpClients, place: Place, body: dict[str, Any], request: str
+) -> Exists | Refused | Unknown | None:
+    """One insert, in one attempt, watched until its operation is done; ``None``: it was made."""
+    try:
+        begun = clients.commitments().insert_unary(
+            request={
+                "project": place.project,
+                "region": place.region,
+                "request_id": request,
+                "commitment_resource": {"name": place.name, **body},
+            },
+            retry=None,
+            timeout=clients.access.purchase_timeout_seconds,
+        )
+    except wire_errors() as error:
+        if getattr(error, "code", None) == _CONFLICT or reason_of(error) in ALREADY_EXISTS_CODES:
+            return Exists(str(error))
+        return outcome_of(error)
+    return watch(clients, place, begun)
+
+
+def watch(clients: GcpClients, place: Place, begun: Operation) -> Exists | Refused | Unknown | None:
+    """Ask about the operation until it is done, a bounded number of times; ``None``: no error."""
+    operation, trouble = begun, ""
+    for _ in range(clients.access.polls):
+        if _is_done(operation):
+            return _ended(operation)
+        time.sleep(clients.access.poll_seconds)
+        try:
+            operation = clients.operations().get(
+                project=place.project,
+                region=place.region,
+                operation=begun.name,
+                retry=None,
+                timeout=_POLL_TIMEOUT_SECONDS,
+            )
+        except wire_errors() as error:
+            trouble = f"; {type(error).__name__}: {error}"
+    if _is_done(operation):
+        return _ended(operation)
+    return Unknown(f"operation {begun.name or 'without a name'} is not known to be done{trouble}")
+
+
+def verified(clients: GcpClients, order: PurchaseOrder) -> Outcome:
+    """What became of the order, by its commitment's name; only an equal commitment is a yes."""
+    terms = resource_terms(order.offering)
+    place = place_of_order(order, terms)
+    try:
+        listed = invoke(
+            "regionCommitments.get",
+            clients.commitments().get,
+            project=place.project,
+            region=place.region,
+            commitment=place.name,
+        )
+    except ProviderError as error:
+        return Unknown(str(error)) if error.code != _NOT_FOUND else _by_operations(clients, place)
+    if not listed.name or listed.status == _CREATING:
+        return Unknown(f"{place.path} is still being created")
+    difference = _difference(listed, order, terms)
+    if difference:
+        return Unknown(f"{place.path} is there and is not what was ordered: {difference}")
+    return Bought(place.commitment())
+
+
+def _difference(listed: Listed, order: PurchaseOrder, terms: ResourceTerms) -> str:
+    """In what a commitment of the order's name is not the order; empty when it is."""
+    wanted = {
+        "plan": (listed.plan, PLAN_WORDS[terms.term_months]),
+        "type": (listed.type_, gcp_tables().sold_types.get(terms.family)),
+        "resources": (amounts_of(listed), (int(order.quantity), 0)),
+        "intent": (intent_of(listed.description), order.intent),
+    }
+    return ", ".join(
+        f"{name} {found}, not {ordered}"
+        for name, (found, ordered) in wanted.items()
+        if found != ordered
+    )
+
+
+def _by_operations(clients: GcpClients, place: Place) -> Outcome:
+    """A commitment that is not there was refused if its insert is listed as failed."""
+    try:
+        listed = invoke_all(
+            "regionOperations.list",
+            clients.operations().list,
+            request={"project": place.project, "region": place.region},
+        )
+    except ProviderError as error:
+        return Unknown(str(error))
+    inserts = [
+        one
+        for one in listed
+        if one.operation_type == _INSERT and one.target_link.endswith(place.path)
+    ]
+    ended = [_ended(one) for one in inserts if _is_done(one)]
+    if inserts and len(ended) == len(inserts):
+        no = next((one for one in ended if isinstance(one, Refused)), None)
+        if no is not None and all(isinstance(one, Refused) for one in ended):
+            return no
+    return Unknown(f"{place.path} is not found")
+
+
+def _is_done(operation: Operation) -> bool:
+    return getattr(operation.status, "name", operation.status) == _DONE
+
+
+def _ended(operation: Operation) -> Exists | Refused | Unknown | None:
+    """What a finished operation says: its error counts although it is done."""
+    for error in operation.error.errors:
+        if error.code in ALREADY_EXISTS_CODES:
+            return Exists(error.message)
+        return operation_outcome(error.code, error.message)
+    if operation.http_error_status_code:
+        status = operation.http_error_status_code
+        return operation_outcome(f"HTTP_{status}", operation.http_error_message)
+    return None

@@ -1,0 +1,1 @@
+"""A Google Cloud billing account on loopback: commitments, orders, prices, usage, exports."""

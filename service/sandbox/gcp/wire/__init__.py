@@ -1,0 +1,1 @@
+"""Google's REST interfaces, as far as the sandbox answers them."""
