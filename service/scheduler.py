@@ -22,6 +22,8 @@ from service.domain.errors import LeaseLostError, TenorError
 from service.domain.hours import Clock
 from service.observe.events import LeaseAcquired, LeaseLost
 from service.observe.log import get_logger
+from service.observe.metrics import timed_job
+from service.observe.tracing import span
 from service.store import due, ledger
 from service.store import lease as leases
 from service.store.engine import reading, writing
@@ -195,17 +197,9 @@ class Executor:
             )
         if run is None:
             return 0
-        try:
-            detail, state = job.work(run, lease), RunState.DONE
-        except LeaseLostError:
-            raise
-        except TenorError as error:
-            log.warning("job.refused", job=job.name, run=run.run, detail=str(error))
-            detail, state = f"{type(error).__name__}: {error}", RunState.FAILED
-        except Exception as error:
-            # The edge of a job: whatever it was is written down, and due again after a while.
-            log.exception("job.failed", job=job.name, run=run.run)
-            detail, state = f"{type(error).__name__}: {error}", RunState.FAILED
+        with timed_job(job.name) as ended, span(f"job {job.name}", run=run.run):
+            state, detail = _worked(job, run, lease)
+            ended.append(state.value)
         try:
             with writing(self._engine) as connection:
                 due.finish(
@@ -215,6 +209,21 @@ class Executor:
             self._stumbled = True
             raise
         return 1
+
+
+def _worked(job: Job, run: due.Run, lease: Lease) -> tuple[RunState, str]:
+    """How one run of ``job`` ended, and what it said. Only a lost lease is raised."""
+    try:
+        return RunState.DONE, job.work(run, lease)
+    except LeaseLostError:
+        raise
+    except TenorError as error:
+        log.warning("job.refused", job=job.name, run=run.run, detail=str(error))
+        return RunState.FAILED, f"{type(error).__name__}: {error}"
+    except Exception as error:
+        # The edge of a job: whatever it was is written down, and due again after a while.
+        log.exception("job.failed", job=job.name, run=run.run)
+        return RunState.FAILED, f"{type(error).__name__}: {error}"
 
 
 class Bell:

@@ -92,6 +92,9 @@ class Settings(BaseModel):
         default=None, description="claim that lists the accounts one is limited to"
     )
     seed: int = Field(default=0, description="seed of the forecast's scenarios")
+    traces_url: str | None = Field(
+        default=None, description="OpenTelemetry collector, OTLP over HTTP: http(s)://…/v1/traces"
+    )
     log_level: str = Field(default="INFO", description="least level that is logged")
 
     @property

@@ -13,6 +13,7 @@ from service.domain.plans import Decision, Plan, PlanLine, Verdict
 from service.domain.purchases import Bought, Unknown
 from service.guard.rules import reasons
 from service.observe.events import LineRefused
+from service.observe.tracing import traced
 from service.operate.guarding import FreshJudge, Planned
 from service.operate.reconciling import reconcile
 from service.operate.situation import Situation
@@ -75,6 +76,7 @@ def record_verdicts(parts: Parts, plan: Plan, verdicts: Sequence[Verdict]) -> No
                 ledger.append(connection, event, now=now)
 
 
+@traced("purchase")
 def act(
     parts: Parts,
     situation: Situation,

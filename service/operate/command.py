@@ -47,7 +47,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     halt.set_defaults(run=lambda options: run_switch(options, halted=True))
     resume = commands.add_parser("resume", help="let buying go on after a halt")
     resume.add_argument("--reason", default="resumed", help="kept in the audit trail")
-    resume.set_defaults(run=lambda options: run_switch(options, halted=False))
+    resume.add_argument(
+        "--autopilot",
+        metavar="PROVIDER",
+        default=None,
+        help="trust autopilot in this cloud again, where it gave itself up; a halt stays",
+    )
+    resume.set_defaults(run=run_resume)
     for switch in (halt, resume):
         switch.add_argument("--by", default=None, help="who does it (default: the user)")
         switch.add_argument("--json", action="store_true", help="print one JSON object")
@@ -99,6 +105,7 @@ def run_daemon(options: argparse.Namespace) -> int:
     import threading  # noqa: PLC0415
 
     from service.observe.log import configure_logging  # noqa: PLC0415
+    from service.observe.tracing import configure_tracing, stop_tracing  # noqa: PLC0415
     from service.operate import daemon  # noqa: PLC0415
 
     stop = threading.Event()
@@ -106,7 +113,9 @@ def run_daemon(options: argparse.Namespace) -> int:
         signal.signal(name, lambda _number, _frame: stop.set())
     with _opened() as parts:
         configure_logging(parts.settings.log_level)
+        configure_tracing(parts.settings.traces_url)
         clean = daemon.run_daemon(parts, stop, bell_seconds=options.bell_seconds)
+        stop_tracing()
     if not clean:
         # A provider call or a solve is still running in a thread that Python would wait for. Its
         # intent is on disk; the next start resumes it.
@@ -146,6 +155,26 @@ def run_switch(options: argparse.Namespace, *, halted: bool) -> int:
         print_json({"halted": halted, "changed": changed, "by": by})
     else:
         print(f"Buying is {word}." if changed else f"Buying was {word} already.")  # noqa: T201
+    return 0
+
+
+def run_resume(options: argparse.Namespace) -> int:
+    """End a halt, or (``--autopilot``) a demotion."""
+    from service.report.render import print_json  # noqa: PLC0415
+    from service.store.demotion import restore  # noqa: PLC0415
+    from service.store.engine import writing  # noqa: PLC0415
+
+    if options.autopilot is None:
+        return run_switch(options, halted=False)
+    by, provider = options.by or getpass.getuser(), options.autopilot
+    with _opened() as parts, writing(parts.engine) as connection:
+        parts.about(provider)
+        changed = restore(connection, provider, by=by, reason=options.reason, now=parts.clock.now())
+    if options.json:
+        print_json({"provider": provider, "changed": changed, "by": by})
+    else:
+        said = "is trusted again" if changed else "was trusted already"
+        print(f"Autopilot in {provider} {said}.")  # noqa: T201
     return 0
 
 

@@ -17,6 +17,7 @@ from service.guard.caps import sum_of
 from service.guard.context import GuardContext, target_of
 from service.guard.menu import permitted, room_for, target_for
 from service.guard.rules import judge
+from service.observe.tracing import traced
 from service.operate.guarding import context_of, covered_usd_per_hour, plan_context
 from service.operate.situation import Situation
 from service.plan.decide import DecisionRequest, decide
@@ -26,6 +27,7 @@ from service.store.halt import is_halted
 from service.wiring import Parts
 
 
+@traced("plan")
 def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Plan:
     """The plan: forecast per pool, portfolio and ladder, within what the policy leaves room for.
 
@@ -79,6 +81,7 @@ def inputs_of(situation: Situation, provider: str, seed: int) -> PlanInputs:
     )
 
 
+@traced("guard")
 def guard(parts: Parts, situation: Situation, plan: Plan) -> tuple[Verdict, ...]:
     """The policy's verdict on every line, with what is spent and halted as of now."""
     now = parts.clock.now()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from service.observe.log import get_logger
+from service.observe.tracing import traced
+from service.operate.demoting import demote_on_drift
 from service.reconcile import settle
 from service.reconcile.findings import Duplicate, SettledBought
 from service.reconcile.settle import Reconciliation
@@ -17,6 +19,7 @@ from service.wiring import Parts
 log = get_logger(__name__)
 
 
+@traced("reconcile")
 def reconcile(parts: Parts, *, lease: Lease) -> Reconciliation:
     """Compare the provider's inventory with the ledger, and settle what it proves."""
     done = settle.reconcile(
@@ -32,6 +35,7 @@ def reconcile(parts: Parts, *, lease: Lease) -> Reconciliation:
     for finding in done.alarms:
         log.warning("reconcile.alarm", finding=type(finding).__name__, detail=str(finding))
     _halt_on_money(parts, done)
+    demote_on_drift(parts, done)
     return done
 
 

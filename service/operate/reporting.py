@@ -17,6 +17,7 @@ from service.domain.hours import iso
 from service.domain.purchases import Intent, IntentState
 from service.domain.usage import Dataset
 from service.observe.events import ReportRecorded
+from service.observe.tracing import traced
 from service.operate.situation import Situation, billed
 from service.report.estate import whole_estate
 from service.report.promise import Promise, Promises, held_against, promise_of
@@ -38,6 +39,7 @@ class Reported:
     promises: Promises
 
 
+@traced("report")
 def report(parts: Parts, situation: Situation) -> Reported:
     """Bill the newest four weeks as they were owned, compare with the promises, keep the result."""
     dataset = _as_owned(situation)

@@ -22,6 +22,7 @@ from service.domain.purchases import InventoryItem
 from service.domain.usage import Dataset, Sku, SkuKey, Usage
 from service.guard.policy import Policy
 from service.observe.events import PolicyChanged, PricesRecorded
+from service.observe.tracing import traced
 from service.operate.unlisted import refuse_unlisted
 from service.store import holdings, ledger, price_snapshots, records
 from service.store.engine import reading, writing
@@ -87,6 +88,7 @@ def last_hours(usage: Usage, hours: int) -> Usage:
     return Usage(HourRange(start, count), usage.lines, usage.quantity[usage.hours.count - count :])
 
 
+@traced("usage")
 def read_situation(
     parts: Parts, *, inventory_read_at: datetime, prices_reused_for: timedelta = timedelta(0)
 ) -> Situation:
