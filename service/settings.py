@@ -49,6 +49,34 @@ class Settings(BaseModel):
     aws_profile: str | None = Field(
         default=None, description="named credentials that may assume the role"
     )
+    gcp_project: str | None = Field(
+        default=None, description="Google Cloud project that owns what is bought; with the next"
+    )
+    gcp_billing_account: str | None = Field(
+        default=None, description="billing account that pays, as 01AB23-45CD67-89EF01"
+    )
+    gcp_credentials_file: Path | None = Field(
+        default=None, description="service account key or workload identity configuration"
+    )
+    gcp_impersonate: str | None = Field(
+        default=None, description="service account to speak as, with those credentials"
+    )
+    gcp_endpoint_url: str | None = Field(
+        default=None, description="loopback only: a sandbox cloud instead of Google Cloud"
+    )
+    gcp_flexible_offer_12: str | None = Field(
+        default=None, description="Google's offer of one-year flexible commitments; unset, none"
+    )
+    gcp_flexible_offer_36: str | None = Field(default=None, description="the same of three years")
+    gcp_flexible_region: str = Field(
+        default="global", description="region that orders of flexible commitments name"
+    )
+    gcp_shared_commitments: bool = Field(
+        default=False, description="the billing account shares resource commitments"
+    )
+    gcp_export_table: str | None = Field(
+        default=None, description="BigQuery billing export, as project.dataset.table"
+    )
     purchase_account: str | None = Field(
         default=None, description="account that owns what is bought; others are never bought in"
     )
