@@ -1,0 +1,1 @@
+"""Azure's wire: which request means what, in Azure's own words."""
