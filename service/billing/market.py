@@ -9,6 +9,7 @@ reports a result bills it again with ``Market.bill``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from service.billing.bill import Bill, settle
 from service.billing.exact import Floats, Pair, written
+from service.billing.flow import Flags, Flow, Index, Rows, Step
 from service.billing.kernel import run
 from service.billing.moves import Room
 from service.billing.sharing import ORGANISATION, Sharing
@@ -32,12 +34,15 @@ class Market:
     """Usage, prices and offerings, ready for many evaluations.
 
     ``quantity`` is lines × hours in each SKU's unit; ``on_demand_usd`` the price by line.
+    ``ordered`` is the quantity in float64 with its hours in ``order``, from the least used.
     """
 
     dataset: Dataset
     sharing: Sharing
     quantity: Pair
     on_demand_usd: Floats
+    order: Index
+    ordered: Floats
 
     def bill(self, commitments: Sequence[Commitment]) -> Bill:
         """The exact bill under ``commitments``."""
@@ -78,50 +83,17 @@ def compile_market(
     if unpriced is not None:
         msg = f"{unpriced} has no price"
         raise InvariantError(msg)
+    quantity = written(np.ascontiguousarray(usage.quantity.T))
+    price = np.array([float(skus[line.key].on_demand_usd) for line in usage.lines])
+    order = np.argsort(price @ quantity.high, kind="stable")
     return Market(
         dataset=Dataset(usage=usage, skus=skus, offerings=offerings, commitments=()),
         sharing=sharing,
-        quantity=written(np.ascontiguousarray(usage.quantity.T)),
-        on_demand_usd=np.array([float(skus[line.key].on_demand_usd) for line in usage.lines]),
+        quantity=quantity,
+        on_demand_usd=price,
+        order=order,
+        ordered=np.ascontiguousarray(quantity.high[:, order]),
     )
-
-
-Hours = NDArray[np.intp] | slice
-"""Hours by index; a run of hours is a slice, which copies nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A move in float64: ``room`` is a position in ``Stack.pools``, rates by line."""
-
-    room: int
-    lines: tuple[int, ...]
-    rates: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Trace:
-    """What a step did: in the hours ``covered`` all usage fitted, in those ``short`` it did not.
-
-    Steps of several lines keep what each line had in the short hours, and the share covered.
-    """
-
-    step: _Step
-    covered: Hours
-    short: NDArray[np.intp]
-    before: tuple[Floats, ...] = ()
-    share: Floats | None = None
-
-
-@dataclass(slots=True)
-class _Open:
-    """The hours in which a pool's room still takes all that it meets, and how much is left.
-
-    An hour in which some usage did not fit is closed for good: its next dollar belongs there.
-    """
-
-    hours: Hours
-    room: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +103,8 @@ class Stack:
     ``levels`` are their own quantities, in dollars per hour (spend) or units of capacity;
     ``usd_per_level`` what one unit of level costs over the hours. Commitments that differ in
     nothing but quantity and id fill up as one: ``pool_of`` says which. ``quantity_by_line`` sums
-    all usage over the hours.
+    all usage over the hours, ``opened`` tells by pool in which hours of ``market.ordered`` it runs,
+    ``rows`` are work space that is used again from call to call.
     """
 
     market: Market
@@ -140,82 +113,48 @@ class Stack:
     usd_per_level: Floats
     pool_of: NDArray[np.intp]
     pools: tuple[Room, ...]
-    steps: tuple[_Step, ...]
+    steps: tuple[Step, ...]
     quantity_by_line: Floats
+    opened: Flags
+    rows: Rows
 
     def cost(self, levels: Floats) -> float:
         """Total dollars over the hours at ``levels`` (≥ 0, one per commitment)."""
-        left, _ = self._forward(levels, trace=False)
-        return self._total(levels, left)
+        with closing(self._flow(levels, noted=False)) as flow:
+            return self._total(levels, flow)
 
     def on_demand(self, levels: Floats) -> Floats:
         """What stays on demand at ``levels``: quantity by line and hour."""
-        left, _ = self._forward(levels, trace=False)
-        whole = self.market.quantity.high.copy()
-        for line, rest in left.items():
-            whole[line] = rest
-        return whole
+        with closing(self._flow(levels, noted=False)) as flow:
+            whole = np.empty_like(self.market.ordered)
+            for line, row in enumerate(whole):
+                row[self.market.order] = flow.left(line)
+            return whole
 
     def slope(self, levels: Floats) -> tuple[float, Floats]:
         """Cost in dollars at ``levels``, and its right derivative in each level."""
-        left, traces = self._forward(levels, trace=True)
-        value = self._backward(traces)
-        gain = np.array([float(pool.per_quantity) for pool in self.pools]) * value
-        return self._total(levels, left), self.usd_per_level - gain[self.pool_of]
+        with closing(self._flow(levels, noted=True)) as flow:
+            value = flow.worth(self.market.on_demand_usd)
+            gain = np.array([float(pool.per_quantity) for pool in self.pools]) * value
+            return self._total(levels, flow), self.usd_per_level - gain[self.pool_of]
 
-    def _total(self, levels: Floats, left: Mapping[int, Floats]) -> float:
-        price = self.market.on_demand_usd
-        lines = self.quantity_by_line.copy()
-        for line, rest in left.items():
-            lines[line] = rest.sum()
-        return float(price @ lines) + float(self.usd_per_level @ levels)
-
-    def _forward(self, levels: Floats, *, trace: bool) -> tuple[dict[int, Floats], list[_Trace]]:
-        """What is left of the lines that some commitment may cover, and what was done."""
+    def _flow(self, levels: Floats, *, noted: bool) -> Flow:
         if levels.shape != self.levels.shape or not (levels >= 0).all():
             msg = f"levels must be {len(self.levels)} numbers of at least 0"
             raise InvariantError(msg)
-        left: dict[int, Floats] = {}
-        rooms = self._rooms(levels)
-        closed = [not len(room.room) for room in rooms]
-        idle: set[int] = set()
-        traces: list[_Trace] = []
-        for step in self.steps:
-            if closed[step.room] or idle.issuperset(step.lines):
-                continue
-            pool = rooms[step.room]
-            for line in step.lines:
-                if line not in left:
-                    left[line] = self.market.quantity.high[line].copy()
-            done = _advance(step, [left[line] for line in step.lines], pool)
-            if done is None:
-                idle.update(line for line in step.lines if not left[line].any())
-            else:
-                closed[step.room] = not len(pool.room)
-                if trace:
-                    traces.append(done)
-        return left, traces
-
-    def _rooms(self, levels: Floats) -> list[_Open]:
         pooled = np.bincount(self.pool_of, weights=levels, minlength=len(self.pools))
-        rooms = []
-        for pool, level in zip(self.pools, pooled.tolist(), strict=True):
-            room = np.full(pool.last - pool.first, level * float(pool.per_quantity))
-            rooms.append(_Open(slice(pool.first, pool.last), room))
-        return rooms
+        room = [
+            level * float(pool.per_quantity)
+            for pool, level in zip(self.pools, pooled.tolist(), strict=True)
+        ]
+        flow = Flow(self.market.ordered, self.opened, room, self.rows, noted=noted)
+        flow.run(self.steps)
+        return flow
 
-    def _backward(self, traces: Sequence[_Trace]) -> Floats:
-        """On-demand dollars that one more unit of each pool's room would save."""
-        hours = self.market.quantity.high.shape[1]
-        worth: dict[int, Floats] = {}
-        value = np.zeros((len(self.pools), hours))
-        for done in reversed(traces):
-            for line in done.step.lines:
-                if line not in worth:
-                    worth[line] = np.full(hours, self.market.on_demand_usd[line])
-            _retreat(done, [worth[line] for line in done.step.lines], value[done.step.room])
-        saved: Floats = value.sum(axis=1)
-        return saved
+    def _total(self, levels: Floats, flow: Flow) -> float:
+        whole = self.quantity_by_line.tolist()
+        lines = np.array([flow.total(line, one) for line, one in enumerate(whole)])
+        return float(self.market.on_demand_usd @ lines) + float(self.usd_per_level @ levels)
 
 
 def stack_of(market: Market, plan: Waterfall) -> Stack:
@@ -223,95 +162,31 @@ def stack_of(market: Market, plan: Waterfall) -> Stack:
     keys: dict[object, int] = {}
     pool_of = np.array([keys.setdefault(_pool(room), len(keys)) for room in plan.rooms], dtype=int)
     first = {pool: index for index, pool in reversed(list(enumerate(pool_of.tolist())))}
+    pools = tuple(plan.rooms[first[pool]] for pool in range(len(keys)))
     steps = tuple(
-        _Step(int(pool_of[move.room]), move.lines, tuple(float(rate) for rate in move.rates))
+        Step(int(pool_of[move.room]), move.lines, tuple(float(rate) for rate in move.rates))
         for move in plan.moves
         if first[int(pool_of[move.room])] == move.room
     )
     hours = np.array([room.last - room.first for room in plan.rooms], dtype=float)
     usd = [float(room.usd_per_room * Fraction(room.per_quantity)) for room in plan.rooms]
+    opened = np.zeros((len(pools), len(market.order)), dtype=np.bool_)
+    for flags, room in zip(opened, pools, strict=True):
+        np.logical_and(market.order >= room.first, market.order < room.last, out=flags)
     return Stack(
         market=market,
         plan=plan,
         levels=np.array([float(room.commitment.quantity) for room in plan.rooms]),
         usd_per_level=hours * np.array(usd),
         pool_of=pool_of,
-        pools=tuple(plan.rooms[first[pool]] for pool in range(len(keys))),
+        pools=pools,
         steps=steps,
         quantity_by_line=market.quantity.high.sum(axis=1),
+        opened=opened,
+        rows=Rows(market.quantity.high.shape[1]),
     )
 
 
 def _pool(room: Room) -> tuple[object, ...]:
     one = room.commitment
     return (one.offering, one.account, one.scope, one.zone, room.first, room.last)
-
-
-def _advance(step: _Step, left: Sequence[Floats], pool: _Open) -> _Trace | None:
-    """Make one step in place; ``None`` when there is no usage left in the pool's open hours."""
-    if len(step.lines) > 1:
-        return _advance_many(step, left, pool)
-    (rate,), (line,) = step.rates, left
-    hours, before = pool.hours, line[pool.hours]
-    if not before.any():
-        return None
-    rest = pool.room - before * rate
-    short = (rest < 0.0).nonzero()[0]
-    line[hours] = 0.0
-    if not len(short):
-        pool.room = rest
-        return _Trace(step, hours, short)
-    late = _pick(hours, short)
-    line[late] = rest[short] / -rate
-    fits = (rest >= 0.0).nonzero()[0]
-    pool.hours, pool.room = _pick(hours, fits), rest[fits]
-    return _Trace(step, pool.hours, late)
-
-
-def _advance_many(step: _Step, left: Sequence[Floats], pool: _Open) -> _Trace | None:
-    hours = pool.hours
-    before = [line[hours] for line in left]
-    if not any(one.any() for one in before):
-        return None
-    need = np.zeros(len(pool.room))
-    for one, rate in zip(before, step.rates, strict=True):
-        need += one * rate
-    rest = pool.room - need
-    short = (rest < 0.0).nonzero()[0]
-    fits = (rest >= 0.0).nonzero()[0]
-    share = pool.room[short] / need[short]
-    had = tuple(one[short] for one in before)
-    late = _pick(hours, short)
-    for line, was in zip(left, had, strict=True):
-        line[hours] = 0.0
-        line[late] = was * (1.0 - share)
-    pool.hours, pool.room = _pick(hours, fits), rest[fits]
-    return _Trace(step, pool.hours, late, had, share)
-
-
-def _pick(hours: Hours, index: NDArray[np.intp]) -> NDArray[np.intp]:
-    if isinstance(hours, slice):
-        picked: NDArray[np.intp] = index + hours.start
-        return picked
-    return hours[index]
-
-
-def _retreat(done: _Trace, worth: Sequence[Floats], value: Floats) -> None:
-    """Carry the worth of a unit left, and of a unit of room, back over one step."""
-    step, covered, short = done.step, done.covered, done.short
-    there = value[covered]
-    if done.share is None:
-        (rate,), (line,) = step.rates, worth
-        line[covered] = there * rate
-        value[short] = line[short] / rate if rate else 0.0
-        return
-    need = np.zeros(len(short))
-    lost = np.zeros(len(short))
-    for line, was, rate in zip(worth, done.before, step.rates, strict=True):
-        need += was * rate
-        lost += line[short] * was
-    marginal = lost / need
-    for line, rate in zip(worth, step.rates, strict=True):
-        line[covered] = there * rate
-        line[short] = line[short] * (1.0 - done.share) + rate * done.share * marginal
-    value[short] = marginal
