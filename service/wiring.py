@@ -23,6 +23,7 @@ from service.domain.hours import Clock
 from service.domain.ids import CommitmentId
 from service.domain.usage import SkuKey
 from service.providers.aws import organisation
+from service.providers.aws.alterer import AwsAlterer
 from service.providers.aws.buyer import AwsBuyer
 from service.providers.aws.clients import AwsAccess, AwsClients
 from service.providers.aws.reader import AwsReader
@@ -147,6 +148,7 @@ def aws_cloud(access: AwsAccess, clock: Clock) -> Cloud:
         provider="aws",
         reader=AwsReader(clients),
         buyer=AwsBuyer(clients, clock=clock),
+        alterer=AwsAlterer(clients, clock=clock),
         committed_usd=partial(organisation.committed_usd, clients),
         close=clients.close,
     )

@@ -13,7 +13,10 @@ from service.domain.errors import InputError, ProviderError, RefusedError
 from service.domain.ids import PlanId
 from service.domain.plans import Decision, PlanLine, RuleResult, Verdict
 from service.domain.purchases import IntentState, ProposalState
+from service.operate import altering
 from service.operate.acting import buy, count, desk_of, left_over
+from service.operate.altering import do_decided
+from service.operate.demoting import demote_on_stale_data
 from service.operate.reconciling import reconcile
 from service.operate.situation import read_situation
 from service.purchase.checks import NO_FACTS
@@ -21,6 +24,7 @@ from service.purchase.desk import Desk, Facts
 from service.purchase.execute import execute_approved
 from service.purchase.propose import expire_due
 from service.purchase.resume import resume
+from service.purchase.written_alterations import expire_alterations
 from service.reconcile.settle import Reconciliation
 from service.store import intents, proposals, records
 from service.store.engine import reading, writing
@@ -53,6 +57,7 @@ def tie_loose_ends(parts: Parts, *, lease: Lease) -> str:
     """Reconcile, then go on with what was left half done, approved, or kept from being bought."""
     provider = parts.cloud.provider
     done = reconcile(parts, lease=lease)
+    altered = do_decided(parts, lease=lease, inventory_read_at=done.read_at)
     with reading(parts.engine) as connection:
         left = intents.list_intents(
             connection, states=(IntentState.RECORDED, IntentState.CALLING), provider=provider
@@ -63,7 +68,7 @@ def tie_loose_ends(parts: Parts, *, lease: Lease) -> str:
             connection, since=parts.clock.now() - DEFERRED_FOR, provider=provider
         )
         deferred = [] if plan is None else left_over(connection, plan)
-    said = f"{done.matched} matched, {len(done.findings)} findings"
+    said = f"{done.matched} matched, {len(done.findings)} findings{altering.said(altered)}"
     if not (left or approved or deferred):
         return said
     plans = {one.plan for one in left} | {one.plan for one in approved}
@@ -82,8 +87,9 @@ def tie_loose_ends(parts: Parts, *, lease: Lease) -> str:
 def expire(parts: Parts) -> str:
     """End the proposals whose lifetime is over; returns a sentence."""
     with writing(parts.engine) as connection:
-        ended = expire_due(connection, now=parts.clock.now())
-    return f"{len(ended)} expired"
+        now = parts.clock.now()
+        ended = len(expire_due(connection, now=now)) + expire_alterations(connection, now=now)
+    return f"{ended} expired"
 
 
 def _desk(parts: Parts, done: Reconciliation, lease: Lease, plans: Collection[PlanId]) -> Desk:
@@ -93,6 +99,8 @@ def _desk(parts: Parts, done: Reconciliation, lease: Lease, plans: Collection[Pl
     try:
         situation = read_situation(parts, inventory_read_at=done.read_at)
     except (RefusedError, ProviderError, InputError) as error:
+        if isinstance(error, RefusedError):
+            demote_on_stale_data(parts, error)
         return Desk(
             provider=parts.cloud.provider,
             engine=parts.engine,

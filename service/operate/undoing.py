@@ -1,0 +1,240 @@
+"""Decides, every day, which recent purchases should not have been made, and takes those back.
+
+A purchase is regretted when two things are so on the newest evidence: billed again with and
+without it, it loses more than the policy's margin; and the whole decision, made anew as if it had
+never been bought, would not buy even half of it. One of the two alone is noise: taking back what
+would be bought again next week is churn, and quotas for returns are small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+from service.billing.market import compile_market
+from service.domain.alterations import Alteration, AlterationKind, AlterationOrder, AlterationState
+from service.domain.commitments import Commitment
+from service.domain.hours import DAY_HOURS, HOUR, iso
+from service.domain.ids import ClientToken, CommitmentId, CycleId, IntentId
+from service.domain.plans import Plan
+from service.domain.purchases import InventoryItem
+from service.guard.alterations import mode_of_item
+from service.guard.fields import Mode
+from service.operate.altering import do_decided, said
+from service.operate.deciding import forecast_and_plan
+from service.operate.guarding import REPLAY_HOURS, over_window
+from service.operate.reconciling import reconcile
+from service.operate.situation import Situation, read_situation
+from service.purchase.lifecycle import Word
+from service.purchase.written_alterations import ask, withdraw
+from service.store import alterations, demotion, holdings
+from service.store.engine import reading, writing
+from service.store.lease import Lease
+from service.store.states import Origin
+from service.wiring import Parts
+
+REASON = "regret"
+"""How the reason of each alteration begins that this check asks for."""
+
+BOUGHT_AGAIN_RATIO = Decimal("0.5")
+"""What the new decision would buy of a purchase for it to stay: half of its hourly commitment."""
+
+FREE_WAYS = (AlterationKind.CANCEL_QUEUED, AlterationKind.RETURN)
+"""Ways back that cost nothing, the one without a quota first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regret:
+    """Why one purchase should not have been made: what it loses, and what would be bought now."""
+
+    item: InventoryItem
+    loses_usd_per_hour: Decimal
+    bought_again_usd_per_hour: Decimal
+
+    @property
+    def reason(self) -> str:
+        """Both numbers, in words."""
+        return (
+            f"{REASON}: loses {self.loses_usd_per_hour:.4f} USD/h on the newest {REPLAY_HOURS} "
+            f"hours; decided anew without it, {self.bought_again_usd_per_hour:.4f} of its "
+            f"{Decimal(self.item.commit_usd_per_hour):.4f} USD/h would be bought"
+        )
+
+
+def undo(parts: Parts, *, lease: Lease) -> str:
+    """Check each recent purchase, and give back, or ask a person to give back, what is regretted.
+
+    Raises what reading the facts raises: without facts nothing is given back.
+    """
+    if parts.cloud.alterer is None:
+        return "nothing can be taken back here"
+    done = reconcile(parts, lease=lease)
+    situation = read_situation(parts, inventory_read_at=done.read_at)
+    ways = _ways_back(parts, situation)
+    regrets = [
+        regret for item in situation.inventory if (regret := _regret(parts, situation, item, ways))
+    ]
+    named = {one.item.commitment.commitment for one in regrets}
+    _withdraw_turned(parts, named)
+    asked = sum(_ask(parts, situation, one, ways) for one in regrets)
+    acted = do_decided(parts, lease=lease, inventory_read_at=done.read_at)
+    if acted:
+        reconcile(parts, lease=lease)
+    return (
+        f"{len(ways)} can be taken back, {len(regrets)} regretted, {asked} asked for{said(acted)}"
+    )
+
+
+def _ways_back(parts: Parts, situation: Situation) -> Mapping[CommitmentId, AlterationKind]:
+    """What we bought, is owned, and may be taken back for nothing, with the way."""
+    alterer, now = parts.cloud.alterer, parts.clock.now()
+    if alterer is None:
+        return {}
+    with reading(parts.engine) as connection:
+        mirrored = holdings.list_holdings(connection, provider=parts.cloud.provider)
+        given_up = demotion.demoted(connection)
+    ours = {one.item.commitment.commitment for one in mirrored if one.origin is Origin.TENOR}
+    found: dict[CommitmentId, AlterationKind] = {}
+    for item in situation.inventory:
+        name = item.commitment.commitment
+        watched = mode_of_item(item, situation.policy, given_up) is not Mode.OBSERVE
+        if name not in ours or not item.commitment.state.is_owned or not watched:
+            continue
+        open_ways = alterer.ways(item, now) & set(situation.policy.alterations.allowed)
+        for way in FREE_WAYS:
+            if way in open_ways and name not in found:
+                found[name] = way
+    return found
+
+
+def _regret(
+    parts: Parts,
+    situation: Situation,
+    item: InventoryItem,
+    ways: Mapping[CommitmentId, AlterationKind],
+) -> Regret | None:
+    name = item.commitment.commitment
+    if name not in ways or name not in situation.owned:
+        return None
+    commit = Decimal(item.commit_usd_per_hour)
+    loses = -saving_usd_per_hour(situation, name)
+    if loses <= commit * situation.policy.alterations.churn_margin_ratio:
+        return None
+    run = CycleId(f"undo@{iso(situation.now)}/{name}")
+    plan = forecast_and_plan(parts, without(situation, name), run)
+    again = bought_again_usd_per_hour(plan, item)
+    if again >= commit * BOUGHT_AGAIN_RATIO:
+        return None
+    return Regret(item, loses, again)
+
+
+def saving_usd_per_hour(situation: Situation, name: CommitmentId) -> Decimal:
+    """What one owned commitment saves over the newest weeks, beside all else; below 0: loses."""
+    dataset = situation.dataset(REPLAY_HOURS)
+    market = compile_market(dataset.usage, dataset.skus, dataset.offerings)
+    owned = [
+        over_window(one, situation) for one in situation.commitments if _is_live(one, situation)
+    ]
+    rest = [one for one in owned if one.commitment != name]
+    with_it, without_it = market.bill(tuple(owned)), market.bill(tuple(rest))
+    return (without_it.total_usd - with_it.total_usd) / dataset.usage.hours.count
+
+
+def _is_live(one: Commitment, situation: Situation) -> bool:
+    lead = timedelta(hours=int(situation.policy.timing.lead_time_hours))
+    return one.state.is_owned and one.end > situation.now + lead
+
+
+def without(situation: Situation, name: CommitmentId) -> Situation:
+    """The same facts as if ``name`` had never been bought."""
+    return replace(
+        situation,
+        commitments=tuple(one for one in situation.commitments if one.commitment != name),
+        inventory=tuple(item for item in situation.inventory if item.commitment.commitment != name),
+        owned={key: one for key, one in situation.owned.items() if key != name},
+    )
+
+
+def bought_again_usd_per_hour(plan: Plan, item: InventoryItem) -> Decimal:
+    """How much of what ``item`` commits ``plan`` buys for the same usage, in USD per hour.
+
+    A plan that is tied to no region or family covers any.
+    """
+    return sum(
+        (
+            line.commit_usd_per_hour
+            for line in plan.lines
+            if line.account == item.commitment.account
+            and _same(line.region, item.region)
+            and _same(line.family, item.family)
+        ),
+        Decimal(0),
+    )
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    return one is None or other is None or one == other
+
+
+def _withdraw_turned(parts: Parts, regretted: set[CommitmentId]) -> None:
+    """Take back what this check asked for before and would not ask for now."""
+    now = parts.clock.now()
+    with writing(parts.engine) as connection:
+        waiting = alterations.list_alterations(
+            connection, states=(AlterationState.WAITING,), provider=parts.cloud.provider
+        )
+        for one in waiting:
+            if _is_ours(one) and not regretted & set(one.order.sources):
+                withdraw(
+                    connection,
+                    one,
+                    rule="evidence",
+                    detail="the newest evidence no longer speaks for it",
+                    word=Word.TENOR,
+                    now=now,
+                )
+
+
+def _is_ours(one: Alteration) -> bool:
+    return one.reason.startswith(REASON)
+
+
+def _ask(
+    parts: Parts,
+    situation: Situation,
+    regret: Regret,
+    ways: Mapping[CommitmentId, AlterationKind],
+) -> bool:
+    item, now = regret.item, parts.clock.now()
+    name = item.commitment.commitment
+    order = AlterationOrder(
+        intent=IntentId(str(uuid4())),
+        token=ClientToken(str(uuid4())),
+        alteration=ways[name],
+        account=item.commitment.account,
+        kind=item.kind,
+        sources=(name,),
+        targets=(),
+        most_to_pay_usd=Decimal(0),
+    )
+    with writing(parts.engine) as connection:
+        asked = ask(
+            connection,
+            order,
+            provider=parts.cloud.provider,
+            run=f"undo@{iso(now)}",
+            reason=regret.reason,
+            expires_at=_expires_at(item, situation, now),
+            now=now,
+        )
+    return asked is not None
+
+
+def _expires_at(item: InventoryItem, situation: Situation, now: datetime) -> datetime:
+    """Until when it may be decided: while the way back is open, at most a proposal's lifetime."""
+    lifetime = now + timedelta(hours=int(situation.policy.timing.proposal_lifetime_hours))
+    window = item.returnable_until or now + DAY_HOURS * HOUR
+    return max(min(lifetime, window), now + HOUR)
