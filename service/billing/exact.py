@@ -62,12 +62,17 @@ def two_sum(a: Floats, b: Floats) -> Pair:
     """``a + b`` without any error."""
     total = a + b
     shadow = total - a
-    return Pair(total, (a - (total - shadow)) + (b - shadow))
+    # (a - (total - shadow)) + (b - shadow), without fresh memory for each part.
+    error = total - shadow
+    np.subtract(a, error, out=error)
+    np.subtract(b, shadow, out=shadow)
+    return Pair(total, np.add(error, shadow, out=error))
 
 
 def _quick(high: Floats, low: Floats) -> Pair:
     total = high + low
-    return Pair(total, low - (total - high))
+    error = total - high
+    return Pair(total, np.subtract(low, error, out=error))
 
 
 def add(a: Pair, b: Pair) -> Pair:
@@ -84,19 +89,25 @@ def subtract(a: Pair, b: Pair) -> Pair:
 
 
 def _split(a: Floats) -> tuple[Floats, Floats]:
-    scaled = _SPLITTER * a
-    upper = scaled - (scaled - a)
-    return upper, a - upper
+    upper = _SPLITTER * a
+    lower = upper - a
+    np.subtract(upper, lower, out=upper)
+    return upper, np.subtract(a, upper, out=lower)
 
 
 def scale(a: Pair, factor: Number) -> Pair:
     """``a × factor``."""
     high = a.high * factor.high
     upper, lower = _split(a.high)
-    error = (
-        (upper * factor.upper - high) + upper * factor.lower + lower * factor.upper
-    ) + lower * factor.lower
-    return _quick(high, error + (a.high * factor.low + a.low * factor.high))
+    error = upper * factor.upper
+    error -= high
+    error += np.multiply(upper, factor.lower, out=upper)
+    error += lower * factor.upper
+    error += np.multiply(lower, factor.lower, out=lower)
+    rest = np.multiply(a.high, factor.low, out=upper)
+    rest += np.multiply(a.low, factor.high, out=lower)
+    error += rest
+    return _quick(high, error)
 
 
 def multiply(a: Pair, b: Pair) -> Pair:
