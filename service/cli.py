@@ -27,6 +27,7 @@ COMMAND_MODULES = (
     "service.guard.command",
     "service.operate.config_command",
     "service.operate.proposals_command",
+    "service.operate.intents_command",
     "service.api.command",
     "service.store.command",
     "service.sandbox.command",

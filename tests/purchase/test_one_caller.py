@@ -5,21 +5,23 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 SERVICE = Path(__file__).resolve().parents[2] / "service"
 OUT_OF_REACH = {"billing", "forecast", "plan", "backtest", "guard", "report"}
 """The core: the import contracts keep the provider port out of it, so its ``buy`` is another."""
-BEHIND_THE_PORT = {"providers"}
-"""The adapters, which are what ``ProviderBuyer.buy`` reaches."""
+BEHIND_THE_PORT = {"providers", "sandbox"}
+"""The adapters, which are what the port reaches, and the clouds of the sandbox behind them."""
 
 
-def callers(source: str) -> list[int]:
-    """Lines that call, or pass on, anything named ``buy``."""
+def callers(source: str, name: str = "buy") -> list[int]:
+    """Lines that call, or pass on, anything of that name."""
     tree = ast.parse(source)
     return [
         node.lineno
         for node in ast.walk(tree)
-        if (isinstance(node, ast.Attribute) and node.attr == "buy")
-        or (isinstance(node, ast.Constant) and node.value == "buy" and _is_getattr(tree, node))
+        if (isinstance(node, ast.Attribute) and node.attr == name)
+        or (isinstance(node, ast.Constant) and node.value == name and _is_getattr(tree, node))
     ]
 
 
@@ -33,15 +35,16 @@ def _is_getattr(tree: ast.Module, constant: ast.Constant) -> bool:
     )
 
 
-def test_only_execute_calls_a_purchase_and_only_once() -> None:
+@pytest.mark.parametrize(
+    ("name", "caller"), [("buy", "purchase/execute.py"), ("alter", "purchase/alter.py")]
+)
+def test_only_one_line_calls_a_purchase_and_only_one_an_alteration(name: str, caller: str) -> None:
     found = {
-        path.relative_to(SERVICE).as_posix(): callers(path.read_text("utf-8"))
+        path.relative_to(SERVICE).as_posix(): callers(path.read_text("utf-8"), name)
         for path in SERVICE.rglob("*.py")
         if path.relative_to(SERVICE).parts[0] not in OUT_OF_REACH | BEHIND_THE_PORT
     }
-    assert [(path, len(lines)) for path, lines in found.items() if lines] == [
-        ("purchase/execute.py", 1)
-    ]
+    assert [(path, len(lines)) for path, lines in found.items() if lines] == [(caller, 1)]
 
 
 def test_the_core_cannot_reach_the_port() -> None:

@@ -1,0 +1,105 @@
+"""Settles an outcome that no evidence will, on the word of a person who answers for it by name.
+
+Only what is held: a purchase or an alteration that is unknown. What the mirror shows contradicts
+the word where it can; then nothing is settled, and the person is told.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from service.domain.alterations import AlterationState
+from service.domain.errors import RefusedError
+from service.domain.ids import CommitmentId, IntentId
+from service.domain.purchases import Intent, IntentState
+from service.observe.events import OutcomeSettled
+from service.purchase.lifecycle import Word
+from service.store import alterations, holdings, intents, ledger
+
+
+def settle_purchase(
+    connection: Connection,
+    intent: IntentId,
+    *,
+    bought: CommitmentId | None,
+    by: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Unknown → bought as ``bought``, or refused where that is ``None``.
+
+    Raises ``RefusedError`` when the intent is not unknown, the commitment is another intent's, or
+    the provider lists what the person says was not bought.
+    """
+    ledger.lock(connection)
+    found = intents.find(connection, intent)
+    if found is None or found.state is not IntentState.UNKNOWN:
+        state = "not in this ledger" if found is None else found.state.value
+        raise RefusedError(rule="not_unknown", detail=f"intent {intent} is {state}")
+    _contradiction(connection, found, bought)
+    target = IntentState.REFUSED if bought is None else IntentState.BOUGHT
+    intents.move(
+        connection,
+        intent,
+        source=IntentState.UNKNOWN,
+        target=target,
+        word=Word.PERSON,
+        now=now,
+        detail=f"settled by {by}: {reason}",
+        commitment=bought,
+    )
+    event = OutcomeSettled(
+        intent=intent, outcome=target.value, commitment=bought, by=by, reason=reason
+    )
+    ledger.append(connection, event, now=now, actor=by)
+
+
+def settle_alteration(
+    connection: Connection,
+    alteration: IntentId,
+    *,
+    done: bool,
+    by: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Unknown → altered, or refused. Raises ``RefusedError`` when it is not unknown."""
+    ledger.lock(connection)
+    found = alterations.find(connection, alteration)
+    if found is None or found.state is not AlterationState.UNKNOWN:
+        state = "not in this ledger" if found is None else found.state.value
+        raise RefusedError(rule="not_unknown", detail=f"alteration {alteration} is {state}")
+    target = AlterationState.ALTERED if done else AlterationState.REFUSED
+    alterations.move(
+        connection,
+        found,
+        target=target,
+        word=Word.PERSON,
+        now=now,
+        detail=f"settled by {by}: {reason}",
+    )
+    event = OutcomeSettled(
+        intent=alteration, outcome=target.value, commitment=None, by=by, reason=reason
+    )
+    ledger.append(connection, event, now=now, actor=by)
+
+
+def _contradiction(connection: Connection, found: Intent, bought: CommitmentId | None) -> None:
+    provider, intent = found.line.provider, found.order.intent
+    if bought is not None:
+        claimant = intents.claimant(connection, provider, bought)
+        if claimant not in {None, intent}:
+            detail = f"{bought} is what intent {claimant} bought"
+            raise RefusedError(rule="claimed", detail=detail)
+        return
+    listed = [
+        item.commitment.commitment
+        for item in holdings.inventory(connection, provider=provider)
+        if item.commitment.state.is_owned
+        and (item.intent == intent or item.commitment.commitment == found.commitment)
+    ]
+    if listed:
+        detail = f"{provider} lists {', '.join(listed)} for it"
+        raise RefusedError(rule="listed", detail=detail)
