@@ -25,8 +25,11 @@ _DRIFT_WEEKS = 26
 _LONG_LAG_WEEKS = 13
 _PRIOR_DRIFT = 0.006
 _PRIOR_WALK = 0.03
-_PRIOR_WIDENING, _PRIOR_MISSES = 1.4, 10.0
-_CHECKED_WEEKS = (4, 13)
+_PRIOR_WIDENING = {1: 1.4, 4: 1.2, 13: 1.4}
+"""By weeks ahead, the factor that forecasts of a pool without a past need: what those of the
+public regions needed on average (docs/model.md)."""
+
+_PRIOR_MISSES = 10.0
 _MOST_SURPRISE = 16.0  # one jump of four deviations must not widen every later forecast
 _TAIL_FREEDOM = 5
 
@@ -93,8 +96,8 @@ def _level_paths(
 ) -> Series:
     drift = recent_drift(means[-_DRIFT_WEEKS:], prior_deviation=_PRIOR_DRIFT, inflation=1.5)
     walk, noise = _deviations(log_levels(means))
-    wider = _widening(means, walk, noise)
     ahead = gap_weeks + np.arange(1, weeks + 1)
+    wider = _widening(means, walk, noise, np.arange(1.0, weeks + 1))
     slopes = drift.mean + wider * drift.deviation * generator.standard_normal((paths, 1))
     misread = generator.standard_normal((paths, 1)) * noise / np.sqrt(_LEVEL_WEEKS)
     walked = np.cumsum(generator.standard_normal((paths, weeks)) * walk, axis=1)
@@ -115,15 +118,16 @@ def _start(means: Series) -> float:
     return float(np.log(max(float(np.median(recent)), float(recent.max()) * 0.02)))
 
 
-def _widening(means: Series, walk: float, noise: float) -> float:
-    """Factor on all deviations: how far past forecasts of this very pool missed.
+def _widening(means: Series, walk: float, noise: float, ahead: Series) -> Series:
+    """Factor on all deviations ``ahead`` weeks on: how far this very pool's forecasts missed.
 
-    The mean squared ratio of 4- and 13-week misses to what the model expected of them, shrunk
-    towards a prior factor; misses that overlap count as one.
+    The mean squared ratio of past 1-, 4- and 13-week misses to what the model expected of them,
+    each shrunk towards a prior factor; misses that overlap count as one. Between the horizons
+    it goes by their logarithm, and beyond the last it stays.
     """
-    squares, weight = _PRIOR_WIDENING**2 * _PRIOR_MISSES, _PRIOR_MISSES
     logs = log_levels(means)
-    for horizon in _CHECKED_WEEKS:
+    wider: list[float] = []
+    for horizon, prior in _PRIOR_WIDENING.items():
         ratios = []
         for origin in range(_LONG_LAG_WEEKS, logs.size - horizon + 1):
             past = means[max(origin - _DRIFT_WEEKS, 0) : origin]
@@ -134,9 +138,9 @@ def _widening(means: Series, walk: float, noise: float) -> float:
             expected = (drift.deviation * horizon) ** 2 + walk**2 * horizon
             expected += noise**2 * (1 + 1 / _LEVEL_WEEKS)
             ratios.append(min(miss * miss / expected, _MOST_SURPRISE))
-        squares += float(np.sum(ratios)) / horizon
-        weight += len(ratios) / horizon
-    return float(np.sqrt(squares / weight))
+        squares = prior**2 * _PRIOR_MISSES + float(np.sum(ratios)) / horizon
+        wider.append(float(np.sqrt(squares / (_PRIOR_MISSES + len(ratios) / horizon))))
+    return np.asarray(np.interp(np.log(ahead), np.log(list(_PRIOR_WIDENING)), wider))
 
 
 def _deviations(logs: Series) -> tuple[float, float]:

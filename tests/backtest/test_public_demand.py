@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from service.backtest.calibration import calibrate
 from service.backtest.compare import Setup, by_family, chosen
 from service.backtest.demand import read_demand
 from service.backtest.families import GOAL_FAMILIES, Case, stress
@@ -73,3 +74,16 @@ def test_three_year_terms_neither_miss_growth_nor_ruin_decline(cases: tuple[Case
     assert figures["grow"]["tenor"].capture_ratio >= 0.97
     assert figures["decline"]["tenor"].capture_ratio >= 0.9
     assert figures["decline"]["tenor"].worst_series_ratio >= -0.1
+
+
+def test_every_interval_holds_as_often_as_it_says() -> None:
+    pools = read_demand(DEMAND)
+    setup = Setup(DEFAULT_MENU, Walk(), pools[0].hours.start)
+    found = calibrate([pool.usd_per_hour for pool in pools], setup)
+    missed = {
+        (horizon, share): inside
+        for horizon, one in found.items()
+        for share, inside in one.inside.items()
+        if abs(inside - share) > 0.05
+    }
+    assert missed == {}
