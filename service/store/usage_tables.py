@@ -5,7 +5,16 @@ A day counts only through its row here; files that no row names are leftovers.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Date, Integer, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKeyConstraint,
+    Integer,
+    Table,
+    Text,
+)
 
 from service.store.metadata import METADATA, JsonDocument, NanoUsd, UtcInstant
 
@@ -33,4 +42,21 @@ usage_days = Table(
     CheckConstraint("rows > 0", name="rows"),
     CheckConstraint("hours_present BETWEEN 1 AND 24", name="hours_present"),
     CheckConstraint("hours_mask BETWEEN 1 AND 16777215", name="hours_mask"),
+)
+
+commitments_seen = Table(
+    "commitments_seen",
+    METADATA,
+    Column("provider", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("commitment", Text, primary_key=True),
+    # The owner, where the export tells.
+    Column("account", Text),
+    # What is committed to: dollars (spend) or quantities (usage), where the export tells.
+    Column("category", Text),
+    CheckConstraint("category IN ('spend', 'usage')", name="category"),
+    # A day that is replaced takes what it named with it.
+    ForeignKeyConstraint(
+        ["provider", "day"], ["usage_days.provider", "usage_days.day"], ondelete="CASCADE"
+    ),
 )
