@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from service.domain.errors import InputError
 from service.guard.yaml_lines import read_yaml
@@ -76,6 +76,34 @@ class Settings(BaseModel):
     )
     gcp_export_table: str | None = Field(
         default=None, description="BigQuery billing export, as project.dataset.table"
+    )
+    azure_tenant_id: str | None = Field(default=None, description="tenant; sets Azure up")
+    azure_subscription_id: str | None = Field(
+        default=None, description="subscription that pays for what is bought in Azure"
+    )
+    azure_client_id: str | None = Field(default=None, description="service principal to speak as")
+    azure_client_secret: SecretStr | None = Field(default=None, description="its secret, or")
+    azure_certificate_file: Path | None = Field(
+        default=None, description="its certificate with the key (PEM or PKCS12), or"
+    )
+    azure_certificate_password: SecretStr | None = Field(
+        default=None, description="password of that file"
+    )
+    azure_token_file: Path | None = Field(
+        default=None, description="file that the platform writes its workload identity token into"
+    )
+    azure_billing_scope: str | None = Field(
+        default=None, description="what purchases are charged to, if not the subscription"
+    )
+    azure_exports_url: str | None = Field(
+        default=None, description="blob container of Cost Management's FOCUS exports"
+    )
+    azure_exports_prefix: str = Field(default="", description="folder of the export in it")
+    azure_price_sheet: Path | None = Field(
+        default=None, description="file or folder with a negotiated price sheet"
+    )
+    azure_endpoint_url: str | None = Field(
+        default=None, description="loopback only: a sandbox cloud instead of Azure"
     )
     purchase_account: str | None = Field(
         default=None, description="account that owns what is bought; others are never bought in"

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
 from service.domain.errors import ProviderError
@@ -86,7 +87,7 @@ def _prices(clients: AzureClients, orders: set[str]) -> Mapping[str, _Price]:
     )
     found = {str(one.get("name")): price for one in listed if (price := _price(one)) is not None}
     for order in sorted(orders - set(found)):
-        one = read("ReservationOrder.Get", lambda order=order: _order(clients, order))  # type: ignore[misc]
+        one = read("ReservationOrder.Get", partial(_order, clients, order))
         price = _price(one)
         if price is None:
             raise ProviderError(

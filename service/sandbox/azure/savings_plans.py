@@ -104,7 +104,7 @@ class PlanBook:
                 message = f"The alias {alias} exists with other terms."
                 raise ApiError("InvalidRequestContent", message)
             return known, False
-        _check(terms)
+        check_terms(terms)
         return self._place(alias, terms, now), True
 
     def _place(self, alias: str | None, terms: PlanTerms, now: datetime) -> Plan:
@@ -150,7 +150,8 @@ def _end_operation(plan: Plan, at: datetime) -> None:
         plan.paid_at = at
 
 
-def _check(terms: PlanTerms) -> None:
+def check_terms(terms: PlanTerms) -> None:
+    """``ApiError`` for a plan that is not sold."""
     if terms.months not in TERMS:
         raise ApiError("InvalidRequestContent", f"No plan lasts {terms.months} months.")
     if terms.usd_per_hour < COMMITMENT_STEP or terms.usd_per_hour % COMMITMENT_STEP:

@@ -17,14 +17,20 @@ from urllib.parse import unquote
 
 from service.domain.errors import InvariantError
 from service.sandbox.azure.access import sandbox_token
-from service.sandbox.azure.wire import management, reservations, retail
+from service.sandbox.azure.wire import benefits, changes, management, reservations, retail
 from service.sandbox.azure.wire.call import Call, Reply, Route, query_of
 from service.sandbox.azure.world import AzureWorld
 from service.sandbox.faults import ApiError, Fault, FaultKind
 
 LOOPBACK = "127.0.0.1"
 _BODY_BYTES_MAX = 1_000_000
-_ROUTES: tuple[Route, ...] = (*reservations.ROUTES, *retail.ROUTES, *management.ROUTES)
+_ROUTES: tuple[Route, ...] = (
+    *reservations.ROUTES,
+    *changes.ROUTES,
+    *benefits.ROUTES,
+    *retail.ROUTES,
+    *management.ROUTES,
+)
 
 
 @dataclass(frozen=True, slots=True)
