@@ -5,36 +5,23 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from functools import cache, partial
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from service.api.ports import PolicyInForce, PolicySource, policy_file
+from service.clouds import Cloud, clouds_of
 from service.domain.commitments import Offering
 from service.domain.errors import InputError
 from service.domain.hours import Clock
 from service.domain.ids import CommitmentId
 from service.domain.usage import SkuKey
-from service.providers.aws import organisation
-from service.providers.aws.alterer import AwsAlterer
-from service.providers.aws.buyer import AwsBuyer
-from service.providers.aws.clients import AwsAccess, AwsClients
-from service.providers.aws.reader import AwsReader
-from service.providers.port import (
-    ProviderAlterer,
-    ProviderBuyer,
-    ProviderExports,
-    ProviderFinder,
-    ProviderPermissions,
-    ProviderReader,
-)
 from service.settings import Settings
 from service.store import migrate
 from service.store.engine import open_engine
@@ -53,26 +40,6 @@ class WallClock:
 
 OwnedRates = dict[tuple[CommitmentId, tuple[SkuKey, ...]], Offering]
 """By commitment and the SKUs asked for: the commitment's own offering."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """One provider, spoken to with one set of credentials.
-
-    ``committed_usd``: what plans of the whole organisation commit on a day, whoever owns them;
-    ``None`` where the inventory itself spans the organisation. ``exports``: where billing data is
-    fetched from, ``None`` where it lies on this machine already.
-    """
-
-    provider: str
-    reader: ProviderReader
-    buyer: ProviderBuyer
-    close: Callable[[], None]
-    committed_usd: Callable[[date], Decimal] | None = None
-    exports: ProviderExports | None = None
-    finder: ProviderFinder | None = None
-    alterer: ProviderAlterer | None = None
-    permissions: ProviderPermissions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,42 +106,6 @@ def shipped(path: Path) -> Path:
         if (root / path).exists():
             return root / path
     return path
-
-
-def aws_cloud(access: AwsAccess, clock: Clock) -> Cloud:
-    """AWS behind the port."""
-    clients = AwsClients(access)
-    return Cloud(
-        provider="aws",
-        reader=AwsReader(clients),
-        buyer=AwsBuyer(clients, clock=clock),
-        alterer=AwsAlterer(clients, clock=clock),
-        committed_usd=partial(organisation.committed_usd, clients),
-        close=clients.close,
-    )
-
-
-def clouds_of(settings: Settings, clock: Clock) -> tuple[Cloud, ...]:
-    """Every cloud that the settings name; their SDKs are loaded only when they are."""
-    return (aws_cloud(access_of(settings), clock),)
-
-
-def access_of(settings: Settings) -> AwsAccess:
-    """How the settings say to reach AWS.
-
-    A loopback endpoint is spoken to with the sandbox's own keys only, whatever else the machine
-    holds: the access itself refuses anything else.
-    """
-    if settings.aws_endpoint_url is not None:
-        from service.sandbox.access import sandbox_access  # noqa: PLC0415 - only a sandbox run
-
-        return sandbox_access(settings.aws_endpoint_url, external_id=settings.aws_external_id)
-    return AwsAccess(
-        region=settings.aws_region,
-        role_arn=settings.aws_role_arn,
-        external_id=settings.aws_external_id,
-        profile=settings.aws_profile,
-    )
 
 
 @contextmanager

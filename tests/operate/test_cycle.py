@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from service.clouds import Cloud
 from service.domain.commitments import CommitmentState
 from service.domain.errors import RefusedError
 from service.domain.ids import CycleId
@@ -29,7 +30,6 @@ from service.store.engine import reading, writing
 from service.store.halt import set_halt
 from service.store.lease import Lease
 from service.store.states import VerdictStage
-from service.wiring import Cloud
 
 CREATE = "savingsplans.CreateSavingsPlan"
 

@@ -1,0 +1,129 @@
+"""Builds each cloud that the settings name, behind the port. SDKs load only for those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from typing import Protocol
+
+from service.domain.hours import Clock
+from service.providers.aws import organisation
+from service.providers.aws.alterer import AwsAlterer
+from service.providers.aws.buyer import AwsBuyer
+from service.providers.aws.clients import AwsAccess, AwsClients
+from service.providers.aws.reader import AwsReader
+from service.providers.port import (
+    ProviderAlterer,
+    ProviderBuyer,
+    ProviderExports,
+    ProviderFinder,
+    ProviderPermissions,
+    ProviderReader,
+)
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """One provider, spoken to with one set of credentials.
+
+    ``committed_usd``: what plans of the whole organisation commit on a day, whoever owns them;
+    ``None`` where the inventory itself spans the organisation. ``exports``: where billing data is
+    fetched from, ``None`` where it lies on this machine already.
+    """
+
+    provider: str
+    reader: ProviderReader
+    buyer: ProviderBuyer
+    close: Callable[[], None]
+    committed_usd: Callable[[date], Decimal] | None = None
+    exports: ProviderExports | None = None
+    finder: ProviderFinder | None = None
+    alterer: ProviderAlterer | None = None
+    permissions: ProviderPermissions | None = None
+
+
+def aws_cloud(access: AwsAccess, clock: Clock) -> Cloud:
+    """AWS behind the port."""
+    clients = AwsClients(access)
+    return Cloud(
+        provider="aws",
+        reader=AwsReader(clients),
+        buyer=AwsBuyer(clients, clock=clock),
+        alterer=AwsAlterer(clients, clock=clock),
+        committed_usd=partial(organisation.committed_usd, clients),
+        close=clients.close,
+    )
+
+
+def clouds_of(settings: Settings, clock: Clock) -> tuple[Cloud, ...]:
+    """Every cloud that the settings name, AWS when they name none; other SDKs are not loaded."""
+    others = tuple(cloud for cloud in (_gcp(settings, clock),) if cloud is not None)
+    named = (settings.aws_endpoint_url, settings.aws_role_arn, settings.aws_profile)
+    if others and not any(named):
+        return others
+    return (aws_cloud(access_of(settings), clock), *others)
+
+
+def _gcp(settings: Settings, clock: Clock) -> Cloud | None:
+    if settings.gcp_project is None and settings.gcp_endpoint_url is None:
+        return None
+    from service.providers.gcp import cloud  # noqa: PLC0415 - its SDKs load only when used
+
+    access = cloud.access_of(settings)
+    return None if access is None else _behind_the_port(cloud.gcp_cloud(access, clock))
+
+
+class _Whole(Protocol):
+    """What an adapter package puts together."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def reader(self) -> ProviderReader: ...
+    @property
+    def buyer(self) -> ProviderBuyer: ...
+    @property
+    def finder(self) -> ProviderFinder: ...
+    @property
+    def alterer(self) -> ProviderAlterer: ...
+    @property
+    def permissions(self) -> ProviderPermissions: ...
+    @property
+    def exports(self) -> ProviderExports | None: ...
+    @property
+    def close(self) -> Callable[[], None]: ...
+
+
+def _behind_the_port(whole: _Whole) -> Cloud:
+    return Cloud(
+        provider=whole.provider,
+        reader=whole.reader,
+        buyer=whole.buyer,
+        finder=whole.finder,
+        alterer=whole.alterer,
+        permissions=whole.permissions,
+        exports=whole.exports,
+        close=whole.close,
+    )
+
+
+def access_of(settings: Settings) -> AwsAccess:
+    """How the settings say to reach AWS.
+
+    A loopback endpoint is spoken to with the sandbox's own keys only, whatever else the machine
+    holds: the access itself refuses anything else.
+    """
+    if settings.aws_endpoint_url is not None:
+        from service.sandbox.access import sandbox_access  # noqa: PLC0415 - only a sandbox run
+
+        return sandbox_access(settings.aws_endpoint_url, external_id=settings.aws_external_id)
+    return AwsAccess(
+        region=settings.aws_region,
+        role_arn=settings.aws_role_arn,
+        external_id=settings.aws_external_id,
+        profile=settings.aws_profile,
+    )
