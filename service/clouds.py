@@ -61,11 +61,22 @@ def aws_cloud(access: AwsAccess, clock: Clock) -> Cloud:
 
 def clouds_of(settings: Settings, clock: Clock) -> tuple[Cloud, ...]:
     """Every cloud that the settings name, AWS when they name none; other SDKs are not loaded."""
-    others = tuple(cloud for cloud in (_gcp(settings, clock),) if cloud is not None)
+    others = tuple(
+        cloud for cloud in (_azure(settings, clock), _gcp(settings, clock)) if cloud is not None
+    )
     named = (settings.aws_endpoint_url, settings.aws_role_arn, settings.aws_profile)
     if others and not any(named):
         return others
     return (aws_cloud(access_of(settings), clock), *others)
+
+
+def _azure(settings: Settings, clock: Clock) -> Cloud | None:
+    if settings.azure_tenant_id is None and settings.azure_endpoint_url is None:
+        return None
+    from service.providers.azure import cloud  # noqa: PLC0415 - its SDKs load only when used
+
+    access = cloud.azure_access(settings)
+    return None if access is None else _behind_the_port("azure", cloud.azure_cloud(access, clock))
 
 
 def _gcp(settings: Settings, clock: Clock) -> Cloud | None:
@@ -74,14 +85,12 @@ def _gcp(settings: Settings, clock: Clock) -> Cloud | None:
     from service.providers.gcp import cloud  # noqa: PLC0415 - its SDKs load only when used
 
     access = cloud.access_of(settings)
-    return None if access is None else _behind_the_port(cloud.gcp_cloud(access, clock))
+    return None if access is None else _behind_the_port("gcp", cloud.gcp_cloud(access, clock))
 
 
 class _Whole(Protocol):
     """What an adapter package puts together."""
 
-    @property
-    def provider(self) -> str: ...
     @property
     def reader(self) -> ProviderReader: ...
     @property
@@ -98,9 +107,9 @@ class _Whole(Protocol):
     def close(self) -> Callable[[], None]: ...
 
 
-def _behind_the_port(whole: _Whole) -> Cloud:
+def _behind_the_port(provider: str, whole: _Whole) -> Cloud:
     return Cloud(
-        provider=whole.provider,
+        provider=provider,
         reader=whole.reader,
         buyer=whole.buyer,
         finder=whole.finder,
