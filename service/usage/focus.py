@@ -1,10 +1,12 @@
-"""FOCUS 1.0, 1.1 and 1.2 rows: which are hourly usage, of what, how much, at what price.
+"""FOCUS 1.0 to 1.4 rows: which are hourly usage, of what, how much, at what price.
 
 Only charges of category ``Usage`` and no class are usage: corrections restate what was used
 in an invoiced period and are set aside, as are purchases, taxes, credits and the unused part of a
 commitment (``CommitmentDiscountStatus`` = ``Unused``). Usage that a commitment covers is one row
-with status ``Used`` and counts once, in the pricing unit, as uncovered usage does. Source: FOCUS
-1.0 to 1.2, columns ChargeCategory, ChargeClass, CommitmentDiscountStatus, PricingQuantity.
+with status ``Used`` and counts once, in the pricing unit, as uncovered usage does. Version 1.3
+names the provider in ServiceProviderName, 1.4 no longer in ProviderName; rows of its second
+dataset, Contract Commitment, are set aside. Source: FOCUS 1.0 to 1.4, columns ChargeCategory,
+ChargeClass, CommitmentDiscountStatus, PricingQuantity, ServiceProviderName.
 """
 
 from __future__ import annotations
@@ -12,7 +14,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from service.domain.errors import InputError
+from service.usage.focus_words import (
+    account_sql,
+    focus_commitment,
+    focus_words,
+    resource_group_sql,
+)
 from service.usage.rows import (
+    CELLS,
     Check,
     RowForm,
     currency_check,
@@ -28,7 +37,7 @@ from service.usage.rows import (
 from service.usage.sources import Part
 
 REQUIRED = (
-    *("ProviderName", "SubAccountId", "RegionId", "BillingCurrency"),
+    *("SubAccountId", "RegionId", "BillingCurrency"),
     *("ChargeCategory", "ChargeClass", "ChargePeriodStart", "ChargePeriodEnd"),
     *("CommitmentDiscountId", "CommitmentDiscountStatus"),
     *("PricingQuantity", "PricingUnit", "SkuPriceId"),
@@ -43,10 +52,12 @@ SINCE_1_2 = (
     *("PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost"),
     "PricingCurrencyListUnitPrice",
 )
-AFTER_1_2 = (
-    *("ServiceProviderName", "HostProviderName", "ContractApplied", "InvoiceDetailId"),
-    *("AllocatedMethodId", "CommitmentProgramEligibilityDetails"),
+SINCE_1_3 = (
+    *("ServiceProviderName", "HostProviderName", "ContractApplied", "AllocatedMethodId"),
+    *("AllocatedMethodDetails", "AllocatedResourceId", "AllocatedResourceName", "AllocatedTags"),
 )
+UNTIL_1_3 = ("ProviderName", "PublisherName")
+SINCE_1_4 = ("InvoiceDetailId", "CommitmentProgramEligibilityDetails")
 BEFORE_1_0 = ("ChargeType", "ChargeSubcategory", "UsageQuantity", "Provider", "AmortizedCost")
 
 PROVIDERS = {
@@ -66,38 +77,59 @@ PROVIDERS = {
 CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 
 
+CONTRACT = "contract commitment, not usage"
+
+
 def is_focus(columns: Collection[str]) -> bool:
     """Whether the columns are those of a FOCUS export of any version."""
-    return "ChargePeriodStart" in columns or "ChargeCategory" in columns
+    return "ChargePeriodStart" in columns or "ChargeCategory" in columns or is_contract(columns)
+
+
+def is_contract(columns: Collection[str]) -> bool:
+    """Whether the columns are those of the dataset Contract Commitment, which holds no usage."""
+    return "ContractCommitmentId" in columns and "ChargeCategory" not in columns
 
 
 def focus_version(part: Part) -> str:
-    """``1.0``, ``1.1`` or ``1.2`` by the columns; ``InputError`` for an earlier or later one."""
+    """``1.0`` to ``1.4`` by the columns; ``InputError`` for an earlier one or a column missing."""
     columns = set(part.columns)
-    for version, words in (("1.3 or later", AFTER_1_2), ("before 1.0", BEFORE_1_0)):
-        found = sorted(columns.intersection(words))
-        if found:
-            raise InputError(
-                f"the export is FOCUS {version}, which is not read",
-                file=part.file,
-                column=found[0],
-                remedy="Export FOCUS 1.0, 1.1 or 1.2",
-            )
+    if is_contract(columns):
+        return "1.3"
+    found = sorted(columns.intersection(BEFORE_1_0))
+    if found:
+        raise InputError(
+            "the export is FOCUS before 1.0, which is not read",
+            file=part.file,
+            column=found[0],
+            remedy="Export FOCUS 1.0 to 1.4",
+        )
+    named = "ServiceProviderName" if columns.intersection(SINCE_1_3) else "ProviderName"
+    if named not in columns and "ProviderName" not in columns:
+        raise _missing(part, named)
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
-        raise InputError(
-            "the column is missing",
-            file=part.file,
-            column=missing[0],
-            remedy=f"Export FOCUS with all of {', '.join(REQUIRED)}",
-        )
+        raise _missing(part, missing[0])
+    if columns.intersection(SINCE_1_3):
+        gone = not columns.intersection(UNTIL_1_3)
+        return "1.4" if gone or columns.intersection(SINCE_1_4) else "1.3"
     if columns.intersection(SINCE_1_2):
         return "1.2"
     return "1.1" if columns.intersection(SINCE_1_1) else "1.0"
 
 
+def _missing(part: Part, column: str) -> InputError:
+    return InputError(
+        "the column is missing",
+        file=part.file,
+        column=column,
+        remedy=f"Export FOCUS with all of {', '.join((column, *REQUIRED))}",
+    )
+
+
 def focus_form(part: Part, providers: Collection[str] | None) -> RowForm:
     """How the part's rows are read; rows of providers other than ``providers`` are set aside."""
+    if is_contract(part.columns):
+        return RowForm(cells=_nothing(), asides=((CONTRACT, "true"),), checks=())
     asides = [
         ("not usage", "category IN ('Purchase', 'Tax', 'Credit', 'Adjustment')"),
         ("correction", "charge_class IS NOT NULL"),
@@ -106,27 +138,43 @@ def focus_form(part: Part, providers: Collection[str] | None) -> RowForm:
     if providers is not None:
         chosen = ", ".join(f"'{provider}'" for provider in sorted(providers))
         asides.insert(0, ("other provider", f"coalesce(provider, '') NOT IN ({chosen})"))
-    return RowForm(cells=_cells(part), asides=tuple(asides), checks=_CHECKS)
+    return RowForm(
+        cells=_cells(part),
+        asides=tuple(asides),
+        checks=_CHECKS,
+        telling=("not usage", "unused commitment"),
+    )
+
+
+def _nothing() -> dict[str, str]:
+    """Cells that tell nothing."""
+    cells = dict.fromkeys(CELLS, "CAST(NULL AS VARCHAR)")
+    cells |= {cell: "CAST(NULL AS TIMESTAMP)" for cell in ("hour", "ends_at")}
+    return cells | {"quantity": "CAST(0 AS DOUBLE)"}
 
 
 def _cells(part: Part) -> dict[str, str]:
     words = " ".join(f"WHEN '{word}' THEN '{provider}'" for word, provider in PROVIDERS.items())
+    names = [text_cell(part, column) for column in ("ServiceProviderName", "ProviderName")]
+    provider = f"(CASE lower(coalesce({', '.join(names)})) {words} END)"
     discount = text_cell(part, "CommitmentDiscountId")
     listed = price_cell(part, "ListUnitPrice")
     contracted = price_cell(part, "ContractedUnitPrice")
+    account = account_sql(
+        f"coalesce({text_cell(part, 'SubAccountId')}, {text_cell(part, 'BillingAccountId')})"
+    )
     return {
         "category": text_cell(part, "ChargeCategory"),
         "charge_class": text_cell(part, "ChargeClass"),
         "commitment_status": text_cell(part, "CommitmentDiscountStatus"),
         "hour": instant_cell(part, "ChargePeriodStart"),
         "ends_at": instant_cell(part, "ChargePeriodEnd"),
-        "provider": f"CASE lower({text_cell(part, 'ProviderName')}) {words} END",
-        "account": f"coalesce({text_cell(part, 'SubAccountId')}, "
-        f"{text_cell(part, 'BillingAccountId')})",
+        "provider": provider,
+        "account": account,
         "region": text_cell(part, "RegionId"),
         "zone": text_cell(part, "AvailabilityZone"),
-        "usage_type": text_cell(part, "x_UsageType"),
-        "operation": text_cell(part, "x_Operation"),
+        "resource_group": f"CASE WHEN {provider} = 'azure' THEN {resource_group_sql(part)} END",
+        **focus_words(part, provider),
         "native_sku": f"coalesce({text_cell(part, 'SkuPriceId')}, {text_cell(part, 'SkuId')})",
         "unit": text_cell(part, "PricingUnit"),
         "currency": text_cell(part, "BillingCurrency"),
@@ -137,6 +185,7 @@ def _cells(part: Part) -> dict[str, str]:
         # rows the column has been seen to hold the commitment's rate: only uncovered ones tell.
         "contracted_usd": f"CASE WHEN {discount} IS NULL AND {contracted} > 0 "
         f"THEN {contracted} END",
+        **focus_commitment(part, account),
     }
 
 
@@ -151,7 +200,7 @@ _CHECKS = (
     Check(
         "provider",
         "provider IS NULL",
-        "ProviderName",
+        "ServiceProviderName",
         "{value} is not a provider that Tenor reads",
         "Name the providers to read with --provider aws (or azure, gcp); other rows are set aside",
     ),

@@ -134,6 +134,13 @@ def test_without_usage_types_the_sku_price_id_names_the_sku(tmp_path: Path) -> N
     assert [row[4] for row in read(path, tmp_path)] == ["SKU.PRICE"]
 
 
+def test_a_subscription_written_as_a_path_is_its_id(tmp_path: Path) -> None:
+    (charge,) = hours_of(1, Charge(account="/subscriptions/9ec51cfd-5ca7"))
+    write_export(tmp_path / "export.csv", [charge], "focus-1.2")
+    ((_, account, *_),) = read(tmp_path / "export.csv", tmp_path)
+    assert account == "9ec51cfd-5ca7"
+
+
 def test_words_null_and_instants_without_zone_or_seconds_are_understood(tmp_path: Path) -> None:
     rows = rows_of(hours_of(3), "focus-1.0")
     for row in rows:
