@@ -15,18 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.billing.bill import bill
-from service.billing.exact import Pair
-from service.billing.market import Market, Stack
+from service.billing.market import Market, compile_market
 from service.billing.sharing import ORGANISATION, Sharing
 from service.domain.commitments import Commitment
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, OfferingId
 from service.domain.plans import PlanStatus, Refusal
 from service.domain.usage import Dataset
-from service.plan.polish import Bills, polish
-from service.plan.problem import Problem, as_sized, candidate, pose
+from service.plan.problem import as_sized, candidate
 from service.plan.quantise import CONTINUOUS_STEP, exactly, quantise, usd
-from service.plan.relaxation import TOLERANCE_RATIO, Relaxed, relax
+from service.plan.relaxation import TOLERANCE_RATIO
+from service.plan.search import Search, Solved
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +36,6 @@ OPTIMAL_GAP_RATIO = Decimal("0.001")
 """A plan within this gap of its proven bound is called optimal."""
 
 _EXACT_CELLS = 1_000_000  # above so many line-hours the report is billed in float64
-_POLISH_CELLS = 12_000_000  # line-hours that polishing may go through
 _DUST_RATIO = 1e-9  # of on-demand cost: amounts below are no purchases
 
 
@@ -91,17 +89,15 @@ def optimise(
     account = purchase_account or buying_account(dataset)
     names, refusals = _buyable(dataset, menu)
     market = flat_market(dataset, sharing)
-    task = _Task(market, account, names, tolerance_ratio, evaluations, expired)
+    search = Search(market, account, names, tolerance_ratio, evaluations, expired)
     owned = as_sized(dataset.commitments)
     billed = tuple(one for one in owned if one in dataset.commitments)
-    problem, relaxed = task.relaxed(owned)
-    bound = relaxed.lower_bound_usd
+    solved = search.solve(owned)
+    bound = solved.lower_bound_usd
     if billed != owned:
-        _, apart = task.relaxed(billed)
-        bound = apart.lower_bound_usd
+        bound = search.bound_beside(billed, solved.levels)
     bound += _cost_of(market, billed)
-    levels = _levels(problem, relaxed)
-    chosen = task.polished(owned, levels, problem)
+    chosen = _amounts(market, solved, search)
     bought = tuple(
         candidate(dataset.offerings[name], dataset.usage.hours, account, quantity)
         for name, quantity in chosen
@@ -110,7 +106,7 @@ def optimise(
     after = _billed_usd(market, dataset, (*billed, *bought))
     lower = min(usd(max(bound, 0.0)), after)
     gap = (after - lower) / before if before else Decimal(0)
-    ratios = _on_demand_ratios(problem)
+    ratios = _on_demand_ratios(market, bought)
     return Portfolio(
         status=PlanStatus.OPTIMAL if gap <= OPTIMAL_GAP_RATIO else PlanStatus.FEASIBLE,
         before_usd=before,
@@ -120,7 +116,7 @@ def optimise(
         purchases=tuple(Purchase(name, quantity, ratios[name]) for name, quantity in chosen),
         refusals=refusals,
         account=account,
-        iterations=relaxed.iterations,
+        iterations=solved.iterations,
     )
 
 
@@ -160,65 +156,23 @@ def _buyable(
 
 def flat_market(dataset: Dataset, sharing: Sharing) -> Market:
     """Float64 is enough for searching; what is reported is billed again."""
-    quantity = np.ascontiguousarray(dataset.usage.quantity.T)
-    price = [float(dataset.skus[line.key].on_demand_usd) for line in dataset.usage.lines]
-    return Market(
-        dataset=replace(dataset, commitments=()),
-        sharing=sharing,
-        quantity=Pair(quantity, np.broadcast_to(np.zeros(1), quantity.shape)),
-        on_demand_usd=np.array(price),
-    )
+    return compile_market(dataset.usage, dataset.skus, dataset.offerings, sharing=sharing)
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """What stays the same through one optimisation."""
-
-    market: Market
-    account: AccountId
-    names: Sequence[OfferingId]
-    tolerance_ratio: float
-    evaluations: int
-    expired: Callable[[], bool]
-
-    def candidates(self, names: Sequence[OfferingId]) -> list[Commitment]:
-        """The offerings bought in the first hour."""
-        dataset = self.market.dataset
-        hours = dataset.usage.hours
-        return [candidate(dataset.offerings[name], hours, self.account) for name in names]
-
-    def relaxed(self, held: Sequence[Commitment]) -> tuple[Problem, Relaxed]:
-        """The relaxation with ``held`` owned."""
-        market = self.market
-        problem = pose(
-            market.stack((*held, *self.candidates(self.names))).plan,
-            held=len(held),
-            quantity=market.quantity.high,
-            on_demand_usd=market.on_demand_usd,
-        )
-        return problem, relax(problem, tolerance_ratio=self.tolerance_ratio, expired=self.expired)
-
-    def polished(
-        self, held: Sequence[Commitment], levels: dict[OfferingId, float], problem: Problem
-    ) -> list[tuple[OfferingId, Decimal]]:
-        """Amounts after polishing, rounded down to a billionth; nothing that is worth nothing."""
-        names = list(levels)
-        if not names:
-            return []
-        stack = self.market.stack((*held, *self.candidates(names)))
-        bills = Bills(stack, len(held), _evaluations(stack, self.evaluations))
-        start = np.array([levels[one] for one in names])
-        least = (
-            start
-            if bills.left == 0
-            else polish(bills, start, _siblings(problem, names), self.expired)
-        )
-        dust = least * bills.usd_per_level < _DUST_RATIO * problem.demand_total_usd
-        amounts = [
-            quantise(float(level), step=CONTINUOUS_STEP, min_quantity=Decimal(0))
-            for level in np.where(dust, 0.0, least)
-        ]
-        return [(name, amount) for name, amount in zip(names, amounts, strict=True) if amount > 0]
+def _amounts(market: Market, solved: Solved, search: Search) -> list[tuple[OfferingId, Decimal]]:
+    """Amounts rounded down to a billionth; nothing that is worth nothing."""
+    names = sorted(solved.levels)
+    usd_per_level = market.stack(search.candidates(names)).usd_per_level
+    on_demand = float(market.on_demand_usd @ market.quantity.high.sum(axis=1))
+    amounts = []
+    for name, per in zip(names, usd_per_level.tolist(), strict=True):
+        level = solved.levels[name]
+        if level * per < _DUST_RATIO * on_demand:
+            continue
+        amount = quantise(level, step=CONTINUOUS_STEP, min_quantity=Decimal(0))
+        if amount > 0:
+            amounts.append((name, amount))
+    return amounts
 
 
 def _cost_of(market: Market, held: Sequence[Commitment]) -> float:
@@ -226,60 +180,20 @@ def _cost_of(market: Market, held: Sequence[Commitment]) -> float:
     return float(stack.usd_per_level @ stack.levels)
 
 
-def _levels(problem: Problem, relaxed: Relaxed) -> dict[OfferingId, float]:
-    """Quantities by offering that the problem kept."""
+def _on_demand_ratios(market: Market, bought: Sequence[Commitment]) -> dict[OfferingId, float]:
+    """What a dollar of on-demand usage costs under each purchase, weighted by usage."""
+    plan = market.stack(bought).plan
+    spend = market.on_demand_usd * market.quantity.high.sum(axis=1)
+    cost, usage = np.zeros(len(bought)), np.zeros(len(bought))
+    for move in plan.moves:
+        usd = float(plan.rooms[move.room].usd_per_room)
+        for line, rate in zip(move.lines, move.rates, strict=True):
+            if spend[line] > 0:
+                usage[move.room] += spend[line]
+                cost[move.room] += spend[line] * float(rate) * usd / market.on_demand_usd[line]
     return {
-        name: float(units / per)
-        for name, units, per in zip(
-            problem.offering, relaxed.bought, problem.units_per_quantity, strict=True
-        )
-        if name is not None
-    }
-
-
-def _evaluations(stack: Stack, most: int) -> int:
-    cells = stack.market.quantity.high.size
-    return min(most, _POLISH_CELLS // max(cells, 1))
-
-
-def _siblings(problem: Problem, names: Sequence[OfferingId]) -> list[list[int]]:
-    """For each offering those that share a group with it but do not reach further."""
-    place = {name: index for index, name in enumerate(names)}
-    groups = [
-        {one for one in group.resources if problem.offering[one] is not None}
-        for group in problem.groups
-    ]
-    reach = {
-        one: {number for number, group in enumerate(groups) if one in group}
-        for group in groups
-        for one in group
-    }
-    siblings: list[list[int]] = [[] for _ in names]
-    for one, mine in reach.items():
-        name = problem.offering[one]
-        if name is not None:
-            siblings[place[name]] = sorted(
-                place[rival]
-                for other, theirs in reach.items()
-                if other != one and theirs & mine and len(theirs) <= len(mine)
-                if (rival := problem.offering[other]) is not None
-            )
-    return siblings
-
-
-def _on_demand_ratios(problem: Problem) -> dict[OfferingId, float]:
-    """What a dollar of on-demand usage costs under each offering, weighted by usage."""
-    cost = np.zeros(len(problem.offering))
-    usage = np.zeros(len(problem.offering))
-    for group in problem.groups:
-        spend = group.demand_usd.sum(axis=1)
-        for place, one in enumerate(group.resources):
-            cost[one] += float(group.rate[place] @ spend)
-            usage[one] += float(spend.sum())
-    return {
-        name: float(cost[one] / usage[one]) if usage[one] else 1.0
-        for one, name in enumerate(problem.offering)
-        if name is not None
+        one.offering: float(paid / used) if used else 1.0
+        for one, paid, used in zip(bought, cost, usage, strict=True)
     }
 
 

@@ -118,16 +118,86 @@ def pose(
     ``quantity`` is lines × hours, ``on_demand_usd`` the price by line. An offering that another
     beats everywhere is left out unless ``keep_dominated``.
     """
-    reaches = _reaches(order, on_demand_usd)
-    buyable = _useful(order, reaches, held, on_demand_usd)
+    rows = _rows_of(order, held, quantity.shape[1], on_demand_usd, keep_dominated=keep_dominated)
+    return _group(rows, quantity, on_demand_usd)
+
+
+def _rows_of(
+    order: Waterfall, held: int, hours: int, price: Floats, *, keep_dominated: bool = False
+) -> _Rows:
+    reaches = _reaches(order, price)
+    buyable = _useful(order, reaches, held, price)
     if not keep_dominated:
         buyable = _undominated(order, reaches, buyable)
-    rows = _Rows(order, reaches, quantity.shape[1], on_demand_usd)
+    rows = _Rows(order, reaches, hours, price)
     for index in buyable:
         rows.offer(index)
     for index in range(held):
         rows.own(index)
-    return _group(rows, quantity, on_demand_usd)
+    return rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outer:
+    """Resources whose usage is yet to be told.
+
+    By resource: the ``lines`` that it may cover, and ``rates``, units per on-demand dollar of
+    each; the rest as in ``Problem``.
+    """
+
+    lines: tuple[NDArray[np.intp], ...]
+    rates: tuple[Floats, ...]
+    active: Floats
+    owned: Floats
+    offering: tuple[OfferingId | None, ...]
+    units_per_quantity: Floats
+
+    def problem(self, demand_usd: Floats) -> Problem:
+        """The relaxation for on-demand dollars by line and hour."""
+        covers: list[list[tuple[int, float]]] = [[] for _ in demand_usd]
+        for row, (lines, rates) in enumerate(zip(self.lines, self.rates, strict=True)):
+            for line, rate in zip(lines.tolist(), rates.tolist(), strict=True):
+                covers[line].append((row, rate))
+        total = demand_usd.sum(axis=1)
+        members: dict[tuple[int, ...], list[int]] = {}
+        for line, of in enumerate(covers):
+            if of and total[line] > 0:
+                members.setdefault(tuple(row for row, _ in of), []).append(line)
+        inside = sum(float(total[lines].sum()) for lines in members.values())
+        return Problem(
+            groups=tuple(
+                Group(
+                    resources,
+                    demand_usd[lines],
+                    np.array([[rate for _, rate in covers[line]] for line in lines]).T.copy(),
+                )
+                for resources, lines in members.items()
+            ),
+            active=self.active,
+            owned=self.owned,
+            offering=self.offering,
+            units_per_quantity=self.units_per_quantity,
+            fixed_usd=float(total.sum()) - inside,
+            demand_total_usd=float(total.sum()),
+        )
+
+
+def outer_of(order: Waterfall, *, held: int, hours: int, on_demand_usd: Floats) -> Outer:
+    """The resources of a waterfall of ``held`` commitments followed by candidates."""
+    rows = _rows_of(order, held, hours, on_demand_usd)
+    edges = [_edges(reach) for reach in rows.reach]
+    shape = (len(rows.reach), hours)
+    return Outer(
+        lines=tuple(np.array([line for line, _ in of], dtype=np.intp) for of in edges),
+        rates=tuple(
+            np.array([float(rate) * usd / float(on_demand_usd[line]) for line, rate in of])
+            for of, usd in zip(edges, rows.usd_per_room, strict=True)
+        ),
+        active=np.array(rows.active).reshape(shape),
+        owned=np.array(rows.owned).reshape(shape),
+        offering=tuple(rows.offering),
+        units_per_quantity=np.array(rows.units_per_quantity),
+    )
 
 
 def _reaches(order: Waterfall, price: Floats) -> list[_Reach]:

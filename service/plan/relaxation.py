@@ -57,14 +57,21 @@ class Relaxed:
 
     ``bought``: units by resource. ``lower_bound_usd``: proven, all of the market's usage and
     purchases included, owned commitments' cost excluded. ``value_usd``: the relaxed bill at
-    ``bought``, at most this. ``iterations``: steps of the interior-point method.
+    ``bought``, at most this. ``iterations``: steps of the interior-point method. ``prices``: of a
+    unit of each resource in each hour, those that prove the bound; ``worth_usd``: their sums.
     """
 
     bought: Floats
     lower_bound_usd: float
     value_usd: float
     iterations: int
-    worth_usd: Floats
+    prices: Floats
+
+    @property
+    def worth_usd(self) -> Floats:
+        """Σ over hours of the prices, by resource."""
+        total: Floats = self.prices.sum(axis=1)
+        return total
 
 
 def relax(
@@ -79,18 +86,18 @@ def relax(
     are solved less closely, see ``LARGE_CELLS``.
     """
     bought = np.zeros(len(problem.offering))
-    worth = np.zeros(len(problem.offering))
+    prices = np.zeros_like(problem.active)
     lower = value = problem.fixed_usd
     iterations = 0
     for members in _parts(problem):
         resources = _resources(members)
         solved = _solved(problem, members, tolerance_ratio, expired)
         bought[resources] = solved.bought
-        worth[resources] = solved.worth_usd
+        prices[resources] = solved.prices
         lower += solved.lower_bound_usd
         value += solved.value_usd
         iterations = max(iterations, solved.iterations)
-    return Relaxed(bought, lower, value, iterations, worth)
+    return Relaxed(bought, lower, value, iterations, prices)
 
 
 def _solved(
@@ -220,7 +227,7 @@ class _Part:
             lower_bound_usd=bound,
             value_usd=primal * self._scale,
             iterations=done,
-            worth_usd=certified.sum(axis=1),
+            prices=certified,
         )
 
     def _primal(self, at: Standing) -> float:

@@ -72,5 +72,5 @@ def whole_programme(problem: Problem) -> Relaxed:
     demand = sum(float(group.demand_usd.sum()) for group in problem.groups)
     value = float(solved.fun) + demand + problem.fixed_usd
     bought = np.where(problem.active.any(axis=1), solved.x[:resources], 0.0)
-    worth = -solved.ineqlin.marginals[usage:].reshape(resources, hours).sum(axis=1)
-    return Relaxed(bought, value, value, int(solved.nit), worth)
+    prices = -solved.ineqlin.marginals[usage:].reshape(resources, hours)
+    return Relaxed(bought, value, value, int(solved.nit), prices)

@@ -1,0 +1,165 @@
+"""A lower bound that knows the order of application, and the purchases that it points to.
+
+Decides what no portfolio can beat. The rooms that reach across families are priced hour by hour,
+as in ``relaxation``; at those prices every family stands alone, and there its layers keep the
+provider's order (see ``layers``, ``family``). For any prices μ ≥ 0 that add up to no more than a
+purchase costs, the bill of every portfolio is at least
+
+    Σ over families  min over levels [ levels' cost + Σ left(levels)·min(1, rate·μ) ]  −  owned·μ
+
+since giving up the order of the outer rooms and their limits hour by hour only lowers it. The
+prices are those that the outer rooms have beside a portfolio: near the best one the bound is
+lower than its bill by no more than what families could gain on their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.billing.waterfall import Waterfall
+from service.domain.ids import OfferingId
+from service.plan.family import Family
+from service.plan.layers import layers_of
+from service.plan.prefix import Shadow
+from service.plan.problem import Outer, outer_of
+from service.plan.relaxation import relax
+
+Floats = NDArray[np.float64]
+
+_THREADS = 2
+_ROUNDING_RATIO = 1e-11
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What one family would save by other levels (quantities), the others staying as they are."""
+
+    usd: float
+    levels: Mapping[OfferingId, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A proven bound over the hours, owned commitments' cost left out.
+
+    ``fitted``: the levels asked about with the outer offerings' best amounts beside the others.
+    ``gains``: families that could do better, largest gain first.
+    """
+
+    lower_bound_usd: float
+    fitted: Mapping[OfferingId, float]
+    gains: tuple[Gain, ...]
+
+
+class Ordered:
+    """One market's families and outer rooms, compiled once and bounded at many portfolios."""
+
+    def __init__(
+        self, order: Waterfall, *, held: int, quantity: Floats, on_demand_usd: Floats
+    ) -> None:
+        hours = quantity.shape[1]
+        taken = layers_of(order, held=held, hours=hours, on_demand_usd=on_demand_usd)
+        self._order = order
+        self._alone = list(taken.alone)
+        self._demand: Floats = quantity * on_demand_usd[:, None]
+        self._total_usd = float(self._demand.sum())
+        with ThreadPoolExecutor(_THREADS) as pool:
+            self._families = list(
+                pool.map(lambda one: Family(one, self._demand, self._units), taken.components)
+            )
+        self._outer = outer_of(taken.outer, held=held, hours=hours, on_demand_usd=on_demand_usd)
+
+    @property
+    def knows(self) -> bool:
+        """Whether there is an order to know; without one the relaxation is as good."""
+        return bool(self._families)
+
+    @property
+    def offerings(self) -> frozenset[OfferingId]:
+        """Offerings that a bound may name."""
+        families = (name for family in self._families for name in family.offerings)
+        return frozenset(families) | {name for name in self._outer.offering if name is not None}
+
+    def bound(
+        self, levels: Mapping[OfferingId, float], *, within_ratio: float | None = None
+    ) -> Found:
+        """The bound at the prices that the portfolio ``levels`` (quantities) leads to.
+
+        ``within_ratio``: how close to its own best cost each family is to be bounded; ``None``
+        when only gains are asked for.
+        """
+        with ThreadPoolExecutor(_THREADS) as pool:
+            cost, owned_usd, outer = self._priced(self._left(levels, pool), levels)
+            found = list(
+                pool.map(
+                    lambda one: one.bound(cost[one.rows], levels, within_ratio=within_ratio),
+                    self._families,
+                )
+            )
+        lower = float(np.vdot(cost[self._alone], self._demand[self._alone])) - owned_usd
+        lower += sum(one.lower_usd for one in found) - _ROUNDING_RATIO * self._total_usd
+        gains = [Gain(one.gain_usd, one.levels) for one in found if one.gain_usd > 0]
+        return Found(lower, {**levels, **outer}, tuple(sorted(gains, key=lambda one: -one.usd)))
+
+    def fitted(self, levels: Mapping[OfferingId, float]) -> dict[OfferingId, float]:
+        """``levels`` with the outer offerings' best amounts beside the others."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            _, _, outer = self._priced(self._left(levels, pool), levels)
+        return {**levels, **outer}
+
+    def _left(self, levels: Mapping[OfferingId, float], pool: ThreadPoolExecutor) -> Floats:
+        left = np.empty_like(self._demand)
+        left[self._alone] = self._demand[self._alone]
+        rests = pool.map(lambda one: one.left(levels), self._families)
+        for family, rest in zip(self._families, rests, strict=True):
+            left[family.rows] = rest
+        return left
+
+    def _units(self, room: int) -> tuple[OfferingId, float]:
+        of = self._order.rooms[room]
+        return of.offering.offering, float(of.per_quantity) * float(of.usd_per_room)
+
+    def _priced(
+        self, left: Floats, near: Mapping[OfferingId, float]
+    ) -> tuple[Floats, float, dict[OfferingId, float]]:
+        """What a dollar of each line costs by hour, the owned outer rooms' worth, outer levels."""
+        outer = self._outer
+        cost = np.ones_like(left)
+        levels: dict[OfferingId, float] = {}
+        owned_usd = 0.0
+        expected = [
+            0.0 if name is None else near.get(name, 0.0) * float(per)
+            for name, per in zip(outer.offering, outer.units_per_quantity, strict=True)
+        ]
+        for place, (price, level) in enumerate(_prices(outer, left, expected)):
+            name = outer.offering[place]
+            if name is not None:
+                levels[name] = level / float(outer.units_per_quantity[place])
+            owned_usd += float(outer.owned[place] @ price)
+            for line, rate in zip(outer.lines[place], outer.rates[place], strict=True):
+                np.minimum(cost[line], rate * price, out=cost[line])
+        return cost, owned_usd, levels
+
+
+def _prices(outer: Outer, left: Floats, near: Sequence[float]) -> list[tuple[Floats, float]]:
+    """By outer resource: its price in each hour, and the level bought."""
+    reached = np.zeros(len(left), dtype=int)
+    for rows in outer.lines:
+        reached[rows] += 1
+    if reached.max(initial=0) > 1:
+        solved = relax(outer.problem(left))
+        return list(zip(solved.prices, solved.bought.tolist(), strict=True))
+    prices = []
+    each = zip(outer.lines, outer.rates, outer.owned, outer.active, near, strict=True)
+    for rows, rate, owned, active, level in each:
+        order = np.argsort(rate, kind="stable")  # alone, it saves most where its rate is lowest
+        rising = np.maximum(rate[order], 1e-12)
+        worth = np.broadcast_to(1.0 / rising[:, None], (len(rows), left.shape[1]))
+        shadow = Shadow(worth, rate[order], owned, active, ordered=True)
+        prices.append(shadow.prices(left[rows[order]], level))
+    return prices

@@ -1,0 +1,246 @@
+"""The search for the best continuous amounts: relaxation, true bill and ordered bound together.
+
+Decides levels and the proven bound. Small markets start from the relaxation over all hours,
+polished; large ones from that over every few hours. From there the ordered bound leads on (see
+``climb``). Whichever bound is higher counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.billing.market import Market, compile_market
+from service.domain.commitments import Commitment
+from service.domain.hours import TERM_HOURS
+from service.domain.ids import AccountId, OfferingId
+from service.domain.usage import Usage
+from service.plan.climb import Climbed, climb
+from service.plan.ordered import Ordered
+from service.plan.polish import Bills, polish
+from service.plan.problem import Problem, candidate, pose
+from service.plan.relaxation import LARGE_CELLS, Relaxed, relax
+
+Floats = NDArray[np.float64]
+
+_POLISH_CELLS = 12_000_000  # line-hours that polishing may go through
+_ENOUGH_RATIO = 2e-5  # of on-demand cost: below this gap nobody searches on
+_ENOUGH_LARGE_RATIO = 3e-4
+_WITHIN_RATIO, _WITHIN_LARGE_RATIO = 1e-4, 1e-3
+_ROUNDS, _ROUNDS_LARGE = 12, 3
+_SAMPLE_CELLS = 150_000
+_SAMPLE_TOLERANCE_RATIO = 3e-3
+_SLACK_RATIO = 1e-3  # a bound weaker than this is worth the relaxation over all hours too
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """``levels``: quantities by offering. The bound leaves owned commitments' cost out."""
+
+    levels: Mapping[OfferingId, float]
+    lower_bound_usd: float
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What stays the same through one optimisation: a market, a buyer and a menu."""
+
+    market: Market
+    account: AccountId
+    names: Sequence[OfferingId]
+    tolerance_ratio: float
+    evaluations: int
+    expired: Callable[[], bool]
+
+    def candidates(self, names: Sequence[OfferingId]) -> list[Commitment]:
+        """The offerings bought in the first hour."""
+        dataset = self.market.dataset
+        hours = dataset.usage.hours
+        return [candidate(dataset.offerings[name], hours, self.account) for name in names]
+
+    def posed(self, held: Sequence[Commitment]) -> Problem:
+        """The relaxation's data with ``held`` owned."""
+        return pose(
+            self.market.stack((*held, *self.candidates(self.names))).plan,
+            held=len(held),
+            quantity=self.market.quantity.high,
+            on_demand_usd=self.market.on_demand_usd,
+        )
+
+    def relaxed(self, problem: Problem) -> Relaxed:
+        """The relaxation's answer to ``problem``."""
+        return relax(problem, tolerance_ratio=self.tolerance_ratio, expired=self.expired)
+
+    def ordered(self, held: Sequence[Commitment]) -> Ordered:
+        """The ordered bound with ``held`` owned."""
+        return Ordered(
+            self.market.stack((*held, *self.candidates(self.names))).plan,
+            held=len(held),
+            quantity=self.market.quantity.high,
+            on_demand_usd=self.market.on_demand_usd,
+        )
+
+    def bound_beside(self, held: Sequence[Commitment], levels: Mapping[OfferingId, float]) -> float:
+        """A bound with ``held`` owned, where ``levels`` were sized beside other commitments."""
+        lower = self.relaxed(self.posed(held)).lower_bound_usd
+        ordered = self.ordered(held)
+        if ordered.knows and not self.expired():
+            lower = max(lower, ordered.bound(levels, within_ratio=_WITHIN_RATIO).lower_bound_usd)
+        return lower
+
+    def solve(self, held: Sequence[Commitment]) -> Solved:
+        """The best amounts found beside ``held``, and the bound proven for all amounts."""
+        cells = self.market.quantity.high.size
+        if cells > LARGE_CELLS and self._lasts(held):
+            return self._solve_large(held)
+        problem = self.posed(held)
+        relaxed = self.relaxed(problem)
+        levels = levels_of(problem, relaxed)
+        ordered = self.ordered(held)
+        if not ordered.knows or self.expired():
+            return self._polished(held, levels, problem, relaxed)
+        stack_names = sorted({*levels, *ordered.offerings})
+        start = self._polished(held, levels, problem, relaxed)
+        found = self.climbed(held, ordered, start.levels, stack_names, large=False)
+        return Solved(
+            found.levels, max(found.lower_bound_usd, start.lower_bound_usd), start.iterations
+        )
+
+    def _lasts(self, held: Sequence[Commitment]) -> bool:
+        """Whether every hour is alike: all that may cover anything covers it in every hour."""
+        hours = self.market.dataset.usage.hours
+        offerings = self.market.dataset.offerings
+        spans = [hours.clip(one.start, one.end) for one in held]
+        return all(
+            TERM_HOURS[offerings[name].term_months] >= hours.count for name in self.names
+        ) and all(span in {(0, hours.count), (0, 0)} or span[0] >= span[1] for span in spans)
+
+    def _solve_large(self, held: Sequence[Commitment]) -> Solved:
+        ordered = self.ordered(held)
+        few = self._sampled()
+        problem = few.posed(held)
+        solved = relax(problem, tolerance_ratio=_SAMPLE_TOLERANCE_RATIO, expired=self.expired)
+        levels: Mapping[OfferingId, float] = levels_of(problem, solved)
+        names = sorted({*levels, *ordered.offerings})
+        lower, iterations = 0.0, solved.iterations
+        if ordered.knows and not self.expired():
+            levels = few.climbed(held, few.ordered(held), levels, names, large=None).levels
+            found = self.climbed(held, ordered, levels, names, large=True)
+            levels, lower = found.levels, found.lower_bound_usd
+            total = float(self.market.on_demand_usd @ self.market.quantity.high.sum(axis=1))
+            if found.usd - self._cost_of(held) - lower <= _SLACK_RATIO * total:
+                return Solved(levels, lower, iterations)
+        problem = self.posed(held)
+        relaxed = self.relaxed(problem)
+        if not ordered.knows:
+            levels = levels_of(problem, relaxed)
+        polished = self._polished(held, levels, problem, relaxed)
+        return Solved(polished.levels, max(lower, relaxed.lower_bound_usd), relaxed.iterations)
+
+    def _sampled(self) -> Search:
+        """The same search over every few hours, evenly spread over days and weeks."""
+        market = self.market
+        usage = market.dataset.usage
+        lines, hours = market.quantity.high.shape
+        stride = max(1, hours // max(_SAMPLE_CELLS // lines, 1))
+        stride = next(
+            one for one in range(stride, 2 * stride + 2) if one % 2 and one % 3 and one % 7
+        )
+        picked = np.arange(stride // 2, hours, stride)
+        few = Usage(replace(usage.hours, count=len(picked)), usage.lines, usage.quantity[picked])
+        dataset = market.dataset
+        return replace(
+            self,
+            market=compile_market(few, dataset.skus, dataset.offerings, sharing=market.sharing),
+        )
+
+    def climbed(
+        self,
+        held: Sequence[Commitment],
+        ordered: Ordered,
+        start: Mapping[OfferingId, float],
+        names: Sequence[OfferingId],
+        *,
+        large: bool | None,
+    ) -> Climbed:
+        """What ``climb`` makes of ``start``; ``large=None``: without proving anything."""
+        stack = self.market.stack((*held, *self.candidates(names)))
+        fixed = stack.levels[: len(held)]
+        total = float(self.market.on_demand_usd @ stack.quantity_by_line)
+
+        def bill_usd(levels: Mapping[OfferingId, float]) -> float:
+            wanted = [max(float(levels.get(name, 0.0)), 0.0) for name in names]
+            return stack.cost(np.concatenate((fixed, wanted)))
+
+        return climb(
+            ordered,
+            bill_usd,
+            start,
+            owned_usd=float(stack.usd_per_level[: len(held)] @ fixed),
+            enough_usd=(_ENOUGH_LARGE_RATIO if large else _ENOUGH_RATIO) * total,
+            within_ratio=None if large is None else _WITHIN_LARGE_RATIO if large else _WITHIN_RATIO,
+            rounds=_ROUNDS if large is False else _ROUNDS_LARGE,
+            expired=self.expired,
+        )
+
+    def _polished(
+        self,
+        held: Sequence[Commitment],
+        levels: Mapping[OfferingId, float],
+        problem: Problem,
+        relaxed: Relaxed,
+    ) -> Solved:
+        names = list(levels)
+        stack = self.market.stack((*held, *self.candidates(names)))
+        cells = self.market.quantity.high.size
+        most = min(self.evaluations, _POLISH_CELLS // max(cells, 1))
+        if most > 0 and names:
+            start = np.array([levels[one] for one in names])
+            bills = Bills(stack, len(held), most)
+            best = polish(bills, start, _siblings(problem, names), self.expired)
+            levels = dict(zip(names, best.tolist(), strict=True))
+        return Solved(levels, relaxed.lower_bound_usd, relaxed.iterations)
+
+    def _cost_of(self, held: Sequence[Commitment]) -> float:
+        stack = self.market.stack(held)
+        return float(stack.usd_per_level @ stack.levels)
+
+
+def levels_of(problem: Problem, relaxed: Relaxed) -> dict[OfferingId, float]:
+    """Quantities by offering that the problem kept."""
+    return {
+        name: float(units / per)
+        for name, units, per in zip(
+            problem.offering, relaxed.bought, problem.units_per_quantity, strict=True
+        )
+        if name is not None
+    }
+
+
+def _siblings(problem: Problem, names: Sequence[OfferingId]) -> list[list[int]]:
+    """For each offering those that share a group with it but do not reach further."""
+    place = {name: index for index, name in enumerate(names)}
+    groups = [
+        {one for one in group.resources if problem.offering[one] is not None}
+        for group in problem.groups
+    ]
+    reach = {
+        one: {number for number, group in enumerate(groups) if one in group}
+        for group in groups
+        for one in group
+    }
+    siblings: list[list[int]] = [[] for _ in names]
+    for one, mine in reach.items():
+        name = problem.offering[one]
+        if name is not None and name in place:
+            siblings[place[name]] = sorted(
+                place[rival]
+                for other, theirs in reach.items()
+                if other != one and theirs & mine and len(theirs) <= len(mine)
+                if (rival := problem.offering[other]) is not None and rival in place
+            )
+    return siblings
