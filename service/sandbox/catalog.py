@@ -10,29 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_EVEN, Decimal
+from datetime import date
+from decimal import Decimal
 from functools import cache
-from hashlib import sha256
 from uuid import NAMESPACE_URL, uuid5
 
 from service.domain.commitments import Kind, Offering, Payment
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import OfferingId
 from service.domain.usage import Sku, SkuKey
+from service.sandbox.node_catalog import node_offerings, node_prices
+from service.sandbox.rates import (
+    PROVIDER,
+    RATE_STEP,
+    UPFRONT_SHARE,
+    Priced,
+    discounts_of,
+    rate_of,
+    reservation_of,
+)
 from service.sandbox.tables import Discounts, OtherRow, Tables, shipped_tables
 from service.usage.aws_sku import aws_sku, region_code, size_units
+from service.usage.eligibility import coverable_by
 
-PROVIDER = "aws"
 _LARGE_UNITS = Decimal(4)
-_RATE_STEP = Decimal("0.00001")
-_SMALL_RATE_STEP = Decimal("0.0000000001")
 COMMITMENT_MIN = Decimal("0.001")
-UPFRONT_SHARE = {
-    Payment.NO_UPFRONT: Decimal(0),
-    Payment.PARTIAL_UPFRONT: Decimal("0.5"),
-    Payment.ALL_UPFRONT: Decimal(1),
-}
-"""The part of a term's price that is due at purchase."""
+_PLANS_ON = date(2026, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +70,23 @@ def shipped_catalog() -> Catalog:
         name: tuple(_reservations(priced, name, tables["discounts"][name]))
         for name in ("standard", "convertible")
     }
-    offerings = (*_savings_plans(priced, tables), *classes["standard"], *classes["convertible"])
+    nodes = tuple(node_prices(tables))
+    offerings = (
+        *_savings_plans(priced, tables),
+        *classes["standard"],
+        *classes["convertible"],
+        *node_offerings(nodes, tables["node_discounts"]),
+        *_node_plans(nodes, tables),
+    )
     return Catalog(
-        skus={item.sku.key: item.sku for item in priced},
+        skus={item.sku.key: item.sku for item in (*priced, *nodes)},
         offerings={offering.offering: offering for offering in offerings},
         convertible=frozenset(offering.offering for offering in classes["convertible"]),
         locations={name: row["location"] for name, row in tables["regions"].items()},
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Priced:
-    sku: Sku
-    machine_usd: Decimal
-    depth: Decimal
-
-
-def _priced(tables: Tables) -> Iterator[_Priced]:
+def _priced(tables: Tables) -> Iterator[Priced]:
     licence = Decimal(tables["windows_usd"])
     for region, region_row in tables["regions"].items():
         for family, family_row in tables["families"].items():
@@ -100,9 +103,9 @@ def _priced(tables: Tables) -> Iterator[_Priced]:
 
 def _instance(
     region: str, instance: str, large_usd: Decimal, licence_usd: Decimal, depth: Decimal
-) -> _Priced:
+) -> Priced:
     units = size_units(instance) or _LARGE_UNITS
-    machine = (large_usd * units / _LARGE_UNITS).quantize(_RATE_STEP)
+    machine = (large_usd * units / _LARGE_UNITS).quantize(RATE_STEP)
     price = machine + licence_usd * units / _LARGE_UNITS
     platform = "windows" if licence_usd else "linux"
     operation = "RunInstances:0002" if licence_usd else "RunInstances"
@@ -119,10 +122,10 @@ def _instance(
         on_demand_usd=price,
         list_usd=price,
     )
-    return _Priced(sku, machine, depth)
+    return Priced(sku, machine, depth)
 
 
-def _other(region: str, row: OtherRow) -> _Priced:
+def _other(region: str, row: OtherRow) -> Priced:
     price = Decimal(row["usd"])
     usage_type = f"{region_code(region)}-{row['usage_type']}"
     sku = Sku(
@@ -136,52 +139,41 @@ def _other(region: str, row: OtherRow) -> _Priced:
         on_demand_usd=price,
         list_usd=price,
     )
-    return _Priced(sku, price, Decimal(1))
+    return Priced(sku, price, Decimal(1))
 
 
-def _rate(item: _Priced, discount: Decimal) -> Decimal:
-    """What one unit uses up of a plan: the machine discounted, the licence in full.
-
-    Half a point of the discount, either way, belongs to the SKU alone.
-    """
-    digest = sha256(item.sku.key.sku.encode()).digest()
-    own = (Decimal(digest[0]) / 255 - Decimal("0.5")) / 100
-    share = min(max(discount * item.depth + own, Decimal(0)), Decimal("0.9"))
-    step = _RATE_STEP if item.sku.on_demand_usd > Decimal("0.001") else _SMALL_RATE_STEP
-    return (item.sku.on_demand_usd - item.machine_usd * share).quantize(step, ROUND_HALF_EVEN)
-
-
-def _discounts(
-    by_service: Discounts,
-) -> Iterator[tuple[int, Payment, Mapping[str, Decimal]]]:
-    """Years, payment, and the discount of each service under them."""
-    for years in (1, 3):
-        for payment in Payment:
-            yield (
-                years,
-                payment,
-                {name: Decimal(by_years[years][payment]) for name, by_years in by_service.items()},
-            )
-
-
-def _savings_plans(items: tuple[_Priced, ...], tables: Tables) -> Iterator[Offering]:
-    for years, payment, discounts in _discounts(tables["discounts"]["compute"]):
+def _savings_plans(items: tuple[Priced, ...], tables: Tables) -> Iterator[Offering]:
+    for years, payment, discounts in discounts_of(tables["discounts"]["compute"]):
         yield _plan(Kind.AWS_COMPUTE_SP, (years, payment), (None, None), items, discounts)
-    by_scope: dict[tuple[str, str], list[_Priced]] = {}
+    by_scope: dict[tuple[str, str], list[Priced]] = {}
     for item in items:
         if item.sku.family is not None:
             by_scope.setdefault((item.sku.key.region, item.sku.family), []).append(item)
-    for years, payment, discounts in _discounts(tables["discounts"]["ec2_instance"]):
+    for years, payment, discounts in discounts_of(tables["discounts"]["ec2_instance"]):
         for (region, family), covered in by_scope.items():
             scope = (region, family)
             yield _plan(Kind.AWS_EC2_INSTANCE_SP, (years, payment), scope, covered, discounts)
+
+
+def _node_plans(items: tuple[Priced, ...], tables: Tables) -> Iterator[Offering]:
+    """Database and SageMaker plans, for what their rules say that they cover."""
+    for name, by_service in tables["node_plans"].items():
+        kind = Kind(name)
+        covered = [
+            item
+            for item in items
+            if item.sku.service in by_service
+            and kind in coverable_by(PROVIDER, item.sku.key.sku, _PLANS_ON)
+        ]
+        for years, payment, discounts in discounts_of(by_service):
+            yield _plan(kind, (years, payment), (None, None), covered, discounts)
 
 
 def _plan(
     kind: Kind,
     terms: tuple[int, Payment],
     scope: tuple[str | None, str | None],
-    items: Iterable[_Priced],
+    items: Iterable[Priced],
     discounts: Mapping[str, Decimal],
 ) -> Offering:
     (years, payment), (region, family) = terms, scope
@@ -200,7 +192,7 @@ def _plan(
         tenancy=None,
         zone=None,
         size_flexible=False,
-        rates_usd={i.sku.key.sku: _rate(i, discounts[i.sku.service]) for i in items},
+        rates_usd={i.sku.key.sku: rate_of(i, discounts[i.sku.service]) for i in items},
         upfront_usd=term_hours * upfront_share,
         min_quantity=COMMITMENT_MIN,
         step=COMMITMENT_MIN,
@@ -208,10 +200,10 @@ def _plan(
 
 
 def _reservations(
-    items: tuple[_Priced, ...], offering_class: str, by_service: Discounts
+    items: tuple[Priced, ...], offering_class: str, by_service: Discounts
 ) -> Iterator[Offering]:
     """Regional offers, and the same for one zone, which cost as much and keep to one size."""
-    for years, payment, discounts in _discounts(by_service):
+    for years, payment, discounts in discounts_of(by_service):
         for item in items:
             if item.sku.service != "ec2":
                 continue
@@ -238,29 +230,13 @@ def reservation_id(sku: str, offering_class: str, years: int, payment: Payment) 
 
 
 def _reservation(
-    item: _Priced, offering_class: str, years: int, payment: Payment, discount: Decimal
+    item: Priced, offering_class: str, years: int, payment: Payment, discount: Decimal
 ) -> Offering:
-    rate = _rate(item, discount)
-    term_hours = Decimal(TERM_HOURS[12 * years])
-    upfront_share = UPFRONT_SHARE[payment]
-    sku = item.sku
-    # Whole dollars are paid upfront; the amortised rate is what makes the sum exact.
-    upfront = (rate * term_hours * upfront_share).quantize(Decimal(1))
-    hourly = Decimal(0) if payment is Payment.ALL_UPFRONT else rate * (1 - upfront_share)
-    return Offering(
-        offering=reservation_id(sku.key.sku, offering_class, years, payment),
-        provider=PROVIDER,
-        kind=Kind.AWS_RI_REGIONAL,
-        term_months=12 * years,
-        payment=payment,
-        region=sku.key.region,
-        family=sku.family,
-        platform=sku.platform,
-        tenancy=sku.tenancy,
-        zone=None,
-        size_flexible=sku.size_units is not None,
-        rates_usd={sku.key.sku: hourly.quantize(_RATE_STEP) + upfront / term_hours},
-        upfront_usd=upfront,
-        min_quantity=Decimal(1),
-        step=Decimal(1),
+    return reservation_of(
+        item,
+        Kind.AWS_RI_REGIONAL,
+        reservation_id(item.sku.key.sku, offering_class, years, payment),
+        terms=(years, payment),
+        discount=discount,
+        size_flexible=item.sku.size_units is not None,
     )

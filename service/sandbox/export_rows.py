@@ -23,7 +23,13 @@ from service.domain.money import nano
 from service.domain.usage import Sku
 from service.sandbox.accrual import DayBill
 from service.sandbox.calendar import month_end
-from service.sandbox.wire.words import SERVICE_CODES, SERVICE_NAMES, wire_sku
+from service.sandbox.node_catalog import NODE_KINDS
+from service.sandbox.wire.words import (
+    PLAN_SERVICE_CODES,
+    SERVICE_CODES,
+    SERVICE_NAMES,
+    wire_sku,
+)
 
 Ints = NDArray[np.int64]
 Words = Sequence[str | None]
@@ -103,7 +109,7 @@ def _usage_rows(day: DayBill, payer: str) -> Any:  # noqa: ANN401
         "x_Operation": either.of([one.operation for one in wires], [None] * len(owned)),
         "x_ServiceCode": either.of(
             [SERVICE_CODES.get(sku.service, sku.service) for sku in skus],
-            ["ComputeSavingsPlans" if one.kind.is_spend else "AmazonEC2" for one in held],
+            [_held_code(one) for one in held],
         ),
     }
     return _finished(columns | _commitment_columns(day), count, day.day, payer)
@@ -164,12 +170,7 @@ def _purchase_rows(
         "CommitmentDiscountCategory": _texts(
             ["Spend" if one.offering.kind.is_spend else "Usage" for one, _ in rows]
         ),
-        "x_ServiceCode": _texts(
-            [
-                "ComputeSavingsPlans" if one.offering.kind.is_spend else "AmazonEC2"
-                for one, _ in rows
-            ]
-        ),
+        "x_ServiceCode": _texts([_held_code(one.offering) for one, _ in rows]),
     }
     absent = {
         field.name: pa.nulls(count, field.type) for field in schema if field.name not in columns
@@ -255,12 +256,24 @@ def _sku_id(sku: Sku) -> str:
 
 
 def _held_service(offering: Offering) -> str:
-    return _PLAN_SERVICE if offering.kind.is_spend else SERVICE_NAMES["ec2"]
+    return _PLAN_SERVICE if offering.kind.is_spend else SERVICE_NAMES[_reserved(offering)]
+
+
+def _held_code(offering: Offering) -> str:
+    code = PLAN_SERVICE_CODES.get(offering.kind)
+    return SERVICE_CODES[_reserved(offering)] if code is None else code
+
+
+def _reserved(offering: Offering) -> str:
+    """The service that a reservation is of."""
+    return next((name for name, kind in NODE_KINDS.items() if kind is offering.kind), "ec2")
 
 
 def _held_type(offering: Offering) -> str:
     words = {
         Kind.AWS_COMPUTE_SP: "Compute Savings Plan",
         Kind.AWS_EC2_INSTANCE_SP: "EC2 Instance Savings Plan",
+        Kind.AWS_DATABASE_SP: "Database Savings Plan",
+        Kind.AWS_SAGEMAKER_SP: "SageMaker Savings Plan",
     }
     return words.get(offering.kind, "Reserved Instance")

@@ -18,8 +18,9 @@ from service.domain.commitments import Kind, Offering, Payment
 from service.domain.hours import HOUR, TERM_HOURS, floor_hour
 from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.domain.usage import Sku, SkuKey
-from service.sandbox.catalog import PROVIDER, Catalog, zones_of
+from service.sandbox.catalog import Catalog, zones_of
 from service.sandbox.faults import ApiError
+from service.sandbox.rates import PROVIDER
 from service.sandbox.reservations import ReservationLedger, ReservationRecord
 from service.usage.aws_sku import aws_sku, size_units, split_sku
 

@@ -16,11 +16,12 @@ from typing import Self
 from service.domain.errors import InvariantError
 from service.sandbox.faults import ApiError, Fault, FaultKind
 from service.sandbox.identity import ROOT_ACCESS_KEY, ROOT_SECRET_KEY, Principal
-from service.sandbox.wire import account_services, cost_explorer, ec2, pricing, savingsplans
 from service.sandbox.wire.call import Call, Handler
+from service.sandbox.wire.operations import OPERATIONS
 from service.sandbox.wire.protocol import (
     WIRES,
     Answer,
+    Request,
     Scope,
     Wire,
     read_request,
@@ -32,14 +33,6 @@ from service.sandbox.world import World
 
 LOOPBACK = "127.0.0.1"
 _BODY_BYTES_MAX = 1_000_000
-_OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
-    "savingsplans": savingsplans.OPERATIONS,
-    "pricing": pricing.OPERATIONS,
-    "ec2": ec2.OPERATIONS,
-    "ce": cost_explorer.OPERATIONS,
-    "sts": account_services.STS_OPERATIONS,
-    "organizations": account_services.ORGANIZATIONS_OPERATIONS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +114,7 @@ class SandboxServer:
             with self.world.lock:
                 request_id = str(self.world.new_id())
                 principal = self._principal(scope, wire)
-                name, fields = read_request(wire, request.path, request.target, request.body)
+                name, fields = read_request(wire, request)
                 handler = operations.get(name)
                 if handler is None:
                     raise _unknown_operation(wire, name)
@@ -162,18 +155,8 @@ class SandboxServer:
         return write_answer(wire, call.operation, members, request_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The parts of an HTTP request that decide its meaning."""
-
-    path: str
-    authorization: str | None
-    target: str | None
-    body: bytes
-
-
 def _operations(service: str) -> Mapping[str, Handler]:
-    operations = _OPERATIONS.get(service)
+    operations = OPERATIONS.get(service)
     if operations is None:
         raise ApiError("UnknownEndpoint", f"No service {service} here.", 404)
     return operations
@@ -238,17 +221,27 @@ class _RequestHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer one AWS call."""
+        self._answer()
+
+    def do_GET(self) -> None:
+        """Answer one AWS call of the services that read by GET."""
+        self._answer()
+
+    def _answer(self) -> None:
         sandbox = self._sandbox()
         length = self.headers.get("Content-Length", "0")
         if not length.isdigit() or int(length) > _BODY_BYTES_MAX:
             self.close_connection = True
             self._send(Answer(413, {"Content-Type": "application/json"}, b"{}"))
             return
+        path, _, query = self.path.partition("?")
         request = Request(
-            path=self.path.partition("?")[0],
+            path=path,
             authorization=self.headers.get("Authorization"),
             target=self.headers.get("X-Amz-Target"),
             body=self.rfile.read(int(length)),
+            method=self.command,
+            query=query,
         )
         # A connection kept alive from before must not outlive the server.
         answer = _Silence(0) if sandbox.is_closing else sandbox.answer(request)
@@ -257,10 +250,6 @@ class _RequestHandler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self._send(answer)
-
-    def do_GET(self) -> None:
-        """Say where the world stands; no AWS call that Tenor makes is a GET."""
-        self._send(Answer(404, {"Content-Type": "application/json"}, b"{}"))
 
     def _sandbox(self) -> SandboxServer:
         server = self.server

@@ -37,6 +37,15 @@ class OtherRow(TypedDict):
     usd: str
 
 
+class NodeRow(TypedDict):
+    """One managed node, or what a database bills by the request."""
+
+    usage_type: str
+    operation: str
+    usd: str
+    unit: NotRequired[str]
+
+
 class WorkloadRow(TypedDict):
     """One load: who runs it, on what, how big, and the shape of its days and weeks."""
 
@@ -64,6 +73,10 @@ class Tables(TypedDict):
     discounts: Mapping[str, Discounts]
     workloads: list[WorkloadRow]
     accounts: Mapping[str, str]
+    nodes: list[NodeRow]
+    node_discounts: Discounts
+    node_plans: Mapping[str, Discounts]
+    node_workloads: list[WorkloadRow]
 
 
 @cache

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from service.domain.hours import DAY_HOURS, WEEK_HOURS, HourRange
 from service.domain.ids import AccountId
 from service.domain.usage import Usage, UsageLine
-from service.sandbox.catalog import PROVIDER
-from service.sandbox.tables import WorkloadRow, shipped_tables
+from service.sandbox.rates import PROVIDER
+from service.sandbox.tables import NodeRow, WorkloadRow, shipped_tables
 from service.usage.aws_sku import aws_sku, region_code
 
 _YEAR_HOURS = 8_760
@@ -25,11 +25,15 @@ _NOISE = 0.035
 _NOISE_MEMORY = 0.9
 
 
-def shipped_usage(seed: int, hours: HourRange) -> Usage:
-    """The usage of every workload in ``catalog.yaml`` over ``hours``."""
+def shipped_usage(seed: int, hours: HourRange, *, databases: bool = False) -> Usage:
+    """The usage of every workload in ``catalog.yaml`` over ``hours``.
+
+    ``databases`` adds the managed nodes' to the others', which it leaves as they are.
+    """
     tables = shipped_tables()
     columns: dict[UsageLine, NDArray[np.float64]] = {}
-    for number, row in enumerate(tables["workloads"]):
+    rows = [*tables["workloads"], *(tables["node_workloads"] if databases else ())]
+    for number, row in enumerate(rows):
         load = _load(np.random.default_rng([seed, number]), row, hours)
         moved = _moved_share(row, hours.count)
         account = AccountId(tables["accounts"][row["account"]])
@@ -58,8 +62,14 @@ def _sku(code: str | None, name: str) -> str:
     if name in other:
         return aws_sku(f"{code}-{name}", other[name])
     instance, _, platform = name.partition(" ")
+    if any((row["usage_type"], row["operation"]) == (instance, platform) for row in _nodes()):
+        return aws_sku(f"{code}-{instance}", platform)
     operation = "RunInstances:0002" if platform == "windows" else "RunInstances"
     return aws_sku(f"{code}-BoxUsage:{instance}", operation)
+
+
+def _nodes() -> list[NodeRow]:
+    return shipped_tables()["nodes"]
 
 
 def _load(random: np.random.Generator, row: WorkloadRow, hours: HourRange) -> NDArray[np.float64]:

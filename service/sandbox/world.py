@@ -21,10 +21,12 @@ from service.domain.hours import DAY_HOURS, HourRange, floor_hour, require_utc
 from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.domain.usage import Dataset, Usage
 from service.sandbox.accrual import Accrual
-from service.sandbox.catalog import PROVIDER, Catalog, shipped_catalog
+from service.sandbox.catalog import Catalog, shipped_catalog
 from service.sandbox.clock import VirtualClock
 from service.sandbox.faults import FaultScript
 from service.sandbox.identity import IdentityDesk
+from service.sandbox.nodes import OWN_NAME_PREFIX, NodeLedger
+from service.sandbox.rates import PROVIDER
 from service.sandbox.reservation_changes import ReservationChanges
 from service.sandbox.reservations import ReservationLedger
 from service.sandbox.savings_plans import SavingsPlanLedger
@@ -45,6 +47,7 @@ class WorldOptions:
     data first appears (least and most), and from then until each restatement; the last is the
     truth.
     ``external_id`` is what roles ask for, ``page_size`` the most that one answer lists.
+    ``databases`` lets the organisation use managed nodes too: databases, caches and the like.
     """
 
     seed: int = 7
@@ -58,6 +61,7 @@ class WorldOptions:
     restate_after_hours: tuple[int, ...] = (30,)
     external_id: str | None = None
     page_size: int = 100
+    databases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class World:
         self.reservation_changes = ReservationChanges(
             self.reservations, timedelta(hours=options.modify_delay_hours)
         )
+        self.nodes = NodeLedger(payment_delay, self.new_id)
         self.accrual = Accrual(self)
 
     @classmethod
@@ -104,7 +109,9 @@ class World:
         first = floor_hour(chosen.start).replace(hour=0) - timedelta(days=chosen.history_days)
         days = chosen.history_days + chosen.horizon_days
         hours = HourRange(first, days * DAY_HOURS)
-        return cls(chosen, shipped_catalog(), shipped_usage(chosen.seed, hours))
+        return cls(
+            chosen, shipped_catalog(), shipped_usage(chosen.seed, hours, databases=chosen.databases)
+        )
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, options: WorldOptions) -> World:
@@ -158,6 +165,7 @@ class World:
         self.savings_plans.settle(now)
         self.reservations.settle(now)
         self.reservation_changes.settle(now, self.catalog)
+        self.nodes.settle(now)
 
     def change_price(self, offering: OfferingId, factor: Decimal) -> None:
         """From now on the offering costs ``factor`` times as much; owned plans keep their rate."""
@@ -168,16 +176,19 @@ class World:
         """Every commitment that was ever paid for, over the time it is charged."""
         plans = (plan.charged() for plan in self.savings_plans.plans.values())
         reservations = (r.charged() for r in self.reservations.reservations.values())
-        charged = (*plans, *reservations)
+        nodes = (node.charged() for node in self.nodes.nodes.values())
+        charged = (*plans, *reservations, *nodes)
         return tuple(commitment for commitment in charged if commitment is not None)
 
     def upfront_due(self) -> Mapping[CommitmentId, Decimal]:
         """What each commitment was charged at once when it began, in dollars."""
         plans = self.savings_plans.plans.values()
         reservations = self.reservations.reservations.values()
-        return {plan.plan_id: plan.upfront_usd for plan in plans} | {
-            one.reservation_id: one.upfront_due_usd for one in reservations
-        }
+        return (
+            {plan.plan_id: plan.upfront_usd for plan in plans}
+            | {one.reservation_id: one.upfront_due_usd for one in reservations}
+            | {one.identity: one.upfront_due_usd for one in self.nodes.nodes.values()}
+        )
 
     def dataset(self, hours: HourRange) -> Dataset:
         """What a bill over ``hours`` needs: usage, prices, and what was owned, at its own rates."""
@@ -187,6 +198,7 @@ class World:
             raise InvariantError(msg)
         owned = {plan.plan_id: plan.offering for plan in self.savings_plans.plans.values()}
         owned |= {r.reservation_id: r.offering for r in self.reservations.reservations.values()}
+        owned |= {node.identity: node.offering for node in self.nodes.nodes.values()}
         offerings: dict[OfferingId, Offering] = {}
         commitments: list[Commitment] = []
         for commitment in self.charged():
@@ -221,6 +233,12 @@ class World:
                 key = f"untagged {reservation.reservation_id}"
                 intent = reservation.tags.get(INTENT_TAG, key)
                 found[intent] = (*found.get(intent, ()), reservation.reservation_id)
+        for node in self.nodes.nodes.values():
+            if node.state(now) in _PAID_STATES:
+                named = node.name.startswith(OWN_NAME_PREFIX)
+                intent = node.name.removeprefix(OWN_NAME_PREFIX)
+                key = intent if named else f"unnamed {node.identity}"
+                found[key] = (*found.get(key, ()), node.identity)
         return found
 
     def snapshot(self) -> WorldSnapshot:
@@ -233,6 +251,7 @@ class World:
             states = {plan.plan_id: plan.state(now) for plan in plans} | {
                 r.reservation_id: r.state(now) for r in reservations
             }
+            states |= {node.identity: node.state(now) for node in self.nodes.nodes.values()}
             return WorldSnapshot(
                 now=now,
                 states={str(name): state for name, state in states.items()},

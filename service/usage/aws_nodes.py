@@ -118,3 +118,22 @@ def _tables() -> _Tables:
             for service, name in (("elasticache", "cache_engines"), ("memorydb", "memory_engines"))
         },
     )
+
+
+def node_usage(service: str, instance_type: str, platform: str | None, *, multi_az: bool) -> str:
+    """Usage type (without region) and operation, joined by ``/``, of a plain node's hour.
+
+    ``KeyError`` for an engine that is not in the tables.
+    """
+    tables = _tables()
+    if service == "rds":
+        by_engine = {engine: operation for operation, engine in tables.database_engines.items()}
+        word = "Multi-AZUsage" if multi_az else "InstanceUsage"
+        return f"{word}:{instance_type}/{by_engine[str(platform)]}"
+    if service in tables.engines:
+        # Of several operations of one engine the first is the usual one.
+        known = tables.engines[service].items()
+        operations = {engine: operation for operation, (engine, _) in reversed(list(known))}
+        return f"NodeUsage:{instance_type}/{operations[platform or 'redis']}"
+    plain = {"opensearch": "ESInstance:{}/ESDomain", "redshift": "Node:{}/RunComputeNode:0001"}
+    return plain[service].format(instance_type)

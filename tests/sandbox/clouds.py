@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,23 @@ def _small_world() -> tuple[Catalog, Usage]:
 def small_world() -> World:
     """A fresh world on the same usage."""
     return World(SMALL, *_small_world())
+
+
+@cache
+def _database_usage() -> Usage:
+    return World.generated(replace(SMALL, databases=True)).usage
+
+
+def database_world() -> World:
+    """A fresh small world whose organisation uses managed nodes too."""
+    return World(replace(SMALL, databases=True), _small_world()[0], _database_usage())
+
+
+@contextmanager
+def database_cloud(exports: Path | None = None) -> Iterator[SandboxCloud]:
+    """As ``small_cloud``, with databases, caches, search and a warehouse in use."""
+    with SandboxCloud(database_world(), exports=exports) as cloud:
+        yield cloud
 
 
 @contextmanager

@@ -11,20 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.sandbox.identity import ROOT_ACCESS_KEY
-from service.sandbox.server import Request, SandboxServer
-from service.sandbox.wire import account_services, cost_explorer, ec2, pricing, savingsplans
-from service.sandbox.wire.protocol import WIRES, Answer
+from service.sandbox.server import SandboxServer
+from service.sandbox.wire.operations import OPERATIONS
+from service.sandbox.wire.protocol import ROUTES, WIRES, Answer, Protocol, Request
 from tests.sandbox.clouds import small_world
 from tests.sandbox.model_check import service_model
 
-OPERATIONS = {
-    "savingsplans": savingsplans.OPERATIONS,
-    "pricing": pricing.OPERATIONS,
-    "ce": cost_explorer.OPERATIONS,
-    "organizations": account_services.ORGANIZATIONS_OPERATIONS,
-    "sts": account_services.STS_OPERATIONS,
-    "ec2": ec2.OPERATIONS,
-}
 EVERY = [(service, name) for service, names in OPERATIONS.items() for name in names]
 SETTINGS = settings(
     max_examples=25,
@@ -58,10 +50,18 @@ def server() -> SandboxServer:
     return SandboxServer(world)
 
 
-def ask(service: str, path: str, target: str | None, body: bytes) -> Answer:
+def ask(
+    service: str,
+    path: str,
+    target: str | None,
+    body: bytes,
+    *,
+    method: str = "POST",
+    query: str = "",
+) -> Answer:
     scope = f"{ROOT_ACCESS_KEY}/20260302/us-east-1/{service}/aws4_request"
     signed = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
-    answer = server().answer(Request(path, signed, target, body))
+    answer = server().answer(Request(path, signed, target, body, method, query))
     assert isinstance(answer, Answer)
     return answer
 
@@ -71,13 +71,19 @@ def ask_json(service: str, operation: str, body: bytes) -> Answer:
     return ask(service, f"/{operation}", target, body)
 
 
+MODELS = {"es": "opensearch"}
+
+
 def member_names(service: str, operation: str) -> list[str]:
-    shape = service_model(service).operation_model(operation).input_shape
+    model = service_model(MODELS.get(service, service))
+    shape = model.operation_model(operation).input_shape
     return list(shape.members) if shape is not None else ["Nothing"]
 
 
-JSON = [pair for pair in EVERY if pair[0] not in {"sts", "ec2"}]
-QUERY = [pair for pair in EVERY if pair[0] in {"sts", "ec2"}]
+FORMS = {Protocol.QUERY, Protocol.EC2}
+BODIES = {Protocol.JSON, Protocol.REST_JSON}
+JSON = [pair for pair in EVERY if WIRES[pair[0]].protocol in BODIES]
+QUERY = [pair for pair in EVERY if WIRES[pair[0]].protocol in FORMS]
 
 
 @pytest.mark.parametrize(("service", "operation"), JSON, ids=str)
@@ -104,7 +110,7 @@ def test_a_form_of_any_shape_is_answered_or_refused(
 ) -> None:
     names = [
         f"{name}{ending}"
-        for name in [*member_names(service, operation), "Filter", "Tag"]
+        for name in [*member_names(service, operation), "Filter", "Tag", "Tags.Tag"]
         for ending in ("", ".1", ".1.Name", ".1.Value.1", ".1.Key")
     ]
     words = st.sampled_from(["1", "true", "-1", "x" * 30, "m5.large", "tag:a", "2026-03-20"])
@@ -115,6 +121,23 @@ def test_a_form_of_any_shape_is_answered_or_refused(
     answer = ask(service, "/", None, body)
     assert answer.status == 200 or 400 <= answer.status < 500
     assert answer.body.startswith(b"<")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+@SETTINGS
+@given(data=st.data())
+def test_a_routed_request_of_any_shape_is_answered_or_refused(
+    route: tuple[str, str], data: st.DataObject
+) -> None:
+    method, path = route
+    names = st.sampled_from(["offeringId", "reservationId", "maxResults", "nextToken", "x"])
+    words = st.sampled_from(["1", "-1", "zero"]) | st.text(max_size=9)
+    query = urlencode(data.draw(st.dictionaries(names, words, max_size=3)), errors="replace")
+    members = st.sampled_from(member_names("es", ROUTES[route]))
+    body = json.dumps(data.draw(st.dictionaries(members, values, max_size=4))).encode()
+    answer = ask("es", path, None, b"" if method == "GET" else body, method=method, query=query)
+    assert answer.status == 200 or 400 <= answer.status < 500
+    assert answer.status == 200 or json.loads(answer.body)["message"]
 
 
 @SETTINGS

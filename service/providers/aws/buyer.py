@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from service.domain.commitments import Kind
-from service.domain.errors import InvariantError
+from service.domain.errors import InvariantError, ProviderError
 from service.domain.hours import Clock
 from service.domain.money import CommitUsdPerHour
-from service.domain.purchases import Idempotency, Outcome, PurchaseOrder, Quote, Refused
-from service.providers.aws import reservations, savings_plans
+from service.domain.purchases import (
+    Idempotency,
+    Outcome,
+    PurchaseOrder,
+    Quote,
+    Refused,
+    Unknown,
+)
+from service.providers.aws import finder, nodes, reservations, savings_plans
 from service.providers.aws.account import OwnAccount
 from service.providers.aws.clients import AwsClients
+from service.providers.aws.node_services import NAMED_KINDS, NODE_KINDS
 from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.aws.words import upfront_usd
 
-_NATIVE = frozenset(savings_plans.SOLD_KINDS)
-_LOOKUP = reservations.KINDS
+_PLANS = frozenset(savings_plans.SOLD_KINDS)
+_NATIVE = _PLANS | NAMED_KINDS
+_LOOKUP = (reservations.KINDS | NODE_KINDS) - _NATIVE
 
 
 class AwsBuyer:
@@ -26,7 +35,10 @@ class AwsBuyer:
         self._own = OwnAccount(clients)
 
     def idempotency(self, kind: Kind) -> Idempotency:
-        """``NATIVE`` for Savings Plans (client token), ``LOOKUP`` for reservations (no token)."""
+        """``NATIVE`` for Savings Plans (client token) and reservations that take our own name.
+
+        ``LOOKUP`` for those of EC2 and Redshift: two calls buy twice.
+        """
         if kind in _NATIVE:
             return Idempotency.NATIVE
         if kind in _LOOKUP:
@@ -40,15 +52,19 @@ class AwsBuyer:
         A Savings Plan's obligation is the commitment itself, so its quote cannot show that a
         covered SKU's rate has changed: compare ``AwsReader.offerings`` for that.
         """
-        if order.kind in _LOOKUP:
+        if order.kind in _PLANS:
+            savings_plans.on_sale(self._clients, order)
+            hourly = order.quantity
+            upfront = upfront_usd(order.quantity, order.term_months, order.payment)
+        elif order.kind in NODE_KINDS:
+            node = nodes.price(self._clients, order)
+            hourly = node.amortised_usd_per_hour * order.quantity
+            upfront = node.upfront_usd * order.quantity
+        else:
             terms = ReservationTerms.of_offering(order.offering)
             price = reservations.price(self._clients, terms)
             hourly = price.amortised_usd_per_hour * order.quantity
             upfront = price.upfront_usd * order.quantity
-        else:
-            savings_plans.on_sale(self._clients, order)
-            hourly = order.quantity
-            upfront = upfront_usd(order.quantity, order.term_months, order.payment)
         return Quote(
             offering=order.offering,
             quantity=order.quantity,
@@ -62,8 +78,30 @@ class AwsBuyer:
         refused = self._own.refusal(order.account)
         if refused is not None:
             return refused
-        if order.kind in _NATIVE:
+        if order.kind in _PLANS:
             return savings_plans.purchase(self._clients, order)
-        if order.kind in _LOOKUP:
+        if order.kind in NODE_KINDS:
+            return nodes.purchase(self._clients, order)
+        if order.kind in reservations.KINDS:
             return reservations.purchase(self._clients, order)
         return Refused(code="kind", detail=f"{order.kind} cannot be bought through this adapter")
+
+    def look_up(self, order: PurchaseOrder) -> Outcome:
+        """What became of ``order``, by the tag, the name or the id that only it can have.
+
+        A Savings Plan or an EC2 reservation is known by its intent's tag, other reservations by
+        the name that was made from it; Redshift knows neither, and stays ``Unknown``.
+        """
+        refused = self._own.refusal(order.account)
+        if refused is not None:
+            return Unknown(detail=refused.detail)
+        try:
+            if order.kind in _PLANS:
+                return finder.plan(self._clients, order)
+            if order.kind in reservations.KINDS:
+                return finder.reservation(self._clients, order)
+        except ProviderError as error:
+            return Unknown(detail=str(error))
+        if order.kind in NODE_KINDS:
+            return nodes.look_up(self._clients, order)
+        return Unknown(detail=f"{order.kind} is not known to this adapter")

@@ -9,7 +9,7 @@ practice run cannot reach a real cloud and real keys cannot reach a practice one
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -112,6 +112,11 @@ class AwsClients:
     def purchasing(self, service: str, region: str | None = None) -> BaseClient:
         """A client that sends each request at most once."""
         return self._client(service, region, purchase=True)
+
+    def offered_in(self, service: str, regions: Sequence[str]) -> list[str]:
+        """Those of ``regions`` in which the SDK knows ``service``; asking elsewhere only fails."""
+        known = set(self._session.get_available_regions(service))
+        return [region for region in regions if region in known]
 
     def close(self) -> None:
         """Close every connection; the clients are made anew when they are asked for again."""

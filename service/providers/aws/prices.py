@@ -21,7 +21,19 @@ from service.usage.aws_sku import aws_sku, describe_sku, split_sku
 
 # The price list API answers from a few regions only, us-east-1 being one.
 _PRICING_REGION = "us-east-1"
-_SERVICE_CODES = {"ec2": "AmazonEC2", "fargate": "AmazonECS", "lambda": "AWSLambda"}
+_SERVICE_CODES = {
+    "ec2": "AmazonEC2",
+    "fargate": "AmazonECS",
+    "lambda": "AWSLambda",
+    "rds": "AmazonRDS",
+    "elasticache": "AmazonElastiCache",
+    "memorydb": "AmazonMemoryDB",
+    "opensearch": "AmazonES",
+    "redshift": "AmazonRedshift",
+    "dynamodb": "AmazonDynamoDB",
+    "sagemaker": "AmazonSageMaker",
+}
+_SIZED = frozenset({"rds", "elasticache", "memorydb"})
 _VALUE_CHARS_MAX = 1024
 _PAGE = 100
 _CURRENCY = "USD"
@@ -36,7 +48,7 @@ def prices(
     ``InputError`` for a key that neither has, ``ProviderError`` for one that is priced twice.
     """
     found: dict[str, tuple[str, Decimal]] = {}
-    for service, skus in _by_service(keys).items():
+    for service, skus in _by_service(keys, shown).items():
         for values in _packed(skus):
             listed = invoke_all(
                 clients.reading("pricing", _PRICING_REGION),
@@ -57,13 +69,16 @@ def prices(
     return [_sku(key, found.get(key.sku) or shown.get(key)) for key in keys]
 
 
-def _by_service(keys: Sequence[SkuKey]) -> Mapping[str, Sequence[str]]:
+def _by_service(
+    keys: Sequence[SkuKey], shown: Mapping[SkuKey, ShownPrice]
+) -> Mapping[str, Sequence[str]]:
     by_service: dict[str, list[str]] = {}
     for key in keys:
         service = _SERVICE_CODES.get(describe_sku(key.sku).service or "")
-        if key.provider != PROVIDER or service is None:
+        if key.provider != PROVIDER or (service is None and key not in shown):
             raise _unknown(key)
-        by_service.setdefault(service, []).append(key.sku)
+        if service is not None:
+            by_service.setdefault(service, []).append(key.sku)
     return by_service
 
 
@@ -86,10 +101,15 @@ def _note(product: Mapping[str, Any], found: dict[str, tuple[str, Decimal]]) -> 
         return
     sku = aws_sku(attributes["usagetype"], attributes["operation"])
     for term in product.get("terms", {}).get("OnDemand", {}).values():
-        tiers = sorted(
-            term["priceDimensions"].values(), key=lambda tier: Decimal(tier["beginRange"])
+        # Beside the price there may be one of 0 for hours that a reservation covers.
+        first = min(
+            term["priceDimensions"].values(),
+            key=lambda tier: (
+                Decimal(tier["beginRange"]),
+                -Decimal(tier["pricePerUnit"][_CURRENCY]),
+            ),
         )
-        price = (tiers[0]["unit"], Decimal(tiers[0]["pricePerUnit"][_CURRENCY]))
+        price = (first["unit"], Decimal(first["pricePerUnit"][_CURRENCY]))
         known = found.setdefault(sku, price)
         if known != price:
             raise ProviderError(
@@ -105,7 +125,7 @@ def _sku(key: SkuKey, priced: ShownPrice | None) -> Sku:
         raise _unknown(key)
     unit, price = priced
     facts = describe_sku(key.sku)
-    flexible = facts.platform == "linux" and facts.tenancy == "shared"
+    flexible = (facts.platform, facts.tenancy) == ("linux", "shared") or facts.service in _SIZED
     return Sku(
         key=key,
         service=facts.service or "",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from service.domain.commitments import Offering
-from service.domain.ids import AccountId
+from service.domain.ids import AccountId, CommitmentId
 from service.domain.purchases import InventoryItem
 from service.domain.usage import Sku, SkuKey
-from service.providers.aws import inventory, prices, reservations, savings_plans
+from service.providers.aws import inventory, nodes, prices, reservations, savings_plans
 from service.providers.aws.clients import PROVIDER, AwsClients, invoke, invoke_all
+from service.providers.aws.node_services import NODE_KINDS
 from service.providers.port import Identity, ShownPrice
 
 
@@ -57,6 +58,7 @@ class AwsReader:
         return [
             *savings_plans.offerings(self._clients, keys),
             *reservations.offerings(self._clients, keys, self._zones),
+            *nodes.offerings(self._clients, keys),
         ]
 
     def owned_offerings(
@@ -64,17 +66,27 @@ class AwsReader:
     ) -> Sequence[Offering]:
         """What ``items`` are commitments of, at the rates they were bought at, for ``keys``.
 
-        One call or more for each Savings Plan, none for a reservation: its price is its own.
+        One call or more for each Savings Plan, one listing for each service and region with
+        reserved nodes, none for EC2 reservations: what they are is in their offering's id.
         """
-        return [
-            savings_plans.owned_offering(self._clients, item, keys)
-            if item.kind.is_spend
-            else reservations.owned_offering(item)
-            for item in items
-        ]
+        reserved = [item for item in items if item.kind in NODE_KINDS]
+        of_nodes = nodes.owned_offerings(self._clients, reserved, keys)
+        return [self._owned_offering(item, keys, of_nodes) for item in items]
+
+    def _owned_offering(
+        self,
+        item: InventoryItem,
+        keys: Sequence[SkuKey],
+        of_nodes: Mapping[CommitmentId, Offering],
+    ) -> Offering:
+        if item.kind in NODE_KINDS:
+            return of_nodes[item.commitment.commitment]
+        if item.kind.is_spend:
+            return savings_plans.owned_offering(self._clients, item, keys)
+        return reservations.owned_offering(item)
 
     def inventory(self) -> Sequence[InventoryItem]:
-        """All Savings Plans and EC2 reservations of the account, in every state."""
+        """All Savings Plans and reservations of the account, in every state."""
         if self._account is None:
             # The credentials' account is theirs for good; execution asks for it every time.
             self._account = self.identity().account
@@ -83,4 +95,5 @@ class AwsReader:
         return [
             *inventory.savings_plans(self._clients, self._account),
             *inventory.reservations(self._clients, self._account, self._regions),
+            *nodes.inventory(self._clients, self._account, self._regions),
         ]

@@ -7,7 +7,7 @@ cent an hour is not worth an approval that reads differently from the order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -39,7 +39,15 @@ CURRENCY = "USD"
 _PAGE = 1000
 _USAGE_TYPES_PER_CALL = 100
 _KIND_WORDS = {kind: word for word, kind in PLAN_KINDS.items()}
-SOLD_KINDS = (Kind.AWS_COMPUTE_SP, Kind.AWS_EC2_INSTANCE_SP)
+_COVERED: Mapping[Kind, frozenset[str | None]] = {
+    Kind.AWS_COMPUTE_SP: frozenset({"ec2", "fargate", "lambda"}),
+    Kind.AWS_EC2_INSTANCE_SP: frozenset({"ec2"}),
+    # Usage of a service that our tables do not tell apart may be a database's.
+    Kind.AWS_DATABASE_SP: frozenset({"rds", "elasticache", "dynamodb", "opensearch", None}),
+    Kind.AWS_SAGEMAKER_SP: frozenset({"sagemaker"}),
+}
+"""Services whose usage may be covered; which of it is, AWS's own rates say."""
+SOLD_KINDS = tuple(PLAN_KINDS.values())
 """Kinds that Tenor knows how to plan and buy."""
 
 
@@ -75,13 +83,14 @@ def offerings(clients: AwsClients, keys: Sequence[SkuKey]) -> list[Offering]:
 
 def _scope_filters(kind: Kind, keys: Sequence[SkuKey]) -> dict[str, Any] | None:
     """Filters that leave only offers for these keys; ``None`` when there can be none."""
-    if not keys:
+    facts = [describe_sku(key.sku) for key in keys]
+    if not any(fact.service in _COVERED[kind] for fact in facts):
         return None
     if kind is not Kind.AWS_EC2_INSTANCE_SP:
         return {}
-    facts = [describe_sku(key.sku) for key in keys]
-    families = sorted({fact.family for fact in facts if fact.family is not None})
-    regions = sorted({fact.region for fact in facts if fact.family is not None})
+    instances = [fact for fact in facts if fact.service == "ec2" and fact.family is not None]
+    families = sorted({str(fact.family) for fact in instances})
+    regions = sorted({fact.region for fact in instances})
     if not families:
         return None
     return {

@@ -106,6 +106,11 @@ class Fields:
             raise self.invalid(f"{name} must be a list of objects.")
         return tuple(Fields(item, self.invalid_code) for item in value)
 
+    def listed(self, name: str, item: str) -> tuple[Fields, ...]:
+        """A list of objects; ``item`` is what query bodies call each."""
+        _ = item
+        return self.parts(name)
+
     def part_or_none(self, name: str) -> Fields | None:
         """An object that may be left out."""
         value = self._members.get(name)
@@ -121,7 +126,16 @@ class Fields:
         return repr(sorted(rest.items(), key=lambda item: item[0]))
 
 
-_PAGE_FIELDS = {"nexttoken", "nextpagetoken", "maxresults", "pagesize"}
+_PAGE_FIELDS = {
+    "nexttoken",
+    "nextpagetoken",
+    "maxresults",
+    "pagesize",
+    "marker",
+    "maxrecords",
+    "continuation-token",
+    "max-keys",
+}
 
 
 class Form(Fields):
@@ -150,6 +164,10 @@ class Form(Fields):
         while (value := self.text_or_none(f"{name}.{len(found) + 1}")) is not None:
             found.append(value)
         return tuple(found)
+
+    def listed(self, name: str, item: str) -> tuple[Fields, ...]:
+        """A list of objects, as ``Name.Item.1.Member``."""
+        return self.numbered(f"{name}.{item}")
 
     def numbered(self, name: str) -> tuple[Form, ...]:
         """A numbered list of objects, each a form of its own."""

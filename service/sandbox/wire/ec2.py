@@ -10,8 +10,8 @@ from service.domain.commitments import Offering, Payment
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import CommitmentId, OfferingId
 from service.domain.usage import Sku, SkuKey
-from service.sandbox.catalog import PROVIDER
 from service.sandbox.faults import ApiError
+from service.sandbox.rates import PROVIDER
 from service.sandbox.reservations import RESERVED_KINDS, ReservationRecord
 from service.sandbox.wire import ec2_changes
 from service.sandbox.wire.call import Call, Form, Handler, refuse_dry_run

@@ -97,8 +97,9 @@ def _attributes(world: World, sku: Sku) -> dict[str, str]:
         "operation": wire.operation,
     }
     if wire.instance_type is not None:
+        attributes |= {"instanceType": wire.instance_type}
+    if wire.instance_type is not None and sku.service == "ec2":
         attributes |= {
-            "instanceType": wire.instance_type,
             "operatingSystem": _SYSTEMS.get(sku.platform or "", "NA"),
             "tenancy": "Dedicated" if sku.tenancy == "dedicated" else "Shared",
             "capacitystatus": "Used",

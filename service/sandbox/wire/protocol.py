@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 from xml.etree import ElementTree as ET  # only written here, never read
 
 from service.domain.hours import iso
@@ -32,6 +32,11 @@ class Protocol(Enum):
     JSON = "json"
     QUERY = "query"
     EC2 = "ec2"
+    REST_ROUTED = "rest-json by path and method"
+    S3 = "s3"
+
+
+_JSON = frozenset({Protocol.JSON, Protocol.REST_JSON, Protocol.REST_ROUTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,18 @@ class Wire:
     stranger_code: str
     target_prefix: str = ""
     namespace: str = ""
+
+
+def _query_wire(namespace: str) -> Wire:
+    return Wire(
+        Protocol.QUERY,
+        "InvalidParameterValue",
+        "Throttling",
+        400,
+        "InternalFailure",
+        "InvalidClientTokenId",
+        namespace=namespace,
+    )
 
 
 WIRES: Mapping[str, Wire] = {
@@ -102,7 +119,38 @@ WIRES: Mapping[str, Wire] = {
         "AuthFailure",
         namespace="http://ec2.amazonaws.com/doc/2016-11-15/",
     ),
+    "rds": _query_wire("http://rds.amazonaws.com/doc/2014-10-31/"),
+    "elasticache": _query_wire("http://elasticache.amazonaws.com/doc/2015-02-02/"),
+    "redshift": _query_wire("http://redshift.amazonaws.com/doc/2012-12-01/"),
+    "iam": _query_wire("https://iam.amazonaws.com/doc/2010-05-08/"),
+    "es": Wire(
+        Protocol.REST_ROUTED,
+        "ValidationException",
+        "ThrottlingException",
+        429,
+        "InternalException",
+        "UnrecognizedClientException",
+    ),
+    "memorydb": Wire(
+        Protocol.JSON,
+        "InvalidParameterValueException",
+        "ThrottlingException",
+        400,
+        "InternalFailure",
+        "UnrecognizedClientException",
+        "AmazonMemoryDB",
+    ),
+    "s3": Wire(
+        Protocol.S3, "InvalidArgument", "SlowDown", 503, "InternalError", "InvalidAccessKeyId"
+    ),
 }
+_ES = "/2021-01-01/opensearch"
+ROUTES: Mapping[tuple[str, str], str] = {
+    ("GET", f"{_ES}/reservedInstanceOfferings"): "DescribeReservedInstanceOfferings",
+    ("GET", f"{_ES}/reservedInstances"): "DescribeReservedInstances",
+    ("POST", f"{_ES}/purchaseReservedInstanceOffering"): "PurchaseReservedInstanceOffering",
+}
+"""The operations of ``es``, by method and path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,41 +179,85 @@ def scope_of(authorization: str | None) -> Scope:
     return Scope(access_key=match.group(1), region=match.group(2), service=match.group(3))
 
 
-def read_request(wire: Wire, path: str, target: str | None, body: bytes) -> tuple[str, Fields]:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The parts of an HTTP request that decide its meaning."""
+
+    path: str
+    authorization: str | None
+    target: str | None
+    body: bytes
+    method: str = "POST"
+    query: str = ""
+
+
+def read_request(wire: Wire, request: Request) -> tuple[str, Fields]:
     """The operation asked for and its fields; a body that cannot be read is the caller's error."""
     if wire.protocol in {Protocol.QUERY, Protocol.EC2}:
-        return _read_query(wire, body)
-    if wire.protocol is Protocol.REST_JSON:
-        operation = path.strip("/")
+        return _read_query(wire, request.body)
+    if wire.protocol is Protocol.S3:
+        return _read_s3(wire, request)
+    if wire.protocol is Protocol.REST_ROUTED:
+        operation = ROUTES.get((request.method, request.path), request.path)
+        if request.method == "GET":
+            return operation, Form(_pairs(request.query.encode()), wire.invalid_code)
+    elif wire.protocol is Protocol.REST_JSON:
+        operation = request.path.strip("/")
     else:
-        prefix, _, operation = (target or "").partition(".")
+        prefix, _, operation = (request.target or "").partition(".")
         if prefix != wire.target_prefix:
             raise ApiError("UnknownOperationException", "The target is not known.")
+    return operation, Fields(_json_members(request.body), wire.invalid_code)
+
+
+def _json_members(body: bytes) -> dict[str, object]:
     try:
         members = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
         raise ApiError("SerializationException", "The body is not JSON.") from error
     if not isinstance(members, dict):
         raise ApiError("SerializationException", "The body is not a JSON object.")
-    return operation, Fields(members, wire.invalid_code)
+    return members
+
+
+def _read_s3(wire: Wire, request: Request) -> tuple[str, Fields]:
+    """A bucket's listing or an object, by path: ``/bucket`` or ``/bucket/key``."""
+    bucket, _, key = unquote(request.path.lstrip("/")).partition("/")
+    members: dict[str, object] = {**_pairs(request.query.encode()), "Bucket": bucket, "Key": key}
+    if request.method != "GET":
+        return f"{request.method} of an object", Form(members, wire.invalid_code)
+    return "GetObject" if key else "ListObjectsV2", Form(members, wire.invalid_code)
+
+
+def _pairs(text: bytes) -> dict[str, object]:
+    try:
+        return dict(parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=1000))
+    except ValueError as error:
+        raise ApiError("MalformedQueryString", "The body is not a form.") from error
 
 
 def _read_query(wire: Wire, body: bytes) -> tuple[str, Fields]:
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000)
-    except ValueError as error:
-        raise ApiError("MalformedQueryString", "The body is not a form.") from error
-    members: dict[str, object] = dict(pairs)
+    members = _pairs(body)
     operation = str(members.pop("Action", ""))
     members.pop("Version", None)
     return operation, Form(members, wire.invalid_code)
+
+
+class ListOf(list[object]):
+    """A list whose items have a name of their own in XML."""
+
+    def __init__(self, item: str, values: Iterable[object]) -> None:
+        self.item = item
+        super().__init__(values)
 
 
 def write_answer(
     wire: Wire, operation: str, members: Mapping[str, object], request_id: str
 ) -> Answer:
     """A successful answer."""
-    if wire.protocol in {Protocol.JSON, Protocol.REST_JSON}:
+    if wire.protocol is Protocol.S3:
+        return _write_s3(members, request_id)
+    if wire.protocol in _JSON:
         body = json.dumps(members, default=_json_plain).encode()
         return Answer(200, _headers(wire, request_id), body)
     root = ET.Element(f"{operation}Response", xmlns=wire.namespace)
@@ -178,16 +270,28 @@ def write_answer(
     return Answer(200, _headers(wire, request_id), ET.tostring(root, encoding="utf-8"))
 
 
+def _write_s3(members: Mapping[str, object], request_id: str) -> Answer:
+    body, headers = members["Body"], members["Headers"]
+    if not isinstance(body, bytes) or not isinstance(headers, dict):
+        msg = "an S3 answer is bytes with headers"
+        raise TypeError(msg)
+    return Answer(200, {**headers, "x-amz-request-id": request_id}, body)
+
+
 def write_error(wire: Wire, error: ApiError, request_id: str) -> Answer:
     """An error in the service's own shape."""
     headers = _headers(wire, request_id)
-    if wire.protocol is Protocol.REST_JSON:
+    if wire.protocol in {Protocol.REST_JSON, Protocol.REST_ROUTED}:
         headers["x-amzn-ErrorType"] = error.code
         return Answer(error.status, headers, json.dumps({"message": error.message}).encode())
     if wire.protocol is Protocol.JSON:
         shown = {"__type": error.code, "message": error.message, "Message": error.message}
         return Answer(error.status, headers, json.dumps(shown).encode())
     fault = {"Code": error.code, "Message": error.message}
+    if wire.protocol is Protocol.S3:
+        root = ET.Element("Error")
+        _write_members(root, {**fault, "RequestId": request_id})
+        return Answer(error.status, headers, ET.tostring(root, encoding="utf-8"))
     if wire.protocol is Protocol.EC2:
         root = ET.Element("Response")
         _write_members(root, {"Errors": {"Error": fault}, "RequestID": request_id})
@@ -204,6 +308,8 @@ def _headers(wire: Wire, request_id: str) -> dict[str, str]:
         Protocol.JSON: "application/x-amz-json-1.1",
         Protocol.QUERY: "text/xml",
         Protocol.EC2: "text/xml;charset=UTF-8",
+        Protocol.REST_ROUTED: "application/json",
+        Protocol.S3: "application/xml",
     }
     return {"Content-Type": kinds[wire.protocol], "x-amzn-RequestId": request_id}
 
@@ -227,8 +333,9 @@ def _write(element: ET.Element, value: object) -> None:
     if isinstance(value, Mapping):
         _write_members(element, value)
     elif isinstance(value, list):
+        name = value.item if isinstance(value, ListOf) else "item"
         for item in value:
-            _write(ET.SubElement(element, "item"), item)
+            _write(ET.SubElement(element, name), item)
     elif isinstance(value, bool):
         element.text = "true" if value else "false"
     elif isinstance(value, datetime):

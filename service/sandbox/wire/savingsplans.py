@@ -17,6 +17,8 @@ from service.sandbox.wire.call import Call, Fields, Handler
 from service.sandbox.wire.paging import page_of
 from service.sandbox.wire.words import (
     PAYMENT_WORDS,
+    PLAN_PRODUCTS,
+    PLAN_SERVICE_CODES,
     PLAN_WORDS,
     TERM_SECONDS,
     instant_text,
@@ -28,6 +30,7 @@ from service.sandbox.world import World
 _INVALID = "ValidationException"
 _PAGE_MAX = 1000
 _CURRENCY = "USD"
+_RATE_UNITS = frozenset({"Lambda-GB-Second", "WriteRequestUnits", "ReadRequestUnits"})
 
 
 def describe_offerings(world: World, call: Call) -> Mapping[str, object]:
@@ -72,7 +75,7 @@ def _offering(offering: Offering) -> dict[str, object]:
         "paymentOption": payment,
         "durationSeconds": TERM_SECONDS[offering.term_months],
         "currency": _CURRENCY,
-        "serviceCode": "ComputeSavingsPlans",
+        "serviceCode": PLAN_SERVICE_CODES[offering.kind],
         "usageType": f"{plan}:{head}{years}yr{payment.replace(' ', '')}",
         "operation": "",
         "properties": [
@@ -82,7 +85,7 @@ def _offering(offering: Offering) -> dict[str, object]:
 
 
 def _product_types(offering: Offering) -> list[str]:
-    return ["EC2"] if offering.family else ["EC2", "Fargate", "Lambda"]
+    return list(PLAN_PRODUCTS[offering.kind])
 
 
 def describe_offering_rates(world: World, call: Call) -> Mapping[str, object]:
@@ -177,7 +180,7 @@ class _RateFilter:
             return None
         return {
             "rate": text(rate),
-            "unit": "Lambda-GB-Second" if sku.service == "lambda" else "Hrs",
+            "unit": sku.unit if sku.unit in _RATE_UNITS else "Hrs",
             "productType": wire.product_type,
             "serviceCode": wire.service_code,
             "usageType": wire.usage_type,

@@ -21,8 +21,39 @@ PLAN_WORDS = {
     Kind.AWS_SAGEMAKER_SP: "SageMaker",
 }
 TERM_SECONDS = {12: 31_536_000, 36: 94_608_000}
-SERVICE_CODES = {"ec2": "AmazonEC2", "fargate": "AmazonECS", "lambda": "AWSLambda"}
-PRODUCT_TYPES = {"ec2": "EC2", "fargate": "Fargate", "lambda": "Lambda"}
+SERVICE_CODES = {
+    "ec2": "AmazonEC2",
+    "fargate": "AmazonECS",
+    "lambda": "AWSLambda",
+    "rds": "AmazonRDS",
+    "elasticache": "AmazonElastiCache",
+    "memorydb": "AmazonMemoryDB",
+    "opensearch": "AmazonES",
+    "redshift": "AmazonRedshift",
+    "dynamodb": "AmazonDynamoDB",
+    "sagemaker": "AmazonSageMaker",
+}
+PRODUCT_TYPES = {
+    "ec2": "EC2",
+    "fargate": "Fargate",
+    "lambda": "Lambda",
+    "rds": "RDS",
+    "elasticache": "ElastiCache",
+    "dynamodb": "DynamoDB",
+    "sagemaker": "SageMaker",
+}
+PLAN_SERVICE_CODES = {
+    Kind.AWS_COMPUTE_SP: "ComputeSavingsPlans",
+    Kind.AWS_EC2_INSTANCE_SP: "ComputeSavingsPlans",
+    Kind.AWS_DATABASE_SP: "DatabaseSavingsPlans",
+    Kind.AWS_SAGEMAKER_SP: "MachineLearningSavingsPlans",
+}
+PLAN_PRODUCTS = {
+    Kind.AWS_COMPUTE_SP: ["EC2", "Fargate", "Lambda"],
+    Kind.AWS_EC2_INSTANCE_SP: ["EC2"],
+    Kind.AWS_DATABASE_SP: ["RDS", "ElastiCache", "DynamoDB"],
+    Kind.AWS_SAGEMAKER_SP: ["SageMaker"],
+}
 PLATFORM_WORDS = {"linux": "Linux/UNIX", "windows": "Windows"}
 _HOME_PREFIX = "USE1-"
 
@@ -50,7 +81,7 @@ def wire_sku(sku: Sku) -> WireSku:
         service_code=SERVICE_CODES.get(sku.service, "AmazonEC2"),
         product_type=PRODUCT_TYPES.get(sku.service, "EC2"),
         instance_type=facts.instance_type,
-        product_description=PLATFORM_WORDS.get(sku.platform or ""),
+        product_description=PLATFORM_WORDS.get(sku.platform or "", sku.platform),
     )
 
 
@@ -72,5 +103,12 @@ SERVICE_NAMES = {
     "ec2": "Amazon Elastic Compute Cloud - Compute",
     "fargate": "Amazon Elastic Container Service",
     "lambda": "AWS Lambda",
+    "rds": "Amazon Relational Database Service",
+    "elasticache": "Amazon ElastiCache",
+    "memorydb": "Amazon MemoryDB",
+    "opensearch": "Amazon OpenSearch Service",
+    "redshift": "Amazon Redshift",
+    "dynamodb": "Amazon DynamoDB",
+    "sagemaker": "Amazon SageMaker",
 }
 """Service dimension values of Cost Explorer and of billing exports."""
