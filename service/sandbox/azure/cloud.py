@@ -10,7 +10,9 @@ from service.providers.azure.access import AzureAccess
 from service.providers.azure.clients import AzureClients
 from service.sandbox.accrual import Totals
 from service.sandbox.azure.access import sandbox_access
+from service.sandbox.azure.exports import AzureExportWriter
 from service.sandbox.azure.server import AzureServer
+from service.sandbox.azure.wire import blobs
 from service.sandbox.azure.world import AzureSnapshot, AzureWorld, AzureWorldOptions
 
 
@@ -24,7 +26,9 @@ class AzureSandbox:
     def __init__(self, world: AzureWorld, *, exports: Path | None = None, port: int = 0) -> None:
         self.world = world
         self.server = AzureServer(world, port=port)
-        self._exports = exports
+        self._exports = None if exports is None else AzureExportWriter(world, exports)
+        if exports is not None:
+            self.server.add_routes(blobs.routes(exports))
         self._clients: AzureClients | None = None
 
     @classmethod
@@ -78,7 +82,7 @@ class AzureSandbox:
 
     def write_exports(self) -> Sequence[Path]:
         """Write billing data that is due; the files that are new or changed."""
-        return ()
+        return () if self._exports is None else self._exports.write_due()
 
     def totals(self) -> Totals:
         """The bill since the world began: every whole day from its start until now."""
