@@ -140,7 +140,7 @@ def configure_logging(
     root.addHandler(handler)
     root.setLevel(level.upper())
     # boto and urllib3 describe every request at DEBUG; that is a protocol trace, not our log.
-    for chatty in ("botocore", "urllib3", "apscheduler.executors"):
+    for chatty in ("botocore", "urllib3", "azure", "msal", "google", "apscheduler.executors"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     # A ring that comes while the one before still works is skipped: that is meant, and frequent.
     logging.getLogger("apscheduler.scheduler").setLevel(max(logging.ERROR, root.level))
