@@ -72,15 +72,22 @@ def undo(parts: Parts, *, lease: Lease) -> str:
     if parts.cloud.alterer is None:
         return "nothing can be taken back here"
     done = reconcile(parts, lease=lease)
-    situation = read_situation(parts, inventory_read_at=done.read_at)
+    return give_back(parts, read_situation(parts, inventory_read_at=done.read_at), lease=lease)
+
+
+def give_back(parts: Parts, situation: Situation, *, lease: Lease) -> str:
+    """Give back, or ask a person to give back, what ``situation`` says should not be owned."""
     ways = _ways_back(parts, situation)
-    regrets = [
-        regret for item in situation.inventory if (regret := _regret(parts, situation, item, ways))
-    ]
-    named = {one.item.commitment.commitment for one in regrets}
-    _withdraw_turned(parts, named)
+    found = (_regret(parts, situation, item, ways) for item in situation.inventory)
+    # The worst first: quotas for returns are small.
+    regrets = sorted(
+        (regret for regret in found if regret is not None),
+        key=lambda one: one.loses_usd_per_hour,
+        reverse=True,
+    )
+    _withdraw_turned(parts, {one.item.commitment.commitment for one in regrets})
     asked = sum(_ask(parts, situation, one, ways) for one in regrets)
-    acted = do_decided(parts, lease=lease, inventory_read_at=done.read_at)
+    acted = do_decided(parts, lease=lease, inventory_read_at=situation.inventory_read_at)
     if acted:
         reconcile(parts, lease=lease)
     return (
