@@ -28,6 +28,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     demo.add_argument("--port", type=int, default=8321, help="port of the pages (8321; 0: any)")
     demo.add_argument("--once", action="store_true", help="run headless to the end and report")
     demo.add_argument("--seed", type=int, default=7, help="seed of the simulated organisation")
+    demo.add_argument(
+        "--clouds", default="aws", help="which sandbox clouds (aws,azure,gcp: all)"
+    )
     demo.add_argument("--json", action="store_true", help="print one JSON object at the end")
     demo.set_defaults(run=run_demo)
 
@@ -94,9 +97,12 @@ def run_demo(options: argparse.Namespace) -> int:
             column="--json",
             remedy="Add --once.",
         )
+    clouds = tuple(options.clouds.split(","))
     if options.once:
-        return run_once(days=options.days, seed=options.seed, as_json=options.json)
-    return run_live(port=options.port, seed=options.seed)
+        return run_once(
+            days=options.days, seed=options.seed, as_json=options.json, providers=clouds
+        )
+    return run_live(port=options.port, seed=options.seed, providers=clouds)
 
 
 def run_daemon(options: argparse.Namespace) -> int:

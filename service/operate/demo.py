@@ -25,8 +25,8 @@ from service.operate.daemon import executor_of, serve_api
 from service.operate.demo_result import print_result, result_of, unsound
 from service.report.render import print_json, progress
 from service.sandbox.cloud import SandboxCloud
+from service.sandbox.estate import PROVIDERS, Estate, running
 from service.sandbox.faults import Fault, FaultKind
-from service.sandbox.world import WorldOptions
 from service.scheduler import Bell, Executor
 from service.settings import Settings
 from service.store.engine import writing
@@ -38,6 +38,13 @@ HISTORY_DAYS = 120
 FIRST_HOURS = 6
 STEP_HOURS = 6
 DAY_STEPS = 24 // STEP_HOURS
+LOSING = {
+    "aws": ("savingsplans.CreateSavingsPlan", "ec2.PurchaseReservedInstancesOffering"),
+    "azure": ("azure.ReservationOrder.Purchase", "azure.SavingsPlanOrderAlias.Create"),
+    "gcp": ("gcp.regionCommitments.insert", "gcp.orders.place"),
+}
+"""The operations whose answers the demo loses now and then, by provider."""
+
 TICK_SECONDS = 0.5
 VIRTUAL_HOURS_PER_SECOND = 1.0
 """The live demo's pace: a virtual week takes just under three minutes."""
@@ -45,35 +52,48 @@ VIRTUAL_HOURS_PER_SECOND = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A sandbox and a Tenor on it."""
+    """Sandbox clouds and a Tenor on them."""
 
-    cloud: SandboxCloud
+    estate: Estate
     parts: Parts
     executor: Executor
+
+    @property
+    def cloud(self) -> SandboxCloud:
+        """The sandbox AWS, which is always there."""
+        return self.estate.aws
 
 
 @contextmanager
 def prepared(
-    *, seed: int, port: int, folder: Path, history_days: int = HISTORY_DAYS
+    *,
+    seed: int,
+    port: int,
+    folder: Path,
+    history_days: int = HISTORY_DAYS,
+    providers: tuple[str, ...] = ("aws",),
 ) -> Iterator[Demo]:
-    """A fresh sandbox and a fresh Tenor in ``folder``, which is emptied first."""
+    """Fresh sandbox clouds and a fresh Tenor in ``folder``, which is emptied first."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    world = WorldOptions(seed=seed, history_days=history_days)
-    with SandboxCloud.generated(world, exports=folder / "exports") as cloud:
+    with running(
+        seed=seed, history_days=history_days, folder=folder, providers=providers
+    ) as estate:
         # Clouds fail now and then: one answer in six is lost although the purchase was made.
-        lost = Fault(
-            "savingsplans.CreateSavingsPlan", FaultKind.ERROR_AFTER, times=1_000, chance=1 / 6
-        )
-        cloud.world.faults.add(lost)
+        for provider, script in estate.faults.items():
+            for operation in LOSING[provider]:
+                script.add(Fault(operation, FaultKind.ERROR_AFTER, times=1_000, chance=1 / 6))
         # Decisions fall due on Mondays at six, when this world's first day has come so far.
-        cloud.advance(FIRST_HOURS)
+        estate.advance(FIRST_HOURS)
+        urls = {name: cloud.endpoint_url for name, cloud in estate.clouds.items()}
         settings = Settings(
             database_url=f"sqlite:///{folder / 'tenor.db'}",
             data_dir=folder,
-            policy_file=_policy(folder, cloud),
+            policy_file=_policy(folder, estate),
             exports=folder / "exports",
-            aws_endpoint_url=cloud.endpoint_url,
+            aws_endpoint_url=urls["aws"],
+            azure_endpoint_url=urls.get("azure"),
+            gcp_endpoint_url=urls.get("gcp"),
             ingest_every_hours=24,
             reconcile_every_hours=STEP_HOURS,
             listing_lag_hours=1,
@@ -81,17 +101,24 @@ def prepared(
             open_reads=True,
             seed=seed,
         )
-        parts = build(settings, clock=cloud.world.clock)
+        parts = build(settings, clock=estate.clock)
         try:
-            yield Demo(cloud, parts, executor_of(parts))
+            yield Demo(estate, parts, executor_of(parts))
         finally:
             parts.close()
 
 
-def run_once(*, days: int, seed: int, as_json: bool, folder: Path = FOLDER) -> int:
+def run_once(
+    *,
+    days: int,
+    seed: int,
+    as_json: bool,
+    providers: tuple[str, ...] = PROVIDERS,
+    folder: Path = FOLDER,
+) -> int:
     """Run ``days`` simulated days headless and report; exit status 0 when the run is sound."""
     configure_logging("ERROR")
-    with prepared(seed=seed, port=0, folder=folder) as demo:
+    with prepared(seed=seed, port=0, folder=folder, providers=providers) as demo:
         token = _token(demo.parts, Role.APPROVER, "simulated approver")
         server = serve_api(demo.parts, demo.executor.jobs)
         try:
@@ -102,11 +129,11 @@ def run_once(*, days: int, seed: int, as_json: bool, folder: Path = FOLDER) -> i
                     if step % DAY_STEPS == DAY_STEPS - 1:
                         approve_waiting(server.url, token)
                         advance()
-                    demo.cloud.advance(STEP_HOURS)
+                    demo.estate.advance(STEP_HOURS)
                 demo.executor.ring_all()
         finally:
             server.stop()
-        result = result_of(demo.parts, demo.cloud, days=days)
+        result = result_of(demo.parts, demo.estate, days=days)
         demo.executor.release()
     if as_json:
         print_json(result)
@@ -118,20 +145,22 @@ def run_once(*, days: int, seed: int, as_json: bool, folder: Path = FOLDER) -> i
     return 1 if faults else 0
 
 
-def run_live(*, port: int, seed: int, folder: Path = FOLDER) -> int:
+def run_live(
+    *, port: int, seed: int, providers: tuple[str, ...] = PROVIDERS, folder: Path = FOLDER
+) -> int:
     """Serve the pages while virtual time runs, until interrupted."""
     configure_logging("ERROR")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _number, _frame: stop.set())
-    with prepared(seed=seed, port=port, folder=folder) as demo:
+    with prepared(seed=seed, port=port, folder=folder, providers=providers) as demo:
         server = serve_api(demo.parts, demo.executor.jobs)
         bell = Bell(demo.executor, every_seconds=1.0, heartbeat_seconds=5.0)
         _say(server, _token(demo.parts, Role.OPERATOR, "you, in the demo"))
         bell.start()
         try:
             while not stop.wait(TICK_SECONDS):
-                demo.cloud.advance(TICK_SECONDS * VIRTUAL_HOURS_PER_SECOND)
+                demo.estate.advance(TICK_SECONDS * VIRTUAL_HOURS_PER_SECOND)
             sys.stderr.write("stopping\n")
         finally:
             bell.stop(within_seconds=8)
@@ -139,10 +168,14 @@ def run_live(*, port: int, seed: int, folder: Path = FOLDER) -> int:
     return 0
 
 
-def _policy(folder: Path, cloud: SandboxCloud) -> Path:
+def _policy(folder: Path, estate: Estate) -> Path:
     shipped = Path(__file__).with_name("demo_policy.yaml").read_text(encoding="utf-8")
+    accounts = "\n".join(f'  {name}: "{payer}"' for name, payer in estate.payers.items())
+    payers = ", ".join(f'"{payer}"' for payer in estate.payers.values())
     path = folder / "policy.yaml"
-    path.write_text(shipped.replace("PAYER", cloud.world.payer), encoding="utf-8")
+    path.write_text(
+        shipped.replace("  ACCOUNTS", accounts).replace("PAYERS", payers), encoding="utf-8"
+    )
     return path
 
 

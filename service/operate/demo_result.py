@@ -10,26 +10,26 @@ from service.domain.commitments import CommitmentState
 from service.domain.plans import Decision
 from service.domain.purchases import IntentState
 from service.report.render import print_table
-from service.sandbox.cloud import SandboxCloud
+from service.sandbox.estate import Estate
 from service.store import holdings, schema
 from service.store.engine import reading
 from service.store.states import RunState
 from service.wiring import Parts
 
 
-def result_of(parts: Parts, cloud: SandboxCloud, *, days: int) -> dict[str, object]:
+def result_of(parts: Parts, estate: Estate, *, days: int) -> dict[str, object]:
     """The object of ``tenor demo --once``; dollars and ratios are the sandbox's own bill.
 
     ``sandbox_commitments_active`` and ``double_purchases`` are the sandbox's count, everything
     about cycles, purchases and proposals is Tenor's ledger.
     """
-    snapshot, totals = cloud.snapshot(), cloud.totals()
+    totals = estate.totals()
     with reading(parts.engine) as connection:
         counted = connection.execute(
             select(schema.intents.c.state, func.count()).group_by(schema.intents.c.state)
         )
         states = {str(state): int(count) for state, count in counted}
-        listed = holdings.inventory(connection, provider=parts.cloud.provider)
+        listed = holdings.inventory(connection)
         refusals = connection.execute(
             select(func.count())
             .select_from(schema.verdicts)
@@ -54,12 +54,12 @@ def result_of(parts: Parts, cloud: SandboxCloud, *, days: int) -> dict[str, obje
         "cycles": cycles,
         "purchases": states.get(IntentState.BOUGHT.value, 0),
         "proposals": proposals,
-        "double_purchases": snapshot.double_purchases,
+        "double_purchases": estate.double_purchases(),
         "guardrail_refusals": refusals,
         "commitments_active": sum(
             item.commitment.state is CommitmentState.ACTIVE for item in listed
         ),
-        "sandbox_commitments_active": snapshot.commitments_active,
+        "sandbox_commitments_active": estate.commitments_active(),
         "on_demand_equivalent_usd": totals.on_demand_equivalent_usd,
         "total_usd": totals.total_usd,
         "effective_savings_rate": round(totals.effective_savings_rate, 9),
@@ -71,7 +71,7 @@ def result_of(parts: Parts, cloud: SandboxCloud, *, days: int) -> dict[str, obje
             states.get(state.value, 0) for state in (IntentState.UNKNOWN, IntentState.CALLING)
         ),
         "jobs_failed": failed,
-        "answers_lost": sum(cloud.world.faults.struck.values()),
+        "answers_lost": sum(sum(script.struck.values()) for script in estate.faults.values()),
     }
 
 
