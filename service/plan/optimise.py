@@ -35,6 +35,8 @@ POLISH_EVALUATIONS = 200
 OPTIMAL_GAP_RATIO = Decimal("0.001")
 """A plan within this gap of its proven bound is called optimal."""
 
+Amounts = list[tuple[OfferingId, Decimal]]
+
 _EXACT_CELLS = 1_000_000  # above so many line-hours the report is billed in float64
 _DUST_RATIO = 1e-9  # of on-demand cost: amounts below are no purchases
 
@@ -97,7 +99,8 @@ def optimise(
     if billed != owned:
         bound = search.bound_beside(billed, solved.levels)
     bound += _cost_of(market, billed)
-    chosen = _amounts(market, solved, search)
+    on_demand = float(market.on_demand_usd @ market.quantity.high.sum(axis=1))
+    chosen = _amounts(dataset, solved, on_demand)
     bought = tuple(
         candidate(dataset.offerings[name], dataset.usage.hours, account, quantity)
         for name, quantity in chosen
@@ -159,15 +162,14 @@ def flat_market(dataset: Dataset, sharing: Sharing) -> Market:
     return compile_market(dataset.usage, dataset.skus, dataset.offerings, sharing=sharing)
 
 
-def _amounts(market: Market, solved: Solved, search: Search) -> list[tuple[OfferingId, Decimal]]:
+def _amounts(dataset: Dataset, solved: Solved, on_demand_usd: float) -> Amounts:
     """Amounts rounded down to a billionth; nothing that is worth nothing."""
-    names = sorted(solved.levels)
-    usd_per_level = market.stack(search.candidates(names)).usd_per_level
-    on_demand = float(market.on_demand_usd @ market.quantity.high.sum(axis=1))
+    hours = dataset.usage.hours.count
     amounts = []
-    for name, per in zip(names, usd_per_level.tolist(), strict=True):
-        level = solved.levels[name]
-        if level * per < _DUST_RATIO * on_demand:
+    for name in sorted(solved.levels):
+        level, offering = max(solved.levels[name], 0.0), dataset.offerings[name]
+        usd_per_hour = 1.0 if offering.kind.is_spend else float(min(offering.rates_usd.values()))
+        if level * usd_per_hour * hours < _DUST_RATIO * on_demand_usd:
             continue
         amount = quantise(level, step=CONTINUOUS_STEP, min_quantity=Decimal(0))
         if amount > 0:

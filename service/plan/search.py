@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from service.billing.market import Market, compile_market
+from service.billing.market import Market, Stack, compile_market
 from service.domain.commitments import Commitment
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, OfferingId
@@ -62,11 +62,15 @@ class Search:
         hours = dataset.usage.hours
         return [candidate(dataset.offerings[name], hours, self.account) for name in names]
 
-    def posed(self, held: Sequence[Commitment]) -> Problem:
-        """The relaxation's data with ``held`` owned."""
+    def stack(self, held: Sequence[Commitment]) -> Stack:
+        """``held``, then everything on the menu."""
+        return self.market.stack((*held, *self.candidates(self.names)))
+
+    def posed(self, stack: Stack, held: int) -> Problem:
+        """The relaxation's data with the first ``held`` owned."""
         return pose(
-            self.market.stack((*held, *self.candidates(self.names))).plan,
-            held=len(held),
+            stack.plan,
+            held=held,
             quantity=self.market.quantity.high,
             on_demand_usd=self.market.on_demand_usd,
         )
@@ -75,40 +79,38 @@ class Search:
         """The relaxation's answer to ``problem``."""
         return relax(problem, tolerance_ratio=self.tolerance_ratio, expired=self.expired)
 
-    def ordered(self, held: Sequence[Commitment]) -> Ordered:
-        """The ordered bound with ``held`` owned."""
+    def ordered(self, stack: Stack, held: int) -> Ordered:
+        """The ordered bound with the first ``held`` owned."""
         return Ordered(
-            self.market.stack((*held, *self.candidates(self.names))).plan,
-            held=len(held),
+            stack.plan,
+            held=held,
             quantity=self.market.quantity.high,
             on_demand_usd=self.market.on_demand_usd,
         )
 
     def bound_beside(self, held: Sequence[Commitment], levels: Mapping[OfferingId, float]) -> float:
         """A bound with ``held`` owned, where ``levels`` were sized beside other commitments."""
-        lower = self.relaxed(self.posed(held)).lower_bound_usd
-        ordered = self.ordered(held)
+        stack = self.stack(held)
+        lower = self.relaxed(self.posed(stack, len(held))).lower_bound_usd
+        ordered = self.ordered(stack, len(held))
         if ordered.knows and not self.expired():
             lower = max(lower, ordered.bound(levels, within_ratio=_WITHIN_RATIO).lower_bound_usd)
         return lower
 
     def solve(self, held: Sequence[Commitment]) -> Solved:
         """The best amounts found beside ``held``, and the bound proven for all amounts."""
+        stack = self.stack(held)
         cells = self.market.quantity.high.size
         if cells > LARGE_CELLS and self._lasts(held):
-            return self._solve_large(held)
-        problem = self.posed(held)
-        relaxed = self.relaxed(problem)
-        levels = levels_of(problem, relaxed)
-        ordered = self.ordered(held)
+            return self._solve_large(held, stack)
+        problem = self.posed(stack, len(held))
+        start = self._polished(held, None, problem, self.relaxed(problem))
+        ordered = self.ordered(stack, len(held))
         if not ordered.knows or self.expired():
-            return self._polished(held, levels, problem, relaxed)
-        stack_names = sorted({*levels, *ordered.offerings})
-        start = self._polished(held, levels, problem, relaxed)
-        found = self.climbed(held, ordered, start.levels, stack_names, large=False)
-        return Solved(
-            found.levels, max(found.lower_bound_usd, start.lower_bound_usd), start.iterations
-        )
+            return start
+        found = self._climbed(stack, ordered, start.levels, large=False)
+        lower = max(found.lower_bound_usd, start.lower_bound_usd)
+        return Solved(found.levels, lower, start.iterations)
 
     def _lasts(self, held: Sequence[Commitment]) -> bool:
         """Whether every hour is alike: all that may cover anything covers it in every hour."""
@@ -117,28 +119,30 @@ class Search:
         spans = [hours.clip(one.start, one.end) for one in held]
         return all(
             TERM_HOURS[offerings[name].term_months] >= hours.count for name in self.names
-        ) and all(span in {(0, hours.count), (0, 0)} or span[0] >= span[1] for span in spans)
+        ) and all(span == (0, hours.count) or span[0] >= span[1] for span in spans)
 
-    def _solve_large(self, held: Sequence[Commitment]) -> Solved:
-        ordered = self.ordered(held)
+    def _solve_large(self, held: Sequence[Commitment], stack: Stack) -> Solved:
+        """From the optimum over a sample of the hours; all hours are relaxed only if need be."""
+        ordered = self.ordered(stack, len(held))
         few = self._sampled()
-        problem = few.posed(held)
+        sample = few.stack(held)
+        problem = few.posed(sample, len(held))
         solved = relax(problem, tolerance_ratio=_SAMPLE_TOLERANCE_RATIO, expired=self.expired)
         levels: Mapping[OfferingId, float] = levels_of(problem, solved)
-        names = sorted({*levels, *ordered.offerings})
-        lower, iterations = 0.0, solved.iterations
+        lower = 0.0
         if ordered.knows and not self.expired():
-            levels = few.climbed(held, few.ordered(held), levels, names, large=None).levels
-            found = self.climbed(held, ordered, levels, names, large=True)
+            fewer = few.ordered(sample, len(held))
+            levels = few._climbed(sample, fewer, levels, large=None).levels  # noqa: SLF001 - a Search
+            found = self._climbed(stack, ordered, levels, large=True)
             levels, lower = found.levels, found.lower_bound_usd
-            total = float(self.market.on_demand_usd @ self.market.quantity.high.sum(axis=1))
-            if found.usd - self._cost_of(held) - lower <= _SLACK_RATIO * total:
-                return Solved(levels, lower, iterations)
-        problem = self.posed(held)
+            owned = float(stack.usd_per_level[: len(held)] @ stack.levels[: len(held)])
+            on_demand = float(self.market.on_demand_usd @ stack.quantity_by_line)
+            if found.usd - owned - lower <= _SLACK_RATIO * on_demand:
+                return Solved(levels, lower, solved.iterations)
+        problem = self.posed(stack, len(held))
         relaxed = self.relaxed(problem)
-        if not ordered.knows:
-            levels = levels_of(problem, relaxed)
-        polished = self._polished(held, levels, problem, relaxed)
+        start = levels if ordered.knows else None
+        polished = self._polished(held, start, problem, relaxed)
         return Solved(polished.levels, max(lower, relaxed.lower_bound_usd), relaxed.iterations)
 
     def _sampled(self) -> Search:
@@ -158,30 +162,29 @@ class Search:
             market=compile_market(few, dataset.skus, dataset.offerings, sharing=market.sharing),
         )
 
-    def climbed(
+    def _climbed(
         self,
-        held: Sequence[Commitment],
+        stack: Stack,
         ordered: Ordered,
         start: Mapping[OfferingId, float],
-        names: Sequence[OfferingId],
         *,
         large: bool | None,
     ) -> Climbed:
         """What ``climb`` makes of ``start``; ``large=None``: without proving anything."""
-        stack = self.market.stack((*held, *self.candidates(names)))
-        fixed = stack.levels[: len(held)]
-        total = float(self.market.on_demand_usd @ stack.quantity_by_line)
+        held = len(stack.levels) - len(self.names)
+        fixed = stack.levels[:held]
+        on_demand = float(self.market.on_demand_usd @ stack.quantity_by_line)
 
         def bill_usd(levels: Mapping[OfferingId, float]) -> float:
-            wanted = [max(float(levels.get(name, 0.0)), 0.0) for name in names]
+            wanted = [max(float(levels.get(name, 0.0)), 0.0) for name in self.names]
             return stack.cost(np.concatenate((fixed, wanted)))
 
         return climb(
             ordered,
             bill_usd,
             start,
-            owned_usd=float(stack.usd_per_level[: len(held)] @ fixed),
-            enough_usd=(_ENOUGH_LARGE_RATIO if large else _ENOUGH_RATIO) * total,
+            owned_usd=float(stack.usd_per_level[:held] @ fixed),
+            enough_usd=(_ENOUGH_LARGE_RATIO if large else _ENOUGH_RATIO) * on_demand,
             within_ratio=None if large is None else _WITHIN_LARGE_RATIO if large else _WITHIN_RATIO,
             rounds=_ROUNDS if large is False else _ROUNDS_LARGE,
             expired=self.expired,
@@ -190,24 +193,22 @@ class Search:
     def _polished(
         self,
         held: Sequence[Commitment],
-        levels: Mapping[OfferingId, float],
+        start: Mapping[OfferingId, float] | None,
         problem: Problem,
         relaxed: Relaxed,
     ) -> Solved:
+        """Polished from ``start``, or from the relaxation's amounts."""
+        levels = levels_of(problem, relaxed) if start is None else start
         names = list(levels)
-        stack = self.market.stack((*held, *self.candidates(names)))
         cells = self.market.quantity.high.size
         most = min(self.evaluations, _POLISH_CELLS // max(cells, 1))
         if most > 0 and names:
-            start = np.array([levels[one] for one in names])
+            stack = self.market.stack((*held, *self.candidates(names)))
             bills = Bills(stack, len(held), most)
-            best = polish(bills, start, _siblings(problem, names), self.expired)
+            given = np.array([levels[one] for one in names])
+            best = polish(bills, given, _siblings(problem, names), self.expired)
             levels = dict(zip(names, best.tolist(), strict=True))
         return Solved(levels, relaxed.lower_bound_usd, relaxed.iterations)
-
-    def _cost_of(self, held: Sequence[Commitment]) -> float:
-        stack = self.market.stack(held)
-        return float(stack.usd_per_level @ stack.levels)
 
 
 def levels_of(problem: Problem, relaxed: Relaxed) -> dict[OfferingId, float]:
