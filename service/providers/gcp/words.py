@@ -22,6 +22,7 @@ PROVIDER = "gcp"
 VCPU, RAM = "vcpu", "ram"
 MB_PER_GB = 1_024
 MEMORY_STEP_MB = 256
+MEMORY_MB_PER_VCPU = 6_656
 PLANS: Mapping[str, int] = {"TWELVE_MONTH": 12, "THIRTY_SIX_MONTH": 36}
 PLAN_WORDS = {months: word for word, months in PLANS.items()}
 STATES: Mapping[str, CommitmentState] = {

@@ -10,17 +10,24 @@ from service.providers.gcp.clients import GcpAccess, GcpClients
 from service.sandbox.accrual import Totals
 from service.sandbox.clock import VirtualClock
 from service.sandbox.gcp.access import sandbox_access
+from service.sandbox.gcp.export_days import ExportDays, ExportWriter
 from service.sandbox.gcp.server import GcpServer
 from service.sandbox.gcp.world import GcpSnapshot, GcpWorld, GcpWorldOptions
 
 
 class GcpSandbox:
-    """A running sandbox. Use as a context manager; time stands still between ``advance`` calls."""
+    """A running sandbox. Use as a context manager; time stands still between ``advance`` calls.
+
+    ``exports``: the folder that a copy of the billing export is written into, ``None`` for none;
+    over the wire it is there always.
+    """
 
     def __init__(self, world: GcpWorld, *, exports: Path | None = None, port: int = 0) -> None:
         self.world = world
         self.server = GcpServer(world, port=port)
-        self._exports = exports
+        days = ExportDays(world)
+        world.export_table = days.table
+        self._exports = None if exports is None else ExportWriter(days, exports)
         self._clients: GcpClients | None = None
 
     @classmethod
@@ -83,7 +90,7 @@ class GcpSandbox:
 
     def write_exports(self) -> Sequence[Path]:
         """Write billing data that is due; the files that are new or changed."""
-        return ()
+        return () if self._exports is None else self._exports.write_due()
 
     def totals(self) -> Totals:
         """The bill since the world began: every whole day from its start until now."""

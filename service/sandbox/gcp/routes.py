@@ -33,6 +33,7 @@ _SPELLED = (
     ("GET", "/v1/services/{service}/skus", "skus.list"),
     ("POST", f"{_BIGQUERY}/queries", "bigquery.jobs.query"),
     ("GET", f"{_BIGQUERY}/queries/{{job}}", "bigquery.jobs.getQueryResults"),
+    ("GET", f"{_BIGQUERY}/datasets/{{dataset}}/tables/{{table}}", "bigquery.tables.get"),
     (
         "POST",
         f"{_BIGQUERY}/datasets/{{dataset}}/tables/{{table}}:testIamPermissions",

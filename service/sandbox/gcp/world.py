@@ -10,10 +10,11 @@ from __future__ import annotations
 import random
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from service.domain.commitments import Commitment, CommitmentState, Kind, Offering, Payment
@@ -97,6 +98,8 @@ class GcpWorld:
         self.orders = OrderLedger()
         self.requests = Requests()
         self.denied_permissions: set[str] = set()
+        self.query_results: dict[str, Any] = {}
+        self.export_table: Callable[[], Any] | None = None
         self.bills = Bills(self)
 
     @classmethod
