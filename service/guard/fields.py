@@ -127,6 +127,12 @@ Ratio = Annotated[
     Number, Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
 ]
 """A share from 0 to 1, never per cent."""
+Tail = Annotated[
+    Number,
+    Field(gt=0, le=1),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
+]
+"""A share above 0, at most 1."""
 Hours = Annotated[
     Number,
     Field(gt=0, le=MAX_HOURS),

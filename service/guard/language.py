@@ -37,6 +37,7 @@ from service.guard.fields import (
     Months,
     Provider,
     Ratio,
+    Tail,
     Term,
     Text,
     TimeOfDay,
@@ -207,6 +208,17 @@ class Risk(_Part):
     )
     max_pool_share_per_tranche_ratio: Ratio = Field(
         description="Largest part of a pool's on-demand cost committed in one run."
+    )
+    expected_shortfall_usd_per_pool: Usd | None = Field(
+        default=None,
+        description="Mean loss against on demand in the worst scenarios, over the terms of one "
+        "pool's purchases in one run. Left out: any.",
+    )
+    expected_shortfall_usd_total: Usd | None = Field(
+        default=None, description="The same over all pools together. Left out: any."
+    )
+    expected_shortfall_tail_ratio: Tail = Field(
+        default=Decimal("0.05"), description="The share of scenarios that counts as the worst."
     )
 
 

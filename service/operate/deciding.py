@@ -21,6 +21,7 @@ from service.observe.tracing import traced
 from service.operate.guarding import context_of, covered_usd_per_hour, plan_context
 from service.operate.situation import Situation
 from service.plan.decide import DecisionRequest, decide
+from service.plan.guarded import risk_budget
 from service.store import demotion, holdings, intents, records
 from service.store.engine import reading
 from service.store.halt import is_halted
@@ -62,6 +63,7 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
         step_hours=parts.settings.cycle_every_hours,
         capital_annual_ratio=float(policy.finance.cost_of_capital_annual_ratio),
         gap_tolerance_ratio=policy.finance.solver_gap_tolerance_ratio,
+        risk=risk_budget(policy),
         room=_Room(situation, before),
     )
     return decide(request)

@@ -18,7 +18,6 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.billing.bill import Bill, bill
 from service.billing.market import Market
 from service.billing.sharing import ORGANISATION, Sharing
 from service.domain.commitments import Commitment, Offering
@@ -28,9 +27,9 @@ from service.domain.ids import AccountId, CycleId, OfferingId, PlanId
 from service.domain.plans import Plan, PlanInputs, PlanLine, PlanStatus, Refusal
 from service.domain.usage import Dataset, Usage
 from service.forecast.changes import PlannedChange
-from service.plan.explain import Sized, line_of
+from service.plan.explain import Sized, limits_of, line_of
 from service.plan.ladder import tranche
-from service.plan.ladder_terms import Tranche
+from service.plan.ladder_terms import PoolState, Tranche
 from service.plan.optimise import flat_market, optimise
 from service.plan.pools import (
     Owned,
@@ -43,9 +42,10 @@ from service.plan.pools import (
     state_of,
     terms_of,
 )
-from service.plan.problem import candidate, pose
+from service.plan.problem import candidate
 from service.plan.quantise import quantise, usd
-from service.plan.relaxation import relax
+from service.plan.risk import ANY_RISK, Exposure, Risk, RiskBudget, Slice, within
+from service.plan.worth import replay
 
 Floats = NDArray[np.float64]
 
@@ -67,6 +67,7 @@ class DecisionRequest:
     ``accounts``: the purchase account by provider. ``lead_time_hours``: what ends this soon
     counts as gone. ``step_hours``: time to the next decision. ``capital_annual_ratio``: the
     price of money paid early. ``room``: what caps leave for one more line; ``None``: no caps.
+    ``risk``: what the purchases may lose in bad scenarios.
     """
 
     cycle: CycleId
@@ -82,6 +83,7 @@ class DecisionRequest:
     gap_tolerance_ratio: Decimal = Decimal("0.001")
     sharing: Sharing = ORGANISATION
     room: Room | None = None
+    risk: RiskBudget = ANY_RISK
     expired: Callable[[], bool] = lambda: False
 
 
@@ -89,8 +91,9 @@ def decide(request: DecisionRequest) -> Plan:
     """The plan for ``request``. Raises ``InvariantError`` when usage lies after the decision."""
     desk = _Desk(request)
     sized, refusals = _size(desk)
+    sized, risky = _within_risk(desk, sized)
     lines, more = _lines(desk, sized)
-    return _plan(desk, lines, (*refusals, *more))
+    return _plan(desk, lines, (*refusals, *risky, *more))
 
 
 def pool_sizes(request: DecisionRequest) -> dict[OfferingId, tuple[str, Decimal]]:
@@ -125,11 +128,14 @@ class _Desk:
         now = owned_now(self.owned, request.decided_at, request.lead_time_hours)
         self.base = tuple(over(one, self.hours.hours) for one in now)
         self.pools = pools_of(self.market, request.menu, request.accounts, self.spend)
-        self.tranches = [self._tranche(pool) for pool in self.pools]
+        self.states = [self._state(pool) for pool in self.pools]
+        self.tranches = [
+            self._tranche(pool, state) for pool, state in zip(self.pools, self.states, strict=True)
+        ]
 
-    def _tranche(self, pool: Pool) -> Tranche:
+    def _state(self, pool: Pool) -> PoolState:
         request = self.request
-        state = state_of(
+        return state_of(
             pool,
             self.market,
             request.dataset.usage,
@@ -139,8 +145,10 @@ class _Desk:
             step_hours=request.step_hours,
             changes=request.changes,
         )
-        terms = terms_of(pool, self.offerings, request.capital_annual_ratio)
-        return tranche(state, terms, seed=request.inputs.seed)
+
+    def _tranche(self, pool: Pool, state: PoolState) -> Tranche:
+        terms = terms_of(pool, self.offerings, self.request.capital_annual_ratio)
+        return tranche(state, terms, seed=self.request.inputs.seed)
 
     def mix(
         self, menu: Sequence[OfferingId], held: Sequence[Commitment]
@@ -215,13 +223,15 @@ def _on_demand(pool: Pool, name: OfferingId, quantity: float) -> float:
 
 def _bought_inside(desk: _Desk, pool: Pool, sized: Sequence[Sized]) -> float:
     """On-demand dollars of this plan's purchases so far that fall on the pool's usage."""
+    return sum(one.on_demand_usd_per_hour * _shared(desk, pool, one) for one in sized)
+
+
+def _shared(desk: _Desk, pool: Pool, one: Sized) -> float:
+    """The share of a purchase's usage that lies in ``pool``."""
     inside = set(pool.lines)
-    total = 0.0
-    for one in sized:
-        spend = sum(desk.spend[line] for line in one.pool.lines)
-        shared = sum(desk.spend[line] for line in one.pool.lines if line in inside)
-        total += one.on_demand_usd_per_hour * shared / spend
-    return float(total)
+    spend = sum(desk.spend[line] for line in one.pool.lines)
+    shared = sum(desk.spend[line] for line in one.pool.lines if line in inside)
+    return float(shared / spend)
 
 
 def _held_back(pool: Pool, allowed: Tranche, wanted: float, amount: float) -> list[Refusal]:
@@ -249,6 +259,46 @@ def _split(pool: Pool, allowed: Tranche, amount: float, wanted: float) -> list[S
         for buy in allowed.buys
         if buy.quantity_usd_per_hour > 0
     ]
+
+
+def _within_risk(desk: _Desk, sized: Sequence[Sized]) -> tuple[list[Sized], list[Refusal]]:
+    """What the risk budget leaves of each pool's purchases."""
+    request = desk.request
+    exposed: list[list[Sized]] = []  # narrowest pools first, longest terms first
+    exposures: list[Exposure] = []
+    for pool, state in zip(desk.pools, desk.states, strict=True):
+        mine = [place for place, one in enumerate(sized) if one.pool is pool]
+        if mine:
+            below = [_slice(desk, one, _shared(desk, pool, one)) for one in sized[: mine[0]]]
+            slices = [_slice(desk, sized[place]) for place in mine]
+            exposed.append([sized[place] for place in mine])
+            exposures.append(Exposure(state, slices, below, seed=request.inputs.seed))
+    kept: list[Sized] = []
+    refusals: list[Refusal] = []
+    for of, risk in zip(exposed, within(exposures, request.risk), strict=True):
+        for one in of:
+            if risk.share_ratio > 0:
+                amount = one.on_demand_usd_per_hour * risk.share_ratio
+                kept.append(replace(one, on_demand_usd_per_hour=amount, risk=risk))
+            else:
+                refusals.append(Refusal("expected_shortfall", one.offering, _too_risky(one, risk)))
+    return kept, refusals
+
+
+def _slice(desk: _Desk, one: Sized, share: float = 1.0) -> Slice:
+    term = next(
+        term
+        for term in terms_of(one.pool, desk.offerings, desk.request.capital_annual_ratio)
+        if term.offer == one.offering
+    )
+    return Slice(one.on_demand_usd_per_hour * share, term.hours, term.rate_ratio)
+
+
+def _too_risky(one: Sized, risk: Risk) -> str:
+    return (
+        f"{one.pool.name}: no part of {one.on_demand_usd_per_hour:.4f} USD/h of on-demand use is "
+        f"within the expected shortfall allowed: {limits_of(risk.budget)}"
+    )
 
 
 def _lines(desk: _Desk, sized: Sequence[Sized]) -> tuple[list[PlanLine], list[Refusal]]:
@@ -296,63 +346,6 @@ def _plan(desk: _Desk, lines: Sequence[PlanLine], refusals: Sequence[Refusal]) -
         refusals=tuple(refusals),
         inputs=request.inputs,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Worth:
-    """Bills without and with purchases, and a bound proven for every purchase up to them."""
-
-    before: Bill
-    after: Bill
-    lower_bound_usd: Decimal
-
-    @property
-    def gap_ratio(self) -> Decimal:
-        """(after − lower) / before; 0 when nothing was billed before."""
-        if not self.before.total_usd:
-            return Decimal(0)
-        gap = (self.after.total_usd - self.lower_bound_usd) / self.before.total_usd
-        return round(gap, 12)
-
-
-def replay(market: Market, base: Sequence[Commitment], bought: Sequence[Commitment]) -> Worth:
-    """What ``bought`` is worth beside ``base`` over the market's hours."""
-    before = _bill(market, base)
-    after = _bill(market, (*base, *bought)) if bought else before
-    lower = min(usd(max(_bound(market, base, bought), 0.0)), after.total_usd)
-    return Worth(before, after, lower)
-
-
-def _bill(market: Market, commitments: Sequence[Commitment]) -> Bill:
-    dataset = replace(market.dataset, commitments=tuple(commitments))
-    return bill(dataset, sharing=market.sharing)
-
-
-def _bound(market: Market, base: Sequence[Commitment], bought: Sequence[Commitment]) -> float:
-    """Proven for every purchase up to the quantities of ``bought``.
-
-    The relaxation's prices at the plan say what a unit less would have been worth; the bill is
-    convex in the relaxation, so no smaller purchase can beat that tangent.
-    """
-    stack = market.stack((*base, *bought))
-    problem = pose(
-        market.stack((*base, *bought, *bought)).plan,
-        held=len(base) + len(bought),
-        quantity=market.quantity.high,
-        on_demand_usd=market.on_demand_usd,
-        keep_dominated=True,
-    )
-    solved = relax(replace(problem, active=np.zeros_like(problem.active)))
-    planned = {one.offering: float(one.quantity) for one in bought}
-    bound = solved.lower_bound_usd + float(stack.usd_per_level @ stack.levels)
-    lasting = problem.active.min(axis=1, initial=1.0) > 0
-    for place, name in enumerate(problem.offering):
-        if name is not None:
-            units = planned[name] * problem.units_per_quantity[place]
-            cost = float(problem.active[place].sum())
-            worth = float(solved.worth_usd[place]) if lasting[place] else 0.0
-            bound -= max(cost - worth, 0.0) * units
-    return bound
 
 
 def digest(*parts: object) -> str:

@@ -19,6 +19,7 @@ from service.domain.plans import PlanLine
 from service.plan.ladder_terms import Reasons, Tranche
 from service.plan.pools import Pool, Reach
 from service.plan.quantise import exactly
+from service.plan.risk import Risk, RiskBudget
 
 _PLACES = 6
 
@@ -36,6 +37,7 @@ class Sized:
     on_demand_usd_per_hour: float
     wanted_usd_per_hour: float
     tranche: Tranche
+    risk: Risk | None = None
 
     @property
     def reach(self) -> Reach:
@@ -141,6 +143,8 @@ def _reason(
     share = _share(sized, float(commit))
     if level.reasons is not None and share is not None:
         parts += _because(level.reasons, share)
+    if sized.risk is not None:
+        parts += _at_risk(sized.risk)
     parts.append(
         f"the newest hours alone would buy {sized.wanted_usd_per_hour:.2f} USD/h for this pool"
     )
@@ -148,6 +152,29 @@ def _reason(
     if rivals:
         parts.append(f"preferred for this part of the usage to {', '.join(rivals[:3])}")
     return "; ".join(parts)
+
+
+def _at_risk(risk: Risk) -> list[str]:
+    """What the pool's purchases could lose; amounts before rounding down."""
+    loses = (
+        f"the pool's purchases in this plan lose {risk.expected_loss_usd:.2f} USD over their terms "
+        f"in expectation and {risk.shortfall_usd:.2f} in the worst {risk.budget.tail_ratio:.0%} of "
+        f"scenarios, those of all pools {risk.total_shortfall_usd:.2f}; allowed: "
+        f"{limits_of(risk.budget)}"
+    )
+    parts = [loses]
+    if risk.share_ratio < 1:
+        parts.append(f"held to {risk.share_ratio:.0%} of its size by that")
+    return parts
+
+
+def limits_of(budget: RiskBudget) -> str:
+    """The expected shortfall allowed, in words."""
+    pool, total = (
+        "any" if limit is None else f"{limit:.2f} USD"
+        for limit in (budget.per_pool_usd, budget.total_usd)
+    )
+    return f"{pool} per pool, {total} in total"
 
 
 def _because(why: Reasons, share: float) -> list[str]:

@@ -25,10 +25,12 @@ from service.guard.context import GuardContext, PoolSize, Spend, spent_so_far, t
 from service.guard.menu import permitted, purchase_account, room_for, target_for
 from service.guard.policy import Policy
 from service.guard.rules import judge, would_be
-from service.plan.decide import DecisionRequest, Room, Worth, decide, pool_sizes, replay
+from service.plan.decide import DecisionRequest, Room, decide, pool_sizes
 from service.plan.explain import commit_usd_per_hour
 from service.plan.optimise import buying_account, flat_market
 from service.plan.problem import candidate
+from service.plan.risk import RiskBudget
+from service.plan.worth import Worth, replay
 
 _ZERO = Decimal(0)
 
@@ -77,6 +79,7 @@ def plan_dataset(
         lead_time_hours=int(policy.timing.lead_time_hours),
         capital_annual_ratio=float(policy.finance.cost_of_capital_annual_ratio),
         gap_tolerance_ratio=Decimal(policy.finance.solver_gap_tolerance_ratio),
+        risk=risk_budget(policy),
         room=_room(policy, context, accounts),
     )
     plan = decide(request)
@@ -90,6 +93,17 @@ def plan_dataset(
     verdicts = judge(plan.lines, policy=policy, context=context)
     barred_all = bool(dataset.offerings and not menu)
     return _judged(dataset, plan, verdicts, barred, nothing_allowed=barred_all)
+
+
+def risk_budget(policy: Policy) -> RiskBudget:
+    """What a policy says of expected shortfall, for the decision."""
+    risk = policy.risk
+    per_pool, total = risk.expected_shortfall_usd_per_pool, risk.expected_shortfall_usd_total
+    return RiskBudget(
+        per_pool_usd=None if per_pool is None else float(per_pool),
+        total_usd=None if total is None else float(total),
+        tail_ratio=float(risk.expected_shortfall_tail_ratio),
+    )
 
 
 def _judged(

@@ -44,6 +44,7 @@ def exact(value: object) -> object:
 def sound() -> Raw:
     raw: Raw = yaml.safe_load(SOUND)
     raw["allowed"]["families"] = ["m5", "c6i", "unbound"]
+    raw["risk"] |= {"expected_shortfall_usd_per_pool": 900, "expected_shortfall_usd_total": 2500}
     raw["scopes"] = [
         {"name": "m5", "match": {"families": ["m5"]}, "mode": "autopilot"},
         {
