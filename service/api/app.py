@@ -6,7 +6,6 @@ which FastAPI runs in its thread pool, because the store is synchronous.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,23 +17,26 @@ from starlette.exceptions import HTTPException
 
 from service import __version__
 from service.api import (
+    routes_events,
+    routes_exports,
     routes_halt,
     routes_health,
     routes_ledger,
     routes_meta,
     routes_proposals,
     routes_status,
+    routes_tokens,
 )
-from service.api.context import AppContext, WallClock, attach
+from service.api.access import Access
+from service.api.context import AppContext, WallClock, attach, context_in
 from service.api.edge import Edge
-from service.api.ports import PolicySource, ScheduledJob
+from service.api.ports import PolicySource, ScheduledJob, UsageSource
 from service.api.problems import Problem, ProblemError, answer
 from service.domain.errors import PolicyError
 from service.domain.hours import Clock
 from service.web.frame import SignInNeededError
 from service.web.pages import mount_pages, page_for
 
-SESSION_KEY_BYTES = 32
 _DESCRIPTION = (
     "What Tenor did, is about to do and refused to do; sign-off of proposals; halt and resume. "
     "Amounts are decimal text in US dollars, ratios run from 0 to 1, instants are UTC."
@@ -48,16 +50,19 @@ def create_app(
     policy_source: PolicySource,
     jobs: Sequence[ScheduledJob] = (),
     open_reads: bool = False,
-    session_key: bytes | None = None,
+    access: Access | None = None,
     auth_clock: Clock | None = None,
+    usage: UsageSource | None = None,
+    status_kept_seconds: float = 1.0,
 ) -> FastAPI:
     """The API and its pages over ``engine``.
 
     ``jobs`` are those of the scheduler beside it, whose next runs are shown.
     ``open_reads`` lets whoever reaches the server read without a token; writing always needs one.
-    ``session_key`` signs browser sessions: replicas that share sign-ins must be given the same
-    one; left out, each process makes its own and a restart signs everybody out. Tokens and
-    sessions expire by ``auth_clock``, the wall clock unless given, however fast ``clock`` runs.
+    ``access`` says by which names and how often it may be called, how sessions are signed and who
+    vouches for people; left out, loopback names, and a session key of this process alone: a
+    restart signs everybody out. Tokens and sessions expire by ``auth_clock``, the wall clock
+    unless given, however fast ``clock`` runs. ``usage`` is what bills and pictures are made of.
     """
     app = FastAPI(
         title="Tenor",
@@ -76,7 +81,9 @@ def create_app(
             policy_source=policy_source,
             jobs=tuple(jobs),
             open_reads=open_reads,
-            session_key=session_key or secrets.token_bytes(SESSION_KEY_BYTES),
+            access=access or Access(),
+            usage=usage,
+            status_kept_seconds=status_kept_seconds,
         ),
     )
     for part in (
@@ -84,7 +91,10 @@ def create_app(
         routes_status,
         routes_ledger,
         routes_proposals,
+        routes_exports,
+        routes_events,
         routes_halt,
+        routes_tokens,
         routes_meta,
     ):
         app.include_router(part.router())
@@ -97,7 +107,8 @@ def create_app(
         SignInNeededError,
     ):
         app.add_exception_handler(error, _answer)
-    app.add_middleware(Edge)
+    # Asked for at each request: a test hangs another context into the same application.
+    app.add_middleware(Edge, access=lambda: context_in(app.state).access)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

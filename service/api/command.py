@@ -1,4 +1,7 @@
-"""``tenor token``: make, list and revoke the tokens that open the API and the pages."""
+"""``tenor token``: make, list and revoke the tokens that open the API and the pages.
+
+``tenor audit`` stands in ``audit_command``; both are registered here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from service.api import audit_command
 from service.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,12 +19,13 @@ if TYPE_CHECKING:
 
     from service.api.tokens import TokenRecord
 
-ROLES = ("viewer", "approver", "operator")
+ROLES = ("viewer", "approver", "operator", "admin")
 DAYS_MAX = 3650
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``tenor token`` and its sub-commands."""
+    """Add ``tenor token`` and ``tenor audit`` with their sub-commands."""
+    audit_command.register(commands)
     token = commands.add_parser("token", help="make, list and revoke API tokens")
     actions = token.add_subparsers(dest="action", required=True, metavar="ACTION")
 
@@ -29,6 +34,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--role", required=True, choices=ROLES, help="each includes the ones before"
     )
     create.add_argument("--name", required=True, help="the person or program that will hold it")
+    create.add_argument(
+        "--account",
+        action="append",
+        metavar="ACCOUNT",
+        help="limit the token to this account; may be given several times",
+    )
     create.add_argument("--days", type=int, help="how long it is good for; for ever when left out")
     create.set_defaults(run=run_create)
 
@@ -54,7 +65,7 @@ def run_create(options: argparse.Namespace) -> int:
     from service.store.states import Role  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    engine = _engine(options)
+    engine = engine_of(options)
     with writing(engine) as connection:
         minted = mint(
             connection,
@@ -62,6 +73,7 @@ def run_create(options: argparse.Namespace) -> int:
             role=Role(options.role),
             now=now,
             expires_at=_expiry(options.days, now),
+            accounts=None if options.account is None else frozenset(options.account),
         )
         record = minted.record
         event = TokenCreated(
@@ -89,14 +101,14 @@ def run_list(options: argparse.Namespace) -> int:
     from service.report.render import print_json, print_table  # noqa: PLC0415
     from service.store.engine import reading  # noqa: PLC0415
 
-    engine = _engine(options)
+    engine = engine_of(options)
     with reading(engine) as connection:
         records = listed(connection)
     engine.dispose()
     if options.json:
         print_json({"tokens": [_shown(record) for record in records]})
         return 0
-    columns = ("token_id", "name", "role", "created_at", "expires_at", "revoked_at")
+    columns = ("token_id", "name", "role", "accounts", "created_at", "expires_at", "revoked_at")
     rows = [[_shown(record)[column] or "" for column in columns] for record in records]
     print_table("API tokens", columns, rows)
     return 0
@@ -111,7 +123,7 @@ def run_revoke(options: argparse.Namespace) -> int:
     from service.store.engine import writing  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    engine = _engine(options)
+    engine = engine_of(options)
     with writing(engine) as connection:
         before = by_id(connection, options.token_id)
         record = revoke(connection, options.token_id, now=now)
@@ -126,7 +138,8 @@ def run_revoke(options: argparse.Namespace) -> int:
     return 0
 
 
-def _engine(options: argparse.Namespace) -> Engine:
+def engine_of(options: argparse.Namespace) -> Engine:
+    """An engine on the database that the options name; ``InputError`` unless it is current."""
     from service.settings import read_settings  # noqa: PLC0415
     from service.store.engine import open_engine  # noqa: PLC0415
     from service.store.migrate import check  # noqa: PLC0415
@@ -160,6 +173,7 @@ def _shown(record: TokenRecord) -> dict[str, object]:
         "token_id": record.token_id,
         "name": record.label,
         "role": record.role.value,
+        "accounts": None if record.accounts is None else sorted(record.accounts),
         "created_at": record.created_at,
         "expires_at": record.expires_at,
         "revoked_at": record.revoked_at,

@@ -1,14 +1,13 @@
 """What every handler is given: the application's parts, and who is calling.
 
-Reads need the viewer's role, unless reads were opened on purpose. Whatever changes something needs
-a token of the role that its route names, in every set-up. Browser sessions open pages, never
-``/v1``: a request to the API is authorised by its own header, so no other site can cause one.
+A handler that takes ``Allowed`` answers only whom the table in ``who_may`` lets use its route.
+Browser sessions open pages, never ``/v1``: a request to the API is authorised by its own header,
+so no other site can cause one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -16,10 +15,17 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Engine
 
-from service.api.ports import PolicySource, ScheduledJob
+from service.api.access import Access
+from service.api.identity import Identity
+from service.api.kept import Kept
+from service.api.oidc import IssuerUnreachableError, NotTrustedError
+from service.api.ports import PolicySource, ScheduledJob, UsageSource
 from service.api.problems import Kind, ProblemError, unauthenticated
-from service.api.tokens import ANONYMOUS_READER, Caller, recognise
+from service.api.slots import Slots
+from service.api.tokens import ANONYMOUS_READER, PREFIX, Caller, recognise
+from service.api.who_may import Reach, rule_of
 from service.domain.hours import Clock
+from service.observe.log import get_logger
 from service.store.engine import reading
 from service.store.states import Role
 
@@ -27,16 +33,18 @@ _STATE = "tenor"
 _BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="token",
-    description="An API token, `tnr_…`, made by `tenor token create`.",
+    description="An API token, `tnr_…`, made by `tenor token create`, or the identity provider's.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The parts of one application. ``session_key`` signs browser sessions.
+    """The parts of one application; ``access`` is how it may be reached.
 
     ``clock`` is the deployment's, which a demonstration may speed up; ``auth_clock`` is the real
-    one, by which tokens and sessions expire.
+    one, by which tokens and sessions expire. ``usage`` is what bills and pictures are made
+    of; ``None`` where there is none to be read. ``status_kept_seconds``
+    is how long a status may be shown again while the ledger stands still.
     """
 
     engine: Engine
@@ -45,7 +53,16 @@ class AppContext:
     policy_source: PolicySource
     jobs: tuple[ScheduledJob, ...]
     open_reads: bool
-    session_key: bytes
+    access: Access
+    usage: UsageSource | None = None
+    status_kept_seconds: float = 1.0
+    kept: Kept = field(default_factory=Kept)
+    slots: Slots = field(default_factory=Slots)
+
+    @property
+    def session_key(self) -> bytes:
+        """What signs browser sessions."""
+        return self.access.session_key
 
 
 class WallClock:
@@ -61,17 +78,24 @@ def attach(state: Any, context: AppContext) -> None:  # noqa: ANN401 - Starlette
     setattr(state, _STATE, context)
 
 
+def context_in(state: Any) -> AppContext:  # noqa: ANN401 - Starlette's own State
+    """What ``attach`` hung on ``state``."""
+    context: AppContext = getattr(state, _STATE)
+    return context
+
+
 def app_context(request: Request) -> AppContext:
     """The parts of the application that serves ``request``."""
-    context: AppContext = getattr(request.app.state, _STATE)
-    return context
+    return context_in(request.app.state)
 
 
 Context = Annotated[AppContext, Depends(app_context)]
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 
 
-def bearer(context: AppContext, credentials: HTTPAuthorizationCredentials | None) -> Caller | None:
+def bearer(
+    request: Request, context: AppContext, credentials: HTTPAuthorizationCredentials | None
+) -> Caller | None:
     """Who the ``Authorization`` header says it is; ``None`` without one.
 
     A 401 problem when there is one and it opens nothing: a wrong token is never treated as no
@@ -79,11 +103,49 @@ def bearer(context: AppContext, credentials: HTTPAuthorizationCredentials | None
     """
     if credentials is None:
         return None
-    with reading(context.engine) as connection:
-        caller = recognise(connection, credentials.credentials, now=context.auth_clock.now())
+    address = address_of(request)
+    slow_down(context.access.limiter.may_try(address))
+    token = credentials.credentials
+    if token.startswith(PREFIX) or context.access.identity is None:
+        with reading(context.engine) as connection:
+            caller = recognise(connection, token, now=context.auth_clock.now())
+    else:
+        caller = _vouched_for(context.access.identity, token)
     if caller is None:
+        context.access.limiter.wrong_token(address)
         raise unauthenticated("The token is unknown, expired or revoked.")
     return caller
+
+
+def _vouched_for(identity: Identity, token: str) -> Caller | None:
+    try:
+        claims = identity.issuer.claims(token, audience=identity.audience)
+    except NotTrustedError as error:
+        get_logger("tenor.api").warning("api.token_not_trusted", why=str(error))
+        return None
+    except IssuerUnreachableError as error:
+        raise ProblemError(
+            Kind.NOT_READY, "Nobody can be recognised now.", reasons={"identity": str(error)}
+        ) from error
+    caller = identity.caller(claims)
+    if caller is None:
+        raise ProblemError(Kind.FORBIDDEN, "Nothing in the token gives a role here.")
+    return caller
+
+
+def address_of(request: Request) -> str:
+    """The address that a request came from, as the socket says it."""
+    return request.client.host if request.client is not None else "unknown"
+
+
+def slow_down(wait_seconds: int | None) -> None:
+    """A 429 problem when there is something to wait for."""
+    if wait_seconds is not None:
+        raise ProblemError(
+            Kind.TOO_MANY,
+            f"Too many requests. Try again in {wait_seconds} s.",
+            headers={"Retry-After": str(wait_seconds)},
+        )
 
 
 def demand(caller: Caller | None, role: Role) -> Caller:
@@ -98,23 +160,28 @@ def demand(caller: Caller | None, role: Role) -> Caller:
     return caller
 
 
-def _reader(context: Context, credentials: _Credentials) -> Caller:
-    caller = bearer(context, credentials)
-    if caller is None and context.open_reads:
+def demand_whole(caller: Caller) -> Caller:
+    """``caller``, if it is not limited to some accounts; a 403 problem otherwise."""
+    if caller.accounts is not None:
+        raise ProblemError(
+            Kind.FORBIDDEN, "This is about all accounts; the token is limited to some."
+        )
+    return caller
+
+
+def _allowed(request: Request, context: Context, credentials: _Credentials) -> Caller:
+    rule = rule_of(request.method, request.scope["route"].path)
+    caller = bearer(request, context, credentials)
+    if caller is None and context.open_reads and rule.opens_to_readers:
         return ANONYMOUS_READER
-    return demand(caller, Role.VIEWER)
+    if rule.role is None:
+        return caller or ANONYMOUS_READER
+    caller = demand(caller, rule.role)
+    slow_down(context.access.limiter.principal(caller.person))
+    if rule.reach is Reach.WHOLE:
+        demand_whole(caller)
+    return caller
 
 
-def _holding(role: Role) -> Callable[[AppContext, HTTPAuthorizationCredentials | None], Caller]:
-    def dependency(context: Context, credentials: _Credentials) -> Caller:
-        return demand(bearer(context, credentials), role)
-
-    return dependency
-
-
-Reader = Annotated[Caller, Depends(_reader)]
-"""Whoever may read."""
-Approver = Annotated[Caller, Depends(_holding(Role.APPROVER))]
-"""Whoever may approve and reject proposals."""
-Operator = Annotated[Caller, Depends(_holding(Role.OPERATOR))]
-"""Whoever may halt and resume."""
+Allowed = Annotated[Caller, Depends(_allowed)]
+"""Whoever ``who_may`` lets use the route."""

@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import ColumnElement, and_, or_
@@ -19,17 +21,22 @@ from sqlalchemy import ColumnElement, and_, or_
 from service.api.problems import Kind, ProblemError
 from service.domain.errors import InvariantError
 from service.domain.hours import iso, require_utc
+from service.domain.money import nano, text
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
 _LARGEST = 2**63 - 1
 
 
+Value = datetime | Decimal
+"""What a collection can be ordered by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The place of one row in a collection ordered by an instant and then by its key."""
+    """The place of one row in a collection ordered by a column and then by its key."""
 
-    instant: datetime
+    value: Value
     key: str
 
 
@@ -74,24 +81,39 @@ def _is_storable(part: str | int) -> bool:
 
 def encode_position(collection: str, position: Position) -> str:
     """The cursor after the row at ``position``."""
-    return encode(collection, iso(position.instant), position.key)
+    value = position.value
+    return encode(
+        collection, iso(value) if isinstance(value, datetime) else text(value), position.key
+    )
 
 
-def decode_position(collection: str, cursor: str) -> Position:
-    """The position that ``cursor`` names; a 422 problem when it names none."""
-    instant, key = decode(collection, cursor, str, str)
+def decode_position(collection: str, cursor: str, kind: type[Value]) -> Position:
+    """The position that ``cursor`` names, its value a ``kind``; a 422 problem without one."""
+    told, key = decode(collection, cursor, str, str)
     try:
-        moment = require_utc(datetime.fromisoformat(str(instant)))
-    except (ValueError, OverflowError, InvariantError) as error:
+        if kind is Decimal:
+            value: Value = _amount(str(told))
+        else:
+            value = require_utc(datetime.fromisoformat(str(told)))
+    except (ValueError, ArithmeticError, InvariantError) as error:
         raise _refused() from error
-    return Position(instant=moment, key=str(key))
+    return Position(value=value, key=str(key))
 
 
-def older_than(
-    instant: ColumnElement[datetime], key: ColumnElement[str], position: Position
+def _amount(told: str) -> Decimal:
+    amount = Decimal(told)
+    if abs(nano(amount)) > _LARGEST:
+        raise OverflowError
+    return amount
+
+
+def beyond(
+    value: ColumnElement[Any], key: ColumnElement[str], position: Position, *, descending: bool
 ) -> ColumnElement[bool]:
-    """Rows after ``position`` when the newest come first, ties by descending key."""
-    return or_(instant < position.instant, and_(instant == position.instant, key < position.key))
+    """Rows after ``position`` in an order by ``value``, ties by ``key`` the same way."""
+    if descending:
+        return or_(value < position.value, and_(value == position.value, key < position.key))
+    return or_(value > position.value, and_(value == position.value, key > position.key))
 
 
 def next_link(path: str, *, limit: int, cursor: str, filters: Mapping[str, str | None]) -> str:

@@ -131,8 +131,36 @@ class Purchase(Answer):
     detail: str
 
 
+class Approval(Answer):
+    """One person's yes, to what they saw."""
+
+    by: str
+    at: Instant
+    comment: str
+    version: int
+    quantity: DecimalText
+
+
+class Hold(Answer):
+    """What somebody rejected, and until when the like of it is neither planned nor bought."""
+
+    provider: str
+    account: str
+    offering: str
+    kind: Kind
+    region: str | None
+    family: str | None
+    held_until: Instant
+    rejected_by: str
+    reason: str
+
+
 class Proposal(Answer):
-    """One plan line that waits for a person, or waited. ``version`` is also its ETag."""
+    """One plan line that waits for a person, or waited. ``version`` is also its ETag.
+
+    ``line`` is what would be bought. Where people approved only a part, ``planned_quantity`` is
+    what the plan wanted. ``approvals_needed`` is by the policy in force, null without one.
+    """
 
     id: str
     plan: str
@@ -144,8 +172,38 @@ class Proposal(Answer):
     decided_at: Instant | None
     comment: str
     line: Line
+    planned_quantity: DecimalText | None
+    approvals: list[Approval]
+    approvals_needed: int | None
+    held_until: Instant | None = Field(description="until when a rejection holds")
     verdict: Verdict
     purchase: Purchase | None
+
+
+class Scenario(Answer):
+    """One of three futures: what the line then saves, in dollars against on demand."""
+
+    name: str = Field(examples=["bad"], description="bad, expected or good")
+    chance: str = Field(examples=["one in ten is worse"])
+    savings_usd_per_hour: DecimalText
+    savings_usd: DecimalText = Field(description="over the whole term")
+
+
+class ProposalDetail(Proposal):
+    """A proposal with all that a decision on it needs. The hours are at ``picture``."""
+
+    explanation: list[str] = Field(description="why, one thought each")
+    scenarios: list[Scenario]
+    loss_usd: DecimalText = Field(description="lost over the term in the bad case; 0 if it saves")
+    waiting_costs_usd_per_day: DecimalText = Field(
+        description="expected savings that a day without it forgoes"
+    )
+    usage_through: Instant = Field(description="the first hour that the decision did not see")
+    policy_digest: str
+    execution_verdicts: list[Verdict] = Field(
+        description="the policy's word each time that it was about to be bought"
+    )
+    picture: str = Field(examples=["/v1/proposals/p-1/picture"])
 
 
 class Commitment(Answer):
@@ -207,3 +265,17 @@ class Me(Answer):
     label: str
     role: Role
     token_id: str | None
+    subject: str | None = Field(description="whom the identity provider says it is")
+    accounts: list[str] | None = Field(description="null when not limited to some")
+
+
+class Token(Answer):
+    """What is kept of one token: everything but the token."""
+
+    id: str = Field(examples=["tok_0a1b2c3d4e5f"])
+    name: str = Field(examples=["Ada"])
+    role: Role
+    accounts: list[str] | None
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None

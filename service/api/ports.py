@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from service.domain.usage import Dataset
 from service.guard.policy import Policy, load_policy
 
 
@@ -49,6 +50,22 @@ def _bytes_of(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
+
+
+class UsageSource(Protocol):
+    """Usage with its prices and what is owned, as bills and pictures need it."""
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The providers of which usage is known."""
+        ...
+
+    def dataset(self, provider: str, *, hours: int, end: datetime | None = None) -> Dataset:
+        """``hours`` hours of a provider's eligible usage before ``end``, the newest by default.
+
+        Raises ``TenorError`` when it cannot be had whole.
+        """
+        ...
 
 
 class ScheduledJob(Protocol):

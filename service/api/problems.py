@@ -44,7 +44,8 @@ class Kind(_Kind, Enum):
         "forbidden",
         403,
         "The token's role is not enough",
-        "Roles are viewer, approver and operator; each includes the one before.",
+        "Roles are viewer, approver, operator and admin; each includes the one before. A token may "
+        "be limited to some accounts.",
     )
     NOT_FOUND = _Kind("not-found", 404, "Not found", "There is no such resource or route.")
     METHOD_NOT_ALLOWED = _Kind(
@@ -78,6 +79,18 @@ class Kind(_Kind, Enum):
         "Say which version you decided on",
         "Send `If-Match` with the ETag of the proposal as you read it, so that a decision binds "
         "to what was seen.",
+    )
+    WRONG_HOST = _Kind(
+        "wrong-host",
+        421,
+        "Not a name of this service",
+        "The Host header names something that is not in `TENOR_ALLOWED_HOSTS`.",
+    )
+    TOO_MANY = _Kind(
+        "too-many-requests",
+        429,
+        "Too many requests",
+        "Wait the seconds that `Retry-After` says.",
     )
     INTERNAL = _Kind(
         "internal",

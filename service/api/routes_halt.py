@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Depends, Response
 from pydantic import ConfigDict, Field
 from sqlalchemy import Engine
 
 from service.api import models
-from service.api.context import Context, Operator, Reader
+from service.api.context import Allowed, Context
+from service.api.once import Once, once
 from service.api.problems import Kind, ProblemError, documented
+from service.api.shapes import REASON
 from service.api.shapes import Body as StrictBody
 from service.api.status import halt_of
 from service.domain.hours import Clock
@@ -18,8 +20,6 @@ from service.store.engine import reading, writing
 from service.store.halt import read_halt, set_halt
 
 REASON_LENGTH_MAX = 500
-REASON = r"^[^\x00]*[^\s\x00][^\x00]*$"
-"""Something to read, in text that every database can hold."""
 
 
 class HaltOrder(StrictBody):
@@ -46,27 +46,37 @@ def switch(engine: Engine, clock: Clock, *, halted: bool, by: str, reason: str) 
     return now_is
 
 
-def read(context: Context, _caller: Reader) -> models.Halt:
+def read(context: Context, _caller: Allowed) -> models.Halt:
     """Whether buying is stopped, by whom and why."""
     with reading(context.engine) as connection:
         return halt_of(read_halt(connection))
 
 
-def halt(context: Context, caller: Operator, order: Annotated[HaltOrder, Body()]) -> models.Halt:
+def halt(change: Annotated[Once, Depends(once)], order: Annotated[HaltOrder, Body()]) -> Response:
     """Stop all buying, in every replica, at its next step. Deciding and reporting go on."""
-    return switch(context.engine, context.clock, halted=True, by=caller.actor, reason=order.reason)
+    return _change(change, order, halted=True)
 
 
-def resume(context: Context, caller: Operator, order: Annotated[HaltOrder, Body()]) -> models.Halt:
+def resume(change: Annotated[Once, Depends(once)], order: Annotated[HaltOrder, Body()]) -> Response:
     """Let buying go on, within the policy."""
-    return switch(context.engine, context.clock, halted=False, by=caller.actor, reason=order.reason)
+    return _change(change, order, halted=False)
+
+
+def _change(change: Once, order: HaltOrder, *, halted: bool) -> Response:
+    engine, clock = change.context.engine, change.context.clock
+    return change.reply(
+        order,
+        lambda: switch(engine, clock, halted=halted, by=change.caller.actor, reason=order.reason),
+    )
 
 
 def router() -> APIRouter:
     """These routes, ready to be included."""
     routes = APIRouter(tags=["halt"])
     routes.add_api_route(
-        "/v1/halt", read, responses=documented(Kind.UNAUTHENTICATED, Kind.INTERNAL)
+        "/v1/halt",
+        read,
+        responses=documented(Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_READY, Kind.INTERNAL),
     )
     changing = documented(
         Kind.UNAUTHENTICATED,
@@ -74,8 +84,11 @@ def router() -> APIRouter:
         Kind.CONFLICT,
         Kind.TOO_LARGE,
         Kind.INVALID,
+        Kind.NOT_READY,
         Kind.INTERNAL,
     )
-    routes.add_api_route("/v1/halt", halt, methods=["POST"], responses=changing)
-    routes.add_api_route("/v1/halt/resume", resume, methods=["POST"], responses=changing)
+    for path, handler in (("/v1/halt", halt), ("/v1/halt/resume", resume)):
+        routes.add_api_route(
+            path, handler, methods=["POST"], response_model=models.Halt, responses=changing
+        )
     return routes

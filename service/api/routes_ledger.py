@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AwareDatetime
 from sqlalchemy import select
 
 from service.api import models, reads, reads_plans
-from service.api.context import Context, Reader
+from service.api.context import Allowed, Context
 from service.api.cursor import next_link
 from service.api.problems import Kind, ProblemError, documented
-from service.api.reads import Slice
+from service.api.reads import AuditFilter, CommitmentFilter, Slice
 from service.api.shapes import LIMIT, STORABLE, Answer, Instant, Item, Limit, Page
 from service.domain.commitments import CommitmentState
+from service.domain.commitments import Kind as CommitmentKind
+from service.domain.plans import PlanStatus
 from service.store import schema
 from service.store.engine import reading
+from service.store.states import Origin, RunState
 
 LimitQuery = Annotated[Limit, Query()]
 CursorQuery = Annotated[
@@ -23,20 +28,36 @@ CursorQuery = Annotated[
 ]
 Identifier = Annotated[str, Path(min_length=1, max_length=200, pattern=STORABLE)]
 
-READ_PROBLEMS = documented(Kind.UNAUTHENTICATED, Kind.INVALID, Kind.INTERNAL)
-READ_ONE_PROBLEMS = documented(Kind.UNAUTHENTICATED, Kind.NOT_FOUND, Kind.INVALID, Kind.INTERNAL)
+Named = Annotated[str | None, Query(max_length=200, pattern=STORABLE)]
+"""A filter by a name or id, exactly as it is."""
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+Until = Annotated[
+    AwareDatetime | None,
+    Query(ge=_FIRST, lt=_LAST, examples=["2026-03-02T06:00:00Z"], description="ISO 8601, zoned"),
+]
+
+READ_PROBLEMS = documented(
+    Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.INVALID, Kind.NOT_READY, Kind.INTERNAL
+)
+READ_ONE_PROBLEMS = documented(
+    Kind.UNAUTHENTICATED,
+    Kind.FORBIDDEN,
+    Kind.NOT_FOUND,
+    Kind.INVALID,
+    Kind.NOT_READY,
+    Kind.INTERNAL,
+)
 
 
-def paged(
-    request: Request,
-    response: Response,
-    found: Slice[Item],
-    limit: int,
-    **filters: str | None,
-) -> Page[Item]:
-    """A slice as the API's page, its ``next`` also as a ``Link`` header."""
+def paged(request: Request, response: Response, found: Slice[Item], limit: int) -> Page[Item]:
+    """A slice as the API's page, its ``next`` (same filters and order) also as a ``Link``."""
     if found.cursor is None:
         return Page(items=list(found.items), next=None)
+    filters = {
+        name: value
+        for name, value in request.query_params.items()
+        if name not in {"limit", "cursor"}
+    }
     link = next_link(request.url.path, limit=limit, cursor=found.cursor, filters=filters)
     response.headers["Link"] = f'<{link}>; rel="next"'
     return Page(items=list(found.items), next=link)
@@ -47,17 +68,20 @@ def list_cycles(
     request: Request,
     response: Response,
     context: Context,
-    _caller: Reader,
+    _caller: Allowed,
     limit: LimitQuery = LIMIT,
     cursor: CursorQuery = None,
+    sort: Literal["-due_at", "due_at"] = "-due_at",
+    state: RunState | None = None,
 ) -> Page[models.Cycle]:
-    """Decision cycles, newest first."""
+    """Decision cycles, newest first unless sorted otherwise."""
+    wanted = None if state is None else state.value
     with reading(context.engine) as connection:
-        found = reads.cycles(connection, limit=limit, cursor=cursor)
+        found = reads.cycles(connection, limit=limit, cursor=cursor, state=wanted, sort=sort)
     return paged(request, response, found, limit)
 
 
-def read_cycle(context: Context, _caller: Reader, cycle_id: Identifier) -> models.Cycle:
+def read_cycle(context: Context, _caller: Allowed, cycle_id: Identifier) -> models.Cycle:
     """One decision cycle."""
     with reading(context.engine) as connection:
         found = reads.cycle(connection, cycle_id)
@@ -71,18 +95,23 @@ def list_plans(
     request: Request,
     response: Response,
     context: Context,
-    _caller: Reader,
+    _caller: Allowed,
     limit: LimitQuery = LIMIT,
     cursor: CursorQuery = None,
-    cycle: Annotated[str | None, Query(max_length=200, pattern=STORABLE)] = None,
+    sort: Literal["-decided_at", "decided_at"] = "-decided_at",
+    cycle: Named = None,
+    status: PlanStatus | None = None,
 ) -> Page[models.PlanSummary]:
-    """Plans in short, newest first; those of one cycle where `cycle` is given."""
+    """Plans in short, newest first unless sorted otherwise; of one cycle or status where given."""
+    wanted = None if status is None else status.value
     with reading(context.engine) as connection:
-        found = reads_plans.plans(connection, limit=limit, cursor=cursor, cycle=cycle)
-    return paged(request, response, found, limit, cycle=cycle)
+        found = reads_plans.plans(
+            connection, limit=limit, cursor=cursor, cycle=cycle, status=wanted, sort=sort
+        )
+    return paged(request, response, found, limit)
 
 
-def read_plan(context: Context, _caller: Reader, plan_id: Identifier) -> models.PlanDetail:
+def read_plan(context: Context, _caller: Allowed, plan_id: Identifier) -> models.PlanDetail:
     """One plan, whole, with the policy's verdict on each line."""
     with reading(context.engine) as connection:
         found = reads_plans.plan(connection, plan_id)
@@ -91,21 +120,51 @@ def read_plan(context: Context, _caller: Reader, plan_id: Identifier) -> models.
     return found
 
 
+CommitmentSort = Literal[
+    "-first_seen_at",
+    "first_seen_at",
+    "start_at",
+    "-start_at",
+    "end_at",
+    "-end_at",
+    "commit_usd_per_hour",
+    "-commit_usd_per_hour",
+]
+
+
 def list_commitments(
     *,
     request: Request,
     response: Response,
     context: Context,
-    _caller: Reader,
+    caller: Allowed,
     limit: LimitQuery = LIMIT,
     cursor: CursorQuery = None,
+    sort: CommitmentSort = "-first_seen_at",
     state: CommitmentState | None = None,
+    provider: Named = None,
+    account: Named = None,
+    kind: CommitmentKind | None = None,
+    region: Named = None,
+    family: Named = None,
+    origin: Origin | None = None,
+    ends_before: Until = None,
 ) -> Page[models.Commitment]:
-    """Commitments as the provider listed them last, those that appeared last first."""
-    wanted = state.value if state is not None else None
+    """Commitments as the provider listed them last; by default those that appeared last first."""
+    wanted = CommitmentFilter(
+        state=None if state is None else state.value,
+        provider=provider,
+        account=account,
+        kind=None if kind is None else kind.value,
+        region=region,
+        family=family,
+        origin=None if origin is None else origin.value,
+        ends_before=ends_before,
+        accounts=caller.accounts,
+    )
     with reading(context.engine) as connection:
-        found = reads.commitments(connection, limit=limit, cursor=cursor, state=wanted)
-    return paged(request, response, found, limit, state=wanted)
+        found = reads.commitments(connection, limit=limit, cursor=cursor, wanted=wanted, sort=sort)
+    return paged(request, response, found, limit)
 
 
 def list_audit(
@@ -113,17 +172,24 @@ def list_audit(
     request: Request,
     response: Response,
     context: Context,
-    _caller: Reader,
+    _caller: Allowed,
     limit: LimitQuery = LIMIT,
     cursor: CursorQuery = None,
+    sort: Literal["-sequence", "sequence"] = "-sequence",
     kind: Annotated[
         str | None, Query(max_length=60, pattern=STORABLE, examples=["purchase.bought"])
     ] = None,
+    actor: Named = None,
+    proposal: Named = None,
+    intent: Named = None,
+    since: Until = None,
+    until: Until = None,
 ) -> Page[models.AuditEvent]:
     """What happened, newest first: the append-only, hash-chained ledger."""
+    wanted = AuditFilter(kind, actor, proposal, intent, since, until)
     with reading(context.engine) as connection:
-        found = reads.audit(connection, limit=limit, cursor=cursor, kind=kind)
-    return paged(request, response, found, limit, kind=kind)
+        found = reads.audit(connection, limit=limit, cursor=cursor, wanted=wanted, sort=sort)
+    return paged(request, response, found, limit)
 
 
 class PolicySeen(Answer):
@@ -144,7 +210,7 @@ class Policies(Answer):
     seen: list[PolicySeen]
 
 
-def read_policies(context: Context, _caller: Reader) -> Policies:
+def read_policies(context: Context, _caller: Allowed) -> Policies:
     """The policy in force as its file says it, and the digests of those seen before."""
     current = context.policy_source()
     table = schema.policies
@@ -184,6 +250,6 @@ def router() -> APIRouter:
         "/v1/policies",
         read_policies,
         tags=["policy"],
-        responses=documented(Kind.UNAUTHENTICATED, Kind.NOT_READY, Kind.INTERNAL),
+        responses=READ_PROBLEMS,
     )
     return routes

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 
 from service.api import models
-from service.api.context import Context, Reader
+from service.api.context import Allowed
 from service.api.problems import Kind, ProblemError, documented, kind_of
 from service.api.shapes import Answer
 
@@ -22,9 +22,15 @@ class ProblemMeaning(Answer):
     meaning: str
 
 
-def read_me(caller: Reader) -> models.Me:
+def read_me(caller: Allowed) -> models.Me:
     """Whose token the request carries, and its role."""
-    return models.Me(label=caller.label, role=caller.role, token_id=caller.token_id)
+    return models.Me(
+        label=caller.label,
+        role=caller.role,
+        token_id=caller.token_id,
+        subject=caller.subject or None,
+        accounts=None if caller.accounts is None else sorted(caller.accounts),
+    )
 
 
 def read_problem(slug: Annotated[str, Path(max_length=60)]) -> ProblemMeaning:
@@ -37,7 +43,7 @@ def read_problem(slug: Annotated[str, Path(max_length=60)]) -> ProblemMeaning:
     )
 
 
-def list_problems(_context: Context) -> list[ProblemMeaning]:
+def list_problems() -> list[ProblemMeaning]:
     """Every kind of problem that this API answers with."""
     return [
         ProblemMeaning(
@@ -53,7 +59,7 @@ def router() -> APIRouter:
     routes.add_api_route(
         "/v1/me",
         read_me,
-        responses=documented(Kind.UNAUTHENTICATED, Kind.INTERNAL),
+        responses=documented(Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_READY, Kind.INTERNAL),
     )
     routes.add_api_route("/problems", list_problems, responses=documented(Kind.INTERNAL))
     routes.add_api_route(

@@ -1,46 +1,39 @@
-"""Sign-off: list and read proposals, approve and reject them.
-
-A decision binds to what was seen: it names the version that was read (``If-Match``), and is
-refused when the proposal has changed since.
-"""
+"""Sign-off: list and read proposals; approve (in part), reject, expire and withdraw them."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header, Query, Request, Response
-from pydantic import ConfigDict, Field
+from fastapi import APIRouter, Body, Depends, Header, Request, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from service.api import models, reads_plans
-from service.api.context import AppContext, Approver, Context, Reader
+from service.api.context import Allowed, Context
+from service.api.deciding import Verb, decide, holds_now, people_for
+from service.api.once import Once, once
 from service.api.problems import Kind, ProblemError, documented
+from service.api.reads_plans import ProposalFilter
 from service.api.routes_ledger import (
     READ_ONE_PROBLEMS,
     READ_PROBLEMS,
     CursorQuery,
     Identifier,
     LimitQuery,
+    Named,
+    Until,
     paged,
 )
-from service.api.shapes import LIMIT, STORABLE, Page
+from service.api.shapes import LIMIT, REASON, STORABLE, Page
 from service.api.shapes import Body as StrictBody
-from service.api.tokens import Caller
-from service.domain.errors import InvariantError
-from service.domain.ids import ProposalId
+from service.domain.commitments import Kind as CommitmentKind
 from service.domain.purchases import ProposalState
-from service.observe.log import get_logger
-from service.purchase.propose import NotDecided, Obstacle, approve, reject
-from service.store.engine import reading, writing
+from service.store.engine import reading
 
 COMMENT_LENGTH_MAX = 2_000
+QUANTITY = r"^\d{1,15}(\.\d{1,12})?$"
 _ETAG = re.compile(r'"v(\d{1,9})"')
-_KIND_OF_OBSTACLE = {
-    Obstacle.NOT_FOUND: Kind.NOT_FOUND,
-    Obstacle.CHANGED: Kind.STALE_VERSION,
-    Obstacle.DECIDED: Kind.CONFLICT,
-    Obstacle.EXPIRED: Kind.CONFLICT,
-}
 
 IfMatch = Annotated[
     str | None,
@@ -53,15 +46,61 @@ IfMatch = Annotated[
 ]
 
 
-class DecisionOrder(StrictBody):
-    """What is said with a decision; the ledger keeps it."""
+def _exact(value: object) -> object:
+    if not isinstance(value, str) or re.fullmatch(QUANTITY, value) is None:
+        msg = "a quantity is plain decimal text, such as 1.25"
+        raise ValueError(msg)
+    try:
+        return Decimal(value)
+    except InvalidOperation as error:
+        msg = "a quantity is plain decimal text, such as 1.25"
+        raise ValueError(msg) from error
 
-    model_config = ConfigDict(
+
+Quantity = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    WithJsonSchema({"type": "string", "pattern": QUANTITY, "examples": ["1.25"]}),
+]
+
+
+def _body(*examples: dict[str, str]) -> ConfigDict:
+    return ConfigDict(
         frozen=True,
         extra="forbid",
         strict=True,
-        json_schema_extra={"examples": [{"comment": "agreed with the platform team"}]},
+        json_schema_extra={"examples": [dict(one) for one in examples]},
     )
+
+
+class Approve(StrictBody):
+    """A yes, to all of it or to ``quantity`` of it; the ledger keeps the comment."""
+
+    model_config = _body(
+        {"comment": "agreed with the platform team"},
+        {"comment": "half for now", "quantity": "0.6"},
+    )
+
+    comment: str = Field(default="", max_length=COMMENT_LENGTH_MAX, pattern=STORABLE)
+    quantity: Quantity | None = Field(
+        default=None,
+        description="at most what is proposed, rounded down to the step that is sold; all of it "
+        "when left out",
+    )
+
+
+class Reject(StrictBody):
+    """A no, with the reason that those who come after read."""
+
+    model_config = _body({"reason": "we leave this region in May"})
+
+    reason: str = Field(min_length=1, max_length=COMMENT_LENGTH_MAX, pattern=REASON)
+
+
+class Remark(StrictBody):
+    """What is said with it; the ledger keeps it."""
+
+    model_config = _body({"comment": "priced again next week"})
 
     comment: str = Field(default="", max_length=COMMENT_LENGTH_MAX, pattern=STORABLE)
 
@@ -71,36 +110,8 @@ def etag(version: int) -> str:
     return f'"v{version}"'
 
 
-def decide(
-    context: AppContext,
-    caller: Caller,
-    proposal_id: str,
-    *,
-    yes: bool,
-    version: int,
-    comment: str,
-) -> models.Proposal:
-    """Take a person's decision on the version that they saw; a problem when it cannot be taken."""
-    move = approve if yes else reject
-    with writing(context.engine) as connection:
-        answer = move(
-            connection,
-            ProposalId(proposal_id),
-            version=version,
-            by=caller.actor,
-            comment=comment,
-            now=context.clock.now(),
-        )
-        if isinstance(answer, NotDecided):
-            raise ProblemError(_KIND_OF_OBSTACLE[answer.obstacle], answer.detail)
-        decided = reads_plans.proposal(connection, proposal_id)
-    if decided is None:
-        msg = f"proposal {proposal_id} went away while it was decided"
-        raise InvariantError(msg)
-    get_logger("tenor.api").info(
-        "proposal.decided", proposal=proposal_id, state=decided.state.value, by=caller.actor
-    )
-    return decided
+def _etag_of(found: BaseModel) -> str:
+    return etag(found.version) if isinstance(found, models.Proposal) else ""
 
 
 def _version(if_match: str | None) -> int:
@@ -114,80 +125,166 @@ def _version(if_match: str | None) -> int:
     return int(named[1])
 
 
+Sort = Literal[
+    "-created_at",
+    "created_at",
+    "expires_at",
+    "-expires_at",
+    "commit_usd_per_hour",
+    "-commit_usd_per_hour",
+]
+
+
 def list_proposals(
     *,
     request: Request,
     response: Response,
     context: Context,
-    _caller: Reader,
+    caller: Allowed,
     limit: LimitQuery = LIMIT,
     cursor: CursorQuery = None,
+    sort: Sort = "-created_at",
     state: ProposalState | None = None,
-    plan: Annotated[str | None, Query(max_length=200, pattern=STORABLE)] = None,
+    plan: Named = None,
+    provider: Named = None,
+    account: Named = None,
+    kind: CommitmentKind | None = None,
+    expires_before: Until = None,
 ) -> Page[models.Proposal]:
-    """Proposals, newest first; in one state, or of one plan, where given."""
+    """Proposals, newest first unless sorted otherwise; `-` before a column: largest first."""
+    wanted = ProposalFilter(
+        state=None if state is None else state.value,
+        plan=plan,
+        provider=provider,
+        account=account,
+        kind=None if kind is None else kind.value,
+        expires_before=expires_before,
+        accounts=caller.accounts,
+    )
     with reading(context.engine) as connection:
         found = reads_plans.proposals(
-            connection, limit=limit, cursor=cursor, state=state, plan_id=plan
+            connection,
+            limit=limit,
+            cursor=cursor,
+            wanted=wanted,
+            sort=sort,
+            people=people_for(context),
         )
-    wanted = state.value if state is not None else None
-    return paged(request, response, found, limit, state=wanted, plan=plan)
+    return paged(request, response, found, limit)
 
 
 def read_proposal(
-    response: Response, context: Context, _caller: Reader, proposal_id: Identifier
-) -> models.Proposal:
-    """One proposal: what, why, the policy's verdict, and what became of it."""
+    response: Response, context: Context, caller: Allowed, proposal_id: Identifier
+) -> models.ProposalDetail:
+    """One proposal: what, why, what may come of it, the policy's verdicts, what became of it."""
     with reading(context.engine) as connection:
-        found = reads_plans.proposal(connection, proposal_id)
-    if found is None:
+        found = reads_plans.proposal_detail(connection, proposal_id, people=people_for(context))
+    if found is None or not caller.sees(found.line.account):
         raise ProblemError(Kind.NOT_FOUND, f"There is no proposal {proposal_id}.")
     response.headers["ETag"] = etag(found.version)
     return found
 
 
+Change = Annotated[Once, Depends(once)]
+
+
 def approve_proposal(
     *,
-    response: Response,
-    context: Context,
-    caller: Approver,
+    change: Change,
     proposal_id: Identifier,
     if_match: IfMatch = None,
-    order: Annotated[DecisionOrder | None, Body()] = None,
-) -> models.Proposal:
-    """Say yes. It is priced and guarded once more before anything is bought."""
-    decided = decide(
-        context,
-        caller,
-        proposal_id,
-        yes=True,
-        version=_version(if_match),
-        comment=order.comment if order else "",
+    order: Annotated[Approve | None, Body()] = None,
+) -> Response:
+    """Say yes, to all of it or to a part. It is priced and guarded once more before it is bought.
+
+    Above the policy's amount two people must: the first yes leaves it waiting.
+    """
+    said = order or Approve()
+    return change.reply(
+        said,
+        lambda: decide(
+            change.context,
+            change.caller,
+            proposal_id,
+            Verb.APPROVE,
+            version=_version(if_match),
+            comment=said.comment,
+            quantity=said.quantity,
+        ),
+        etag=_etag_of,
     )
-    response.headers["ETag"] = etag(decided.version)
-    return decided
 
 
 def reject_proposal(
     *,
-    response: Response,
-    context: Context,
-    caller: Approver,
+    change: Change,
+    proposal_id: Identifier,
+    order: Annotated[Reject, Body()],
+    if_match: IfMatch = None,
+) -> Response:
+    """Say no. Nothing of it is bought, and the like of it is not proposed again for a while."""
+    return change.reply(
+        order,
+        lambda: decide(
+            change.context,
+            change.caller,
+            proposal_id,
+            Verb.REJECT,
+            version=_version(if_match),
+            comment=order.reason.strip(),
+        ),
+        etag=_etag_of,
+    )
+
+
+def expire_proposal(
+    *,
+    change: Change,
     proposal_id: Identifier,
     if_match: IfMatch = None,
-    order: Annotated[DecisionOrder | None, Body()] = None,
-) -> models.Proposal:
-    """Say no. Nothing of it is bought."""
-    decided = decide(
-        context,
-        caller,
-        proposal_id,
-        yes=False,
-        version=_version(if_match),
-        comment=order.comment if order else "",
+    order: Annotated[Remark | None, Body()] = None,
+) -> Response:
+    """End its lifetime now, without a word for or against it."""
+    return _end(change, proposal_id, Verb.EXPIRE, if_match, order)
+
+
+def withdraw_proposal(
+    *,
+    change: Change,
+    proposal_id: Identifier,
+    if_match: IfMatch = None,
+    order: Annotated[Remark | None, Body()] = None,
+) -> Response:
+    """Take it back, waiting or approved, before anything of it is bought.
+
+    Who approved it may, and any operator.
+    """
+    return _end(change, proposal_id, Verb.WITHDRAW, if_match, order)
+
+
+def _end(
+    change: Once, proposal_id: str, verb: Verb, if_match: str | None, order: Remark | None
+) -> Response:
+    said = order or Remark()
+    return change.reply(
+        said,
+        lambda: decide(
+            change.context,
+            change.caller,
+            proposal_id,
+            verb,
+            version=_version(if_match),
+            comment=said.comment,
+        ),
+        etag=_etag_of,
     )
-    response.headers["ETag"] = etag(decided.version)
-    return decided
+
+
+def list_holds(context: Context, caller: Allowed) -> Page[models.Hold]:
+    """What people rejected and that still holds, those that end first first."""
+    with reading(context.engine) as connection:
+        found = holds_now(connection, caller, context.clock.now())
+    return Page(items=found, next=None)
 
 
 _DECIDING_PROBLEMS: dict[int | str, dict[str, Any]] = documented(
@@ -199,6 +296,7 @@ _DECIDING_PROBLEMS: dict[int | str, dict[str, Any]] = documented(
     Kind.TOO_LARGE,
     Kind.INVALID,
     Kind.VERSION_NEEDED,
+    Kind.NOT_READY,
     Kind.INTERNAL,
 )
 
@@ -209,16 +307,18 @@ def router() -> APIRouter:
     add = routes.add_api_route
     add("/v1/proposals", list_proposals, responses=READ_PROBLEMS)
     add("/v1/proposals/{proposal_id}", read_proposal, responses=READ_ONE_PROBLEMS)
-    add(
-        "/v1/proposals/{proposal_id}/approve",
-        approve_proposal,
-        methods=["POST"],
-        responses=_DECIDING_PROBLEMS,
-    )
-    add(
-        "/v1/proposals/{proposal_id}/reject",
-        reject_proposal,
-        methods=["POST"],
-        responses=_DECIDING_PROBLEMS,
-    )
+    add("/v1/holds", list_holds, responses=READ_PROBLEMS)
+    for path, handler in (
+        ("approve", approve_proposal),
+        ("reject", reject_proposal),
+        ("expire", expire_proposal),
+        ("withdraw", withdraw_proposal),
+    ):
+        add(
+            f"/v1/proposals/{{proposal_id}}/{path}",
+            handler,
+            methods=["POST"],
+            response_model=models.Proposal,
+            responses=_DECIDING_PROBLEMS,
+        )
     return routes

@@ -52,6 +52,9 @@ class Page(Answer, Generic[Item]):
 STORABLE = r"^[^\x00]*$"
 """A pattern for text that every database can hold: PostgreSQL has no place for a NUL."""
 
+REASON = r"^[^\x00]*[^\s\x00][^\x00]*$"
+"""A pattern for something to read, in text that every database can hold."""
+
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX, description="rows in a page")]
 """How many rows a page may have."""
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, func, select
 from service.api import models, status_models
 from service.api.context import AppContext
 from service.api.ports import ScheduledJob
-from service.api.reads import commitment_of
+from service.api.reads import commitment_of, within_accounts
 from service.domain.commitments import OWNED_STATES
 from service.domain.errors import InputError
 from service.domain.hours import HOUR, MONTH_HOURS
@@ -41,8 +41,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OWNED = tuple(sorted(state.value for state in OWNED_STATES))
 
 
-def read_status(connection: Connection, context: AppContext) -> status_models.Status:
-    """Everything on the status page, as of now."""
+def read_status(
+    connection: Connection, context: AppContext, *, accounts: frozenset[str] | None = None
+) -> status_models.Status:
+    """Everything on the status page, as of now, of ``accounts`` or of all (``None``)."""
     now = context.clock.now()
     policy = policy_state(context)
     return status_models.Status(
@@ -52,14 +54,17 @@ def read_status(connection: Connection, context: AppContext) -> status_models.St
         data=_data(connection, now),
         executor=_executor(connection),
         jobs=_jobs(connection, context.jobs, now),
-        latest_decision=_latest_decision(connection),
-        performance=_performance(connection),
-        caps=_caps(connection, context, now),
-        lock_in=_lock_in(connection, now),
-        unknown_purchases=_purchases(connection, (IntentState.UNKNOWN, IntentState.CALLING), None),
-        pending=_pending(connection),
-        latest_purchases=_purchases(connection, (IntentState.BOUGHT,), PURCHASES_SHOWN),
-        next_expiries=_expiries(connection, now),
+        # What is about all accounts together is not for who may see some of them only.
+        latest_decision=None if accounts is not None else _latest_decision(connection),
+        performance=None if accounts is not None else _performance(connection),
+        caps=[] if accounts is not None else _caps(connection, context, now),
+        lock_in=_lock_in(connection, now, accounts),
+        unknown_purchases=_purchases(
+            connection, (IntentState.UNKNOWN, IntentState.CALLING), None, accounts
+        ),
+        pending=_pending(connection, accounts),
+        latest_purchases=_purchases(connection, (IntentState.BOUGHT,), PURCHASES_SHOWN, accounts),
+        next_expiries=_expiries(connection, now, accounts),
     )
 
 
@@ -255,11 +260,16 @@ def _performance(connection: Connection) -> status_models.Performance | None:
     )
 
 
-def _lock_in(connection: Connection, now: datetime) -> status_models.LockIn:
+def _lock_in(
+    connection: Connection, now: datetime, accounts: frozenset[str] | None
+) -> status_models.LockIn:
     table = schema.commitments
     rows = connection.execute(
         select(table.c.commit_usd_per_hour, table.c.end_at).where(
-            table.c.state.in_(OWNED), table.c.end_at > now, table.c.vanished_at.is_(None)
+            table.c.state.in_(OWNED),
+            table.c.end_at > now,
+            table.c.vanished_at.is_(None),
+            *within_accounts(table.c.account, accounts),
         )
     ).all()
     hourly = sum((commit for commit, _ in rows), Decimal(0))
@@ -273,7 +283,7 @@ def _lock_in(connection: Connection, now: datetime) -> status_models.LockIn:
     )
 
 
-def _pending(connection: Connection) -> status_models.Pending:
+def _pending(connection: Connection, accounts: frozenset[str] | None) -> status_models.Pending:
     table = schema.proposals
     line = schema.plan_lines
     row = connection.execute(
@@ -284,7 +294,10 @@ def _pending(connection: Connection) -> status_models.Pending:
         )
         .select_from(table)
         .join(line, (line.c.plan_id == table.c.plan_id) & (line.c.line_id == table.c.line_id))
-        .where(table.c.state == ProposalState.WAITING.value)
+        .where(
+            table.c.state == ProposalState.WAITING.value,
+            *within_accounts(line.c.account, accounts),
+        )
     ).one()
     return status_models.Pending(
         proposals=row[0],
@@ -294,12 +307,18 @@ def _pending(connection: Connection) -> status_models.Pending:
 
 
 def _purchases(
-    connection: Connection, states: Sequence[IntentState], limit: int | None
+    connection: Connection,
+    states: Sequence[IntentState],
+    limit: int | None,
+    accounts: frozenset[str] | None,
 ) -> list[status_models.PurchaseMade]:
     table = schema.intents
     rows = connection.execute(
         select(table)
-        .where(table.c.state.in_([state.value for state in states]))
+        .where(
+            table.c.state.in_([state.value for state in states]),
+            *within_accounts(table.c.account, accounts),
+        )
         .order_by(table.c.updated_at.desc(), table.c.intent_id.desc())
         .limit(limit)
     )
@@ -327,11 +346,18 @@ def _purchases(
     ]
 
 
-def _expiries(connection: Connection, now: datetime) -> list[models.Commitment]:
+def _expiries(
+    connection: Connection, now: datetime, accounts: frozenset[str] | None
+) -> list[models.Commitment]:
     table = schema.commitments
     rows = connection.execute(
         select(table)
-        .where(table.c.state.in_(OWNED), table.c.end_at > now, table.c.vanished_at.is_(None))
+        .where(
+            table.c.state.in_(OWNED),
+            table.c.end_at > now,
+            table.c.vanished_at.is_(None),
+            *within_accounts(table.c.account, accounts),
+        )
         .order_by(table.c.end_at, table.c.commitment_id)
         .limit(EXPIRIES_SHOWN)
     )

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
 
@@ -20,26 +22,42 @@ from service.store.states import Role
 
 PREFIX = "tnr_"
 _SECRET_BYTES = 32
-_RANK = {Role.VIEWER: 0, Role.APPROVER: 1, Role.OPERATOR: 2}
+_RANK = {role: rank for rank, role in enumerate(Role)}
 LABEL_LENGTH_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever makes a request. ``token_id`` is ``None`` for the anonymous reader."""
+    """Whoever makes a request. ``token_id`` is ``None`` for who was let in without one.
+
+    ``accounts`` are those that they are limited to, ``None`` for all. ``subject`` is what the
+    identity provider knows them by; empty for the holder of a token, whose label it is.
+    """
 
     token_id: str | None
     label: str
     role: Role
+    accounts: frozenset[str] | None = None
+    subject: str = ""
 
     def may(self, role: Role) -> bool:
         """True when the caller's role is ``role`` or includes it."""
         return _RANK[self.role] >= _RANK[role]
 
+    def sees(self, account: str) -> bool:
+        """True when the caller is not limited to other accounts than ``account``."""
+        return self.accounts is None or account in self.accounts
+
     @property
     def actor(self) -> str:
         """How the ledger names the caller."""
-        return f"{self.label} ({self.token_id})" if self.token_id else self.label
+        told = self.token_id or self.subject
+        return f"{self.label} ({told})" if told else self.label
+
+    @property
+    def person(self) -> str:
+        """Who it is, however many tokens they hold: the same for every token of one name."""
+        return self.subject or self.label
 
 
 ANONYMOUS_READER = Caller(token_id=None, label="anonymous", role=Role.VIEWER)
@@ -56,6 +74,7 @@ class TokenRecord:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    accounts: frozenset[str] | None = None
 
     def is_live(self, now: datetime) -> bool:
         """True while the token opens what its role allows."""
@@ -80,9 +99,18 @@ def digest(token: str) -> str:
 
 
 def mint(
-    connection: Connection, *, label: str, role: Role, now: datetime, expires_at: datetime | None
+    connection: Connection,
+    *,
+    label: str,
+    role: Role,
+    now: datetime,
+    expires_at: datetime | None,
+    accounts: frozenset[str] | None = None,
 ) -> Minted:
-    """Make and store a token. Raises ``InputError`` for an unusable label or expiry."""
+    """Make and store a token, for ``accounts`` only or for all (``None``).
+
+    Raises ``InputError`` for an unusable label or expiry.
+    """
     if not label.strip() or len(label) > LABEL_LENGTH_MAX or not label.isprintable():
         raise InputError(
             f"a label needs 1 to {LABEL_LENGTH_MAX} printable characters",
@@ -105,6 +133,7 @@ def mint(
         created_at=now,
         expires_at=expires_at,
         revoked_at=None,
+        accounts=accounts,
     )
     connection.execute(
         tokens.insert().values(
@@ -115,6 +144,7 @@ def mint(
             created_at=now,
             expires_at=expires_at,
             revoked_at=None,
+            accounts=None if accounts is None else {"accounts": sorted(accounts)},
         )
     )
     return Minted(text=text, record=record)
@@ -127,6 +157,7 @@ _FIELDS = (
     tokens.c.created_at,
     tokens.c.expires_at,
     tokens.c.revoked_at,
+    tokens.c.accounts,
 )
 
 
@@ -184,7 +215,19 @@ def recognise(connection: Connection, token: str, *, now: datetime) -> Caller | 
     record = _record(row)
     if not record.is_live(now):
         return None
-    return Caller(token_id=record.token_id, label=record.label, role=record.role)
+    return caller_of(record)
+
+
+def caller_of(record: TokenRecord) -> Caller:
+    """Whoever holds the token of ``record``."""
+    return Caller(
+        token_id=record.token_id, label=record.label, role=record.role, accounts=record.accounts
+    )
+
+
+def accounts_in(document: Mapping[str, Any] | None) -> frozenset[str] | None:
+    """The accounts that a stored limit names; ``None`` for no limit."""
+    return None if document is None else frozenset(document["accounts"])
 
 
 def _record(row: RowMapping) -> TokenRecord:
@@ -195,4 +238,5 @@ def _record(row: RowMapping) -> TokenRecord:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        accounts=accounts_in(row["accounts"]),
     )

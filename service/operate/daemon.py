@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
+from service.api.access import access_from
 from service.api.app import create_app
 from service.api.serve import RunningServer, serve
 from service.domain.errors import TenorError
 from service.domain.ids import CycleId
 from service.observe.log import get_logger
 from service.operate.alerting import tell
+from service.operate.billed_usage import BilledUsage
 from service.operate.event_log import EventLog
 from service.operate.ingesting import ingest
 from service.operate.settling import expire, tie_loose_ends
@@ -20,7 +22,7 @@ from service.scheduler import Bell, Executor, Job
 from service.store import due
 from service.store.lease import Lease
 from service.usage.quality import decision_window
-from service.wiring import Parts
+from service.wiring import Parts, WallClock
 
 log = get_logger(__name__)
 
@@ -121,6 +123,8 @@ def serve_api(parts: Parts, jobs: tuple[Job, ...]) -> RunningServer:
         policy_source=parts.policy,
         jobs=jobs,
         open_reads=parts.settings.open_reads,
+        access=access_from(parts.settings, WallClock()),
+        usage=BilledUsage(parts),
     )
     return serve(app, parts.settings.listen_host, parts.settings.listen_port)
 

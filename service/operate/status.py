@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from service.api.access import Access
 from service.api.context import AppContext, WallClock
 from service.api.status import read_status
 from service.operate.daemon import jobs_of
@@ -24,7 +24,7 @@ def status_of(parts: Parts) -> dict[str, Any]:
         policy_source=parts.policy,
         jobs=jobs_of(parts),
         open_reads=False,
-        session_key=secrets.token_bytes(32),
+        access=Access(),
     )
     with reading(parts.engine) as connection:
         status = read_status(connection, context)

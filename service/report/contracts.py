@@ -15,7 +15,7 @@ from decimal import Decimal
 from service.domain.commitments import Commitment, CommitmentState, Kind, Offering, Payment
 from service.domain.hours import HOUR, TERM_HOURS, require_utc
 from service.domain.ids import AccountId, OfferingId
-from service.domain.purchases import Proposal, ProposalState
+from service.domain.purchases import InventoryItem, Proposal, ProposalState
 from service.report.savings import hourly_usd, offering_of, prepaid_usd_per_hour
 
 Record = dict[str, object]
@@ -88,6 +88,19 @@ def commitment_records(
     )
 
 
+def inventory_records(items: Sequence[InventoryItem], *, as_of: datetime) -> tuple[Record, ...]:
+    """One record per commitment as its provider listed it, with its status as of ``as_of``.
+
+    Like ``commitment_records``, at the cost that the provider states; no offering is needed.
+    """
+    require_utc(as_of)
+    return tuple(
+        _of_item(item, as_of)
+        for item in items
+        if item.commitment.state is not CommitmentState.FAILED
+    )
+
+
 def proposal_records(
     proposals: Sequence[Proposal], *, offerings: Mapping[OfferingId, Offering]
 ) -> tuple[Record, ...]:
@@ -122,6 +135,40 @@ def _of_commitment(one: Commitment, offering: Offering, as_of: datetime) -> Reco
         quantity=one.quantity,
         cost_usd=hourly * ((one.end - one.start) // HOUR),
         upfront_ratio=prepaid_usd_per_hour(one, offering) / hourly if hourly else None,
+        start=one.start,
+        end=one.end,
+        status=status_of(one, as_of),
+        scope=one.scope,
+    )
+
+
+def _of_item(item: InventoryItem, as_of: datetime) -> Record:
+    one = item.commitment
+    cost_usd = item.commit_usd_per_hour * ((one.end - one.start) // HOUR)
+    sold_as = Offering(
+        offering=one.offering,
+        provider=item.kind.value.split("_", 1)[0],
+        kind=item.kind,
+        term_months=item.term_months,
+        payment=item.payment,
+        region=item.region,
+        family=item.family,
+        platform=None,
+        tenancy=None,
+        zone=one.zone,
+        size_flexible=False,
+        rates_usd={},
+        upfront_usd=Decimal(0),
+        min_quantity=Decimal(0),
+        step=Decimal(0),
+    )
+    return _record(
+        sold_as,
+        identity=one.commitment,
+        account=one.account,
+        quantity=one.quantity,
+        cost_usd=cost_usd,
+        upfront_ratio=item.upfront_usd / cost_usd if cost_usd else None,
         start=one.start,
         end=one.end,
         status=status_of(one, as_of),

@@ -6,25 +6,30 @@ hold, and an origin that is this server's. What it does is done by the functions
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.api.context import Context
+from service.api import sessions
+from service.api.context import AppContext, Context, address_of, demand_whole, slow_down
+from service.api.deciding import Verb, decide
 from service.api.problems import Kind, ProblemError
-from service.api.routes_halt import REASON, REASON_LENGTH_MAX, switch
+from service.api.routes_halt import REASON_LENGTH_MAX, switch
 from service.api.routes_ledger import Identifier
-from service.api.routes_proposals import COMMENT_LENGTH_MAX, decide
-from service.api.shapes import STORABLE
+from service.api.routes_proposals import COMMENT_LENGTH_MAX, QUANTITY
+from service.api.shapes import REASON, STORABLE
 from service.api.status import halt_of
 from service.api.tokens import Caller, recognise
+from service.api.who_may import Reach, rule_of
 from service.observe.log import get_logger
-from service.store.engine import reading
+from service.store.engine import reading, writing
 from service.store.halt import read_halt
 from service.store.states import Role
 from service.web.frame import AnyVisitor, ReadingVisitor, SignInNeededError, Visitor
 from service.web.session import (
+    Session,
     begin,
     forget,
     local_path,
@@ -39,7 +44,9 @@ Comment = Annotated[str, Form(max_length=COMMENT_LENGTH_MAX, pattern=STORABLE)]
 
 def show_login(visitor: AnyVisitor, next: str = "/") -> HTMLResponse:  # noqa: A002 - in the URL
     """The form to sign in with a token."""
-    return visitor.page("login.html", {"wanted": local_path(next), "problem": None})
+    provider = visitor.context.access.identity is not None
+    facts = {"wanted": local_path(next), "problem": None, "provider": provider}
+    return visitor.page("login.html", facts)
 
 
 def login(
@@ -51,23 +58,26 @@ def login(
 ) -> Response:
     """Exchange a token for a session."""
     require_same_origin(request)
+    slow_down(context.access.limiter.may_try(address_of(request)))
     now = context.auth_clock.now()
     with reading(context.engine) as connection:
         caller = recognise(connection, token.strip(), now=now)
     log = get_logger("tenor.web")
     if caller is None or caller.token_id is None:
+        context.access.limiter.wrong_token(address_of(request))
         log.warning("web.sign_in_refused")
         return visitor.page(
             "login.html",
             {
                 "wanted": local_path(next),
                 "problem": "The token is unknown, expired or revoked.",
+                "provider": context.access.identity is not None,
             },
             status=401,
         )
     log.info("web.signed_in", by=caller.actor)
     response = RedirectResponse(local_path(next), status_code=303)
-    remember(request, response, begin(caller.token_id, now=now), context.session_key)
+    remember(request, response, begin(caller.token_id, now=now), context)
     return response
 
 
@@ -75,41 +85,74 @@ def logout(visitor: AnyVisitor, csrf: Csrf = "") -> Response:
     """End the session in this browser."""
     if visitor.signed_in is not None:
         require_form(visitor.request, visitor.signed_in.session, visitor.context.session_key, csrf)
+        _end(visitor.context, visitor.signed_in.session)
     response = RedirectResponse("/login", status_code=303)
     forget(response)
     return response
 
 
-def _signer(visitor: Visitor, csrf: str, role: Role, back: str) -> Caller:
+def _end(context: AppContext, session: Session) -> None:
+    if session.token_id.startswith(sessions.PREFIX):
+        with writing(context.engine) as connection:
+            sessions.end(connection, session.token_id, now=context.auth_clock.now())
+
+
+def _signer(visitor: Visitor, csrf: str, path: str, back: str) -> Caller:
+    """Whoever sent the form at ``path``, if the table in ``who_may`` lets them."""
     if visitor.signed_in is None:
         raise SignInNeededError(back)
     require_form(visitor.request, visitor.signed_in.session, visitor.context.session_key, csrf)
-    caller = visitor.signed_in.caller
-    if not caller.may(role):
-        raise ProblemError(
-            Kind.FORBIDDEN, f"This needs the role {role.value}; you have {caller.role.value}."
-        )
-    return caller
+    caller, rule = visitor.signed_in.caller, rule_of("POST", path)
+    slow_down(visitor.context.access.limiter.principal(caller.person))
+    if rule.role is None or not caller.may(rule.role):
+        needed = "no role at all" if rule.role is None else f"the role {rule.role.value}"
+        raise ProblemError(Kind.FORBIDDEN, f"This needs {needed}; you have {caller.role.value}.")
+    return demand_whole(caller) if rule.reach is Reach.WHOLE else caller
 
 
 def _decide(
-    visitor: Visitor, proposal_id: str, *, yes: bool, csrf: str, version: int, comment: str
+    visitor: Visitor,
+    proposal_id: str,
+    verb: Verb,
+    *,
+    csrf: str,
+    version: int,
+    comment: str,
+    quantity: str = "",
 ) -> Response:
     back = f"/proposals/{proposal_id}"
-    caller = _signer(visitor, csrf, Role.APPROVER, back)
-    decide(visitor.context, caller, proposal_id, yes=yes, version=version, comment=comment.strip())
+    caller = _signer(visitor, csrf, f"/proposals/{{proposal_id}}/{verb.value}", back)
+    decide(
+        visitor.context,
+        caller,
+        proposal_id,
+        verb,
+        version=version,
+        comment=comment.strip(),
+        quantity=Decimal(quantity) if quantity else None,
+    )
     return RedirectResponse(visitor.request.url.path.rsplit("/", 1)[0], status_code=303)
 
 
 def approve(
+    *,
     visitor: AnyVisitor,
     proposal_id: Identifier,
     version: Annotated[int, Form()],
     csrf: Csrf = "",
     comment: Comment = "",
+    quantity: Annotated[str, Form(pattern=rf"^$|{QUANTITY}")] = "",
 ) -> Response:
-    """Approve the version that the form showed."""
-    return _decide(visitor, proposal_id, yes=True, csrf=csrf, version=version, comment=comment)
+    """Approve the version that the form showed, or a part of it."""
+    return _decide(
+        visitor,
+        proposal_id,
+        Verb.APPROVE,
+        csrf=csrf,
+        version=version,
+        comment=comment,
+        quantity=quantity,
+    )
 
 
 def reject(
@@ -120,7 +163,18 @@ def reject(
     comment: Comment = "",
 ) -> Response:
     """Reject the version that the form showed."""
-    return _decide(visitor, proposal_id, yes=False, csrf=csrf, version=version, comment=comment)
+    return _decide(visitor, proposal_id, Verb.REJECT, csrf=csrf, version=version, comment=comment)
+
+
+def withdraw(
+    visitor: AnyVisitor,
+    proposal_id: Identifier,
+    version: Annotated[int, Form()],
+    csrf: Csrf = "",
+    comment: Comment = "",
+) -> Response:
+    """Take back the version that the form showed."""
+    return _decide(visitor, proposal_id, Verb.WITHDRAW, csrf=csrf, version=version, comment=comment)
 
 
 def show_halt(visitor: ReadingVisitor) -> HTMLResponse:
@@ -138,18 +192,22 @@ def set_halt(
     visitor: AnyVisitor, reason: Reason, csrf: Csrf = "", confirmed: Confirmed = ""
 ) -> Response:
     """Stop all buying."""
-    return _switch(visitor, halted=True, csrf=csrf, reason=reason, confirmed=confirmed)
+    return _switch(visitor, "/halt/set", halted=True, csrf=csrf, reason=reason, confirmed=confirmed)
 
 
 def resume(
     visitor: AnyVisitor, reason: Reason, csrf: Csrf = "", confirmed: Confirmed = ""
 ) -> Response:
     """Let buying go on."""
-    return _switch(visitor, halted=False, csrf=csrf, reason=reason, confirmed=confirmed)
+    return _switch(
+        visitor, "/halt/resume", halted=False, csrf=csrf, reason=reason, confirmed=confirmed
+    )
 
 
-def _switch(visitor: Visitor, *, halted: bool, csrf: str, reason: str, confirmed: str) -> Response:
-    caller = _signer(visitor, csrf, Role.OPERATOR, "/halt")
+def _switch(
+    visitor: Visitor, path: str, *, halted: bool, csrf: str, reason: str, confirmed: str
+) -> Response:
+    caller = _signer(visitor, csrf, path, "/halt")
     if confirmed != "yes" or not reason.strip():
         raise ProblemError(Kind.INVALID, "Tick the box to confirm, and say why.")
     context = visitor.context
@@ -167,6 +225,7 @@ def router() -> APIRouter:
         ("/logout", logout),
         ("/proposals/{proposal_id}/approve", approve),
         ("/proposals/{proposal_id}/reject", reject),
+        ("/proposals/{proposal_id}/withdraw", withdraw),
         ("/halt/set", set_halt),
         ("/halt/resume", resume),
     ):

@@ -13,7 +13,7 @@ from jinja2 import Environment
 
 from service import __version__
 from service.api.context import AppContext, Context
-from service.api.problems import ProblemError, as_problem
+from service.api.problems import Kind, ProblemError, as_problem
 from service.store.engine import reading
 from service.store.states import Role
 from service.web.session import SignedIn, csrf_field, signed_in
@@ -50,6 +50,15 @@ class Visitor:
     def may(self, role: Role) -> bool:
         """True when somebody is signed in whose role reaches ``role``."""
         return self.signed_in is not None and self.signed_in.caller.may(role)
+
+    @property
+    def accounts(self) -> frozenset[str] | None:
+        """The accounts that this visitor is limited to; ``None`` for all of them."""
+        return None if self.signed_in is None else self.signed_in.caller.accounts
+
+    def sees(self, account: str) -> bool:
+        """True when the visitor is not limited to other accounts than ``account``."""
+        return self.accounts is None or account in self.accounts
 
     @property
     def csrf(self) -> str:
@@ -103,10 +112,21 @@ def _reader(request: Request, context: Context) -> Visitor:
     return found
 
 
+def _whole_reader(request: Request, context: Context) -> Visitor:
+    found = _reader(request, context)
+    if found.accounts is not None:
+        raise ProblemError(
+            Kind.FORBIDDEN, "This page is about all accounts; you are limited to some."
+        )
+    return found
+
+
 AnyVisitor = Annotated[Visitor, Depends(visitor)]
 """Whoever asks."""
 ReadingVisitor = Annotated[Visitor, Depends(_reader)]
 """Whoever may read pages; others are sent to sign in."""
+WholeVisitor = Annotated[Visitor, Depends(_whole_reader)]
+"""Whoever may read what is about all accounts."""
 
 
 def to_login(wanted: str) -> RedirectResponse:

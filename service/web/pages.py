@@ -12,7 +12,10 @@ from starlette.staticfiles import StaticFiles
 from service.api import reads, reads_plans
 from service.api.context import app_context
 from service.api.cursor import next_link
+from service.api.deciding import people_for
 from service.api.problems import Kind, ProblemError
+from service.api.reads import AuditFilter, CommitmentFilter
+from service.api.reads_plans import ProposalFilter
 from service.api.routes_ledger import Identifier
 from service.api.shapes import STORABLE
 from service.api.status import OWNED, policy_state, read_status
@@ -22,8 +25,8 @@ from service.observe.events import CATALOGUE
 from service.store import schema
 from service.store.engine import reading
 from service.store.states import Role
-from service.web import forms
-from service.web.frame import ReadingVisitor, error_page, keep_templates
+from service.web import forms, sign_in
+from service.web.frame import ReadingVisitor, WholeVisitor, error_page, keep_templates
 from service.web.render import STATIC, environment
 
 ROWS = 50
@@ -35,11 +38,13 @@ def overview(visitor: ReadingVisitor) -> HTMLResponse:
     """What Tenor does, may do, did, and owns."""
     context = visitor.context
     with reading(context.engine) as connection:
-        status = read_status(connection, context)
+        status = read_status(connection, context, accounts=visitor.accounts)
         table = schema.commitments
         ladder = connection.execute(
             select(table.c.end_at, table.c.commit_usd_per_hour).where(
-                table.c.state.in_(OWNED), table.c.vanished_at.is_(None)
+                table.c.state.in_(OWNED),
+                table.c.vanished_at.is_(None),
+                *reads.within_accounts(table.c.account, visitor.accounts),
             )
         ).all()
     cycles = [job for job in status.jobs if job.name.startswith(CYCLE_JOBS)]
@@ -59,9 +64,15 @@ def proposals(
     visitor: ReadingVisitor, state: ProposalState | None = None, cursor: Cursor = None
 ) -> HTMLResponse:
     """Proposals, newest first."""
-    with reading(visitor.context.engine) as connection:
-        page = reads_plans.proposals(connection, limit=ROWS, cursor=cursor, state=state)
     wanted = state.value if state is not None else None
+    with reading(visitor.context.engine) as connection:
+        page = reads_plans.proposals(
+            connection,
+            limit=ROWS,
+            cursor=cursor,
+            wanted=ProposalFilter(state=wanted, accounts=visitor.accounts),
+            people=people_for(visitor.context),
+        )
     return visitor.page(
         "proposals.html",
         {"page": page, "wanted": wanted, "older": _older("/proposals", page.cursor, state=wanted)},
@@ -72,8 +83,10 @@ def proposals(
 def proposal(visitor: ReadingVisitor, proposal_id: Identifier) -> HTMLResponse:
     """One proposal, and the forms to decide it."""
     with reading(visitor.context.engine) as connection:
-        found = reads_plans.proposal(connection, proposal_id)
-    if found is None:
+        found = reads_plans.proposal_detail(
+            connection, proposal_id, people=people_for(visitor.context)
+        )
+    if found is None or not visitor.sees(found.line.account):
         raise ProblemError(Kind.NOT_FOUND, f"There is no proposal {proposal_id}.")
     return visitor.page(
         "proposal.html", {"proposal": found, "may_decide": visitor.may(Role.APPROVER)}
@@ -83,7 +96,12 @@ def proposal(visitor: ReadingVisitor, proposal_id: Identifier) -> HTMLResponse:
 def commitments(visitor: ReadingVisitor, cursor: Cursor = None) -> HTMLResponse:
     """What is owned, or was."""
     with reading(visitor.context.engine) as connection:
-        page = reads.commitments(connection, limit=ROWS, cursor=cursor)
+        page = reads.commitments(
+            connection,
+            limit=ROWS,
+            cursor=cursor,
+            wanted=CommitmentFilter(accounts=visitor.accounts),
+        )
     return visitor.page(
         "commitments.html",
         {"page": page, "older": _older("/commitments", page.cursor)},
@@ -92,7 +110,7 @@ def commitments(visitor: ReadingVisitor, cursor: Cursor = None) -> HTMLResponse:
 
 
 def cycles(
-    visitor: ReadingVisitor, cursor: Cursor = None, plans_cursor: Cursor = None
+    visitor: WholeVisitor, cursor: Cursor = None, plans_cursor: Cursor = None
 ) -> HTMLResponse:
     """Decision cycles and the plans that they came to."""
     with reading(visitor.context.engine) as connection:
@@ -113,7 +131,7 @@ def cycles(
     )
 
 
-def plan(visitor: ReadingVisitor, plan_id: Identifier) -> HTMLResponse:
+def plan(visitor: WholeVisitor, plan_id: Identifier) -> HTMLResponse:
     """One plan, whole."""
     with reading(visitor.context.engine) as connection:
         found = reads_plans.plan(connection, plan_id)
@@ -122,7 +140,7 @@ def plan(visitor: ReadingVisitor, plan_id: Identifier) -> HTMLResponse:
     return visitor.page("plan.html", {"plan": found})
 
 
-def policy(visitor: ReadingVisitor) -> HTMLResponse:
+def policy(visitor: WholeVisitor) -> HTMLResponse:
     """The policy in force, as its file says it."""
     try:
         text = visitor.context.policy_source().text
@@ -132,14 +150,14 @@ def policy(visitor: ReadingVisitor) -> HTMLResponse:
 
 
 def audit(
-    visitor: ReadingVisitor,
+    visitor: WholeVisitor,
     kind: Annotated[str | None, Query(max_length=60, pattern=STORABLE)] = None,
     cursor: Cursor = None,
 ) -> HTMLResponse:
     """The ledger of what happened."""
     wanted = kind or None
     with reading(visitor.context.engine) as connection:
-        page = reads.audit(connection, limit=ROWS, cursor=cursor, kind=wanted)
+        page = reads.audit(connection, limit=ROWS, cursor=cursor, wanted=AuditFilter(kind=wanted))
     return visitor.page(
         "audit.html",
         {
@@ -181,6 +199,7 @@ def mount_pages(app: FastAPI) -> None:
         routes.add_api_route(path, handler, methods=["GET"], response_model=None)
     app.include_router(routes)
     app.include_router(forms.router())
+    app.include_router(sign_in.router())
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 

@@ -1,8 +1,9 @@
 """Decides who is signed in to the pages, and that a form was sent by the page that showed it.
 
-Signing in exchanges a token for a signed cookie that names the token's id, never the token. The
-token's row is read on every request, so revoking it signs its holder out at once. The key that
-signs is the process's own, not in the database: whoever can read the database cannot sign in.
+Signing in exchanges a token, or the identity provider's word, for a signed cookie that names the
+row of the token or of the session, never a token. The row is read on every request, so ending it
+signs its holder out at once. The key that signs is the process's own or a file's, not in the
+database: whoever can read the database cannot sign in.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -20,9 +22,10 @@ from urllib.parse import urlsplit
 from fastapi import Request, Response
 from sqlalchemy import Connection
 
+from service.api import sessions
 from service.api.context import AppContext
 from service.api.problems import Kind, ProblemError
-from service.api.tokens import Caller, by_id
+from service.api.tokens import Caller, by_id, caller_of
 
 COOKIE = "tenor_session"
 LIFETIME = timedelta(hours=12)
@@ -52,26 +55,43 @@ def begin(token_id: str, *, now: datetime) -> Session:
 
 def seal(session: Session, key: bytes) -> str:
     """The session as a cookie's value: readable, but only ``key`` can make it."""
-    content = json.dumps(
-        [session.token_id, int(session.expires_at.timestamp()), session.nonce],
-        separators=(",", ":"),
-    ).encode()
-    packed = base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-    return f"{packed}.{_mac(key, 'session', packed)}"
+    content: list[str | int] = [
+        session.token_id,
+        int(session.expires_at.timestamp()),
+        session.nonce,
+    ]
+    return seal_content(content, key, purpose="session")
+
+
+def seal_content(content: Sequence[str | int], key: bytes, *, purpose: str) -> str:
+    """``content`` as a cookie's value that only ``key`` can make, and for ``purpose`` only."""
+    packed = json.dumps(content, separators=(",", ":")).encode()
+    coded = base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+    return f"{coded}.{_mac(key, purpose, coded)}"
 
 
 def unseal(cookie: str, key: bytes, *, now: datetime) -> Session | None:
     """The session in a cookie; ``None`` when it is forged, damaged or over."""
-    packed, _, mac = cookie.partition(".")
-    if not hmac.compare_digest(mac.encode(), _mac(key, "session", packed).encode()):
+    content = open_sealed(cookie, key, purpose="session", fields=3)
+    if content is None:
+        return None
+    token_id, expires, nonce = content
+    session = Session(str(token_id), datetime.fromtimestamp(int(expires), UTC), str(nonce))
+    return session if now < session.expires_at else None
+
+
+def open_sealed(cookie: str, key: bytes, *, purpose: str, fields: int) -> list[str | int] | None:
+    """What ``seal_content`` put into a cookie; ``None`` when it is forged or damaged."""
+    coded, _, mac = cookie.partition(".")
+    if not hmac.compare_digest(mac.encode(), _mac(key, purpose, coded).encode()):
         return None
     try:
-        content = json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
-        token_id, expires, nonce = content
-        session = Session(str(token_id), datetime.fromtimestamp(int(expires), UTC), str(nonce))
-    except (binascii.Error, ValueError, TypeError):
+        content = json.loads(base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)))
+    except (binascii.Error, ValueError):
         return None
-    return session if now < session.expires_at else None
+    if not isinstance(content, list) or len(content) != fields:
+        return None
+    return content
 
 
 def _mac(key: bytes, purpose: str, content: str) -> str:
@@ -89,23 +109,27 @@ def signed_in(connection: Connection, request: Request, context: AppContext) -> 
     session = unseal(request.cookies.get(COOKIE, ""), context.session_key, now=now)
     if session is None:
         return None
+    caller = _holder(connection, session, now)
+    return None if caller is None else SignedIn(caller=caller, session=session)
+
+
+def _holder(connection: Connection, session: Session, now: datetime) -> Caller | None:
+    if session.token_id.startswith(sessions.PREFIX):
+        return sessions.holder_of(connection, session.token_id, now=now)
     record = by_id(connection, session.token_id)
-    if record is None or not record.is_live(now):
-        return None
-    caller = Caller(token_id=record.token_id, label=record.label, role=record.role)
-    return SignedIn(caller=caller, session=session)
+    return caller_of(record) if record is not None and record.is_live(now) else None
 
 
-def remember(request: Request, response: Response, session: Session, key: bytes) -> None:
-    """Put the session's cookie on ``response``; ``Secure`` wherever the page came over TLS."""
+def remember(request: Request, response: Response, session: Session, context: AppContext) -> None:
+    """Put the session's cookie on ``response``; ``Secure`` wherever browsers come over TLS."""
     response.set_cookie(
         COOKIE,
-        seal(session, key),
+        seal(session, context.session_key),
         max_age=int(LIFETIME.total_seconds()),
         path="/",
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=context.access.is_tls or request.url.scheme == "https",
     )
 
 

@@ -1,6 +1,6 @@
 import base64
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -111,13 +111,13 @@ def packed(content: object) -> str:
         "x",
         "!!!",
         packed({}),
-        packed(["plans"]),
-        packed(["plans", "2026-01-01T00:00:00", "p"]),
-        packed(["plans", "yesterday", "p"]),
-        packed(["cycles", "2026-01-01T00:00:00Z", "p"]),
-        packed(["plans", 5, "p"]),
-        packed(["audit", "5"]),
-        packed(["audit", True]),
+        packed(["plans:-decided_at"]),
+        packed(["plans:-decided_at", "2026-01-01T00:00:00", "p"]),
+        packed(["plans:-decided_at", "yesterday", "p"]),
+        packed(["cycles:-due_at", "2026-01-01T00:00:00Z", "p"]),
+        packed(["plans:-decided_at", 5, "p"]),
+        packed(["audit:-sequence", "5"]),
+        packed(["audit:-sequence", True]),
         "[" * 900,
     ],
 )
@@ -133,7 +133,7 @@ def test_a_cursor_that_is_not_ours_is_refused(world: World, path: str, cursor: s
 def test_any_text_is_a_cursor_or_a_problem_and_never_a_crash(text: str) -> None:
     for attempt in (text, base64.urlsafe_b64encode(text.encode()).decode()):
         try:
-            decode_position("plans", attempt)
+            decode_position("plans", attempt, datetime)
         except ProblemError:
             continue
 

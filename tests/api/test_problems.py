@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ from starlette.testclient import TestClient
 
 from service.api.app import create_app
 from service.api.edge import BODY_BYTES_MAX, SECURITY_HEADERS
+from service.api.ports import policy_file
 from service.store.states import Role
-from tests.api.world import SetClock, World, add_proposals, make_world
+from tests.api.world import POLICY, SetClock, World, add_proposals, make_world
 
 
 class WrongClock:
@@ -24,10 +26,10 @@ def broken(engine: Engine) -> TestClient:
         engine=engine,
         clock=WrongClock(),  # type: ignore[arg-type]
         auth_clock=SetClock(),
-        policy_source=lambda: pytest.fail("not asked"),
+        policy_source=policy_file(POLICY),
         open_reads=True,
     )
-    return TestClient(app)
+    return TestClient(app, base_url="http://localhost")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,32 @@ def test_what_nobody_foresaw_is_a_problem_with_an_id_and_the_log_has_the_rest(
     assert problem["error_id"] in written
     assert "ZeroDivisionError" in written
     assert "tnr_c2Vj" not in written
+
+
+def test_a_page_that_fails_is_a_page_with_an_id(sqlite_engine: Engine, log: io.StringIO) -> None:
+    answer = broken(sqlite_engine).get("/", headers={"Accept": "text/html,*/*"})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Zero" not in answer.text
+    (error_id,) = re.findall("<code>([0-9a-f]{16})</code>", answer.text)
+    assert error_id in log.getvalue()
+
+
+def test_a_name_that_is_not_this_services_is_refused_before_anything_is_looked_at(
+    sqlite_engine: Engine,
+) -> None:
+    client = broken(sqlite_engine)
+    for host in ("evil.test", "localhost.evil.test", "", "127.0.0.1.evil.test"):
+        answer = client.get("/v1/status", headers={"Host": host})
+        assert answer.status_code == 421, host
+        assert answer.json()["type"] == "/problems/wrong-host"
+    for host in ("localhost", "LOCALHOST:9", "127.0.0.1:8321", "[::1]:8321"):
+        assert client.get("/problems", headers={"Host": host}).status_code == 200, host
+
+
+def test_probes_are_answered_under_any_name(sqlite_engine: Engine) -> None:
+    client = broken(sqlite_engine)
+    assert client.get("/healthz", headers={"Host": "10.1.2.3:8321"}).status_code == 200
 
 
 def test_a_body_beyond_the_limit_is_refused_before_it_is_read_whole(world: World) -> None:

@@ -43,7 +43,8 @@ def test_a_decision_is_stored_with_who_made_it_and_is_in_the_audit(
     (proposal,) = add_proposals(world)
     client = world.client(world.token(Role.APPROVER, label="Ada"))
     path = f"/v1/proposals/{proposal.proposal}/{move}"
-    answer = client.post(path, json={"comment": "agreed"}, headers=IF_FIRST)
+    said = {"reason" if move == "reject" else "comment": "agreed"}
+    answer = client.post(path, json=said, headers=IF_FIRST)
     assert answer.status_code == 200
     assert answer.headers["etag"] == '"v2"'
     assert (answer.json()["state"], answer.json()["comment"]) == (state, "agreed")
@@ -67,7 +68,8 @@ def test_a_decided_proposal_cannot_be_decided_again(world: World, second: str, t
     client = world.client(world.token(Role.APPROVER))
     path = f"/v1/proposals/{proposal.proposal}"
     assert client.post(f"{path}/approve", headers=IF_FIRST).status_code == 200
-    again = client.post(f"{path}/{second}", headers={"If-Match": tag})
+    said = {"reason" if second == "reject" else "comment": "again"}
+    again = client.post(f"{path}/{second}", json=said, headers={"If-Match": tag})
     assert again.status_code == 409
     assert again.json()["type"] == "/problems/conflict"
     assert "approved already" in again.json()["detail"]
@@ -124,7 +126,11 @@ def test_an_unknown_proposal_is_not_found(world: World) -> None:
         {"comment": 5},
         {"comment": None},
         {"comment": "x" * 2001},
-        {"comment": "fine", "quantity": "2"},
+        {"comment": "fine", "amount": "2"},
+        {"comment": "fine", "quantity": 1},
+        {"comment": "fine", "quantity": "1e0"},
+        {"comment": "fine", "quantity": "-1"},
+        {"reason": "fine"},
         [],
         "yes",
     ],
@@ -244,7 +250,8 @@ def test_of_two_people_who_decide_at_once_exactly_one_is_heard(engine: Engine) -
 
     def decide(client: TestClient, move: str) -> int:
         together.wait(5)
-        return client.post(f"{path}/{move}", headers=IF_FIRST).status_code
+        said = {"reason" if move == "reject" else "comment": "now"}
+        return client.post(f"{path}/{move}", json=said, headers=IF_FIRST).status_code
 
     with ThreadPoolExecutor(2) as pool:
         answers = sorted(pool.map(decide, clients, ("approve", "reject")))

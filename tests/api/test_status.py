@@ -98,7 +98,8 @@ def test_status_counts_proposals_that_wait_and_says_when_the_next_expires(engine
     world = make_world(engine)
     first, _ = add_proposals(world, lines=2)
     client = world.client(world.token(Role.APPROVER))
-    client.post(f"/v1/proposals/{first.proposal}/reject", headers={"If-Match": '"v1"'})
+    path, said = f"/v1/proposals/{first.proposal}/reject", {"reason": "no"}
+    assert client.post(path, json=said, headers={"If-Match": '"v1"'}).status_code == 200
     assert status_of(world)["pending"] == {
         "proposals": 1,
         "commit_usd_per_hour": "1.25",

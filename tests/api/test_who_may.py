@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
@@ -10,38 +11,30 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from service.api.app import create_app
+from service.api.who_may import API, FORMS, Reach, Rule, as_markdown, rule_of
+from service.domain.errors import InvariantError
 from service.store.states import Role
-from tests.api.world import SetClock, World, add_proposals, csrf_in, make_world
+from tests.api.world import (
+    SetClock,
+    World,
+    add_proposals,
+    add_purchase,
+    csrf_in,
+    make_world,
+)
 
-OPEN_ROUTES = {"/healthz", "/readyz", "/problems", "/problems/{slug}", "/openapi.json"}
-READS = [
-    "/v1/status",
-    "/v1/cycles",
-    "/v1/cycles/{cycle_id}",
-    "/v1/plans",
-    "/v1/plans/{plan_id}",
-    "/v1/proposals",
-    "/v1/proposals/{proposal_id}",
-    "/v1/commitments",
-    "/v1/policies",
-    "/v1/audit",
-    "/v1/halt",
-    "/v1/me",
-]
-CHANGES = {
-    "/v1/proposals/{proposal_id}/approve": Role.APPROVER,
-    "/v1/proposals/{proposal_id}/reject": Role.APPROVER,
-    "/v1/halt": Role.OPERATOR,
-    "/v1/halt/resume": Role.OPERATOR,
-}
-PAGE_CHANGES = {
-    "/proposals/{proposal_id}/approve": Role.APPROVER,
-    "/proposals/{proposal_id}/reject": Role.APPROVER,
-    "/halt/set": Role.OPERATOR,
-    "/halt/resume": Role.OPERATOR,
-}
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+OPEN_ROUTES = {rule.path for rule in API if rule.role is None} | {"/openapi.json"}
+READS = [rule.path for rule in API if rule.method == "GET" and rule.role is not None]
+CHANGES = {rule.path: rule.role for rule in API if rule.method == "POST" and rule.role}
+PAGE_CHANGES = {rule.path: rule.role for rule in FORMS if rule.role}
 PAGES = ["/", "/proposals", "/commitments", "/cycles", "/policy", "/audit", "/halt", "/docs"]
-RANK = [None, Role.VIEWER, Role.APPROVER, Role.OPERATOR]
+RANK = [None, *Role]
+ENDS = {"wait_seconds": "0"}
+"""Lets a stream end at once; others do not look at it."""
+PICTURED = {"/v1/exports/bills"}
+"""Reads that need usage; this world has none."""
 
 
 def api_routes(world: World) -> list[tuple[str, str]]:
@@ -72,15 +65,41 @@ def all_routes(routes: object) -> list[APIRoute]:
     return found
 
 
+def body_for(path: str) -> dict[str, str] | None:
+    """What the change at ``path`` is told."""
+    if path.endswith("/revoke"):
+        return None
+    return {"reason" if "halt" in path or path.endswith("/reject") else "comment": "because"}
+
+
 def call(client: TestClient, path: str, world: World) -> Response:
     """The change that ``path`` stands for, in a state in which it is possible."""
+    if "{token_id}" in path:
+        _, token_id = world.minted(Role.VIEWER)
+        return client.post(path.format(token_id=token_id))
     if "{proposal_id}" in path:
         (proposal,) = add_proposals(world)
+        version = 1
+        if path.endswith("/withdraw"):
+            # Who approved it may take it back; operators may anyway.
+            first = path.replace("/withdraw", "/approve").format(proposal_id=proposal.proposal)
+            done = client.post(first, headers={"If-Match": '"v1"'})
+            version = 2 if done.status_code == 200 else 1
         path = path.format(proposal_id=proposal.proposal)
-        return client.post(path, json={"comment": "because"}, headers={"If-Match": '"v1"'})
+        return client.post(path, json=body_for(path), headers={"If-Match": f'"v{version}"'})
     if path == "/v1/halt/resume":
         world.halt()
-    return client.post(path, json={"reason": "because"})
+    return client.post(path, json=body_for(path))
+
+
+def test_the_documented_table_is_the_one_in_the_code() -> None:
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    assert as_markdown() in text
+
+
+def test_a_route_that_nobody_wrote_down_answers_nobody() -> None:
+    with pytest.raises(InvariantError, match="nobody said who may"):
+        rule_of("GET", "/v1/new")
 
 
 def test_every_route_of_the_api_is_in_the_table(world: World) -> None:
@@ -88,6 +107,64 @@ def test_every_route_of_the_api_is_in_the_table(world: World) -> None:
     changes = {path for path, method in api_routes(world) if method != "GET"}
     assert reads == {*READS, *OPEN_ROUTES} - {"/openapi.json"}
     assert changes == set(CHANGES)
+
+
+LIMITED = frozenset({"999900001111"})
+"""An account that nothing in these worlds is of."""
+
+
+@pytest.mark.parametrize("rule", [rule for rule in API if rule.role], ids=lambda rule: rule.path)
+def test_whoever_is_limited_to_other_accounts_sees_nothing_of_these(
+    world: World, rule: Rule
+) -> None:
+    (proposal,) = add_proposals(world)
+    client = world.client(world.token(Role.ADMIN, accounts=LIMITED))
+    path = rule.path.format(
+        proposal_id=proposal.proposal,
+        cycle_id="c",
+        plan_id=proposal.plan,
+        token_id="t",  # noqa: S106 - an id
+    )
+    answer = client.request(
+        rule.method, path, json=body_for(rule.path), headers={"If-Match": '"v1"'}
+    )
+    if rule.reach is Reach.WHOLE:
+        assert answer.status_code == 403
+    elif "{proposal_id}" in rule.path:
+        assert answer.status_code == 404
+    else:
+        assert answer.status_code == 200
+        assert "111122223333" not in answer.text
+        assert proposal.proposal not in answer.text
+
+
+def test_whoever_is_limited_to_an_account_sees_and_decides_what_is_of_it(world: World) -> None:
+    (proposal,) = add_proposals(world)
+    client = world.client(world.token(Role.APPROVER, accounts=frozenset({"111122223333"})))
+    assert len(client.get("/v1/proposals").json()["items"]) == 1
+    path = f"/v1/proposals/{proposal.proposal}"
+    assert client.get(path).status_code == 200
+    assert client.post(f"{path}/approve", headers={"If-Match": '"v1"'}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/cycles", "/policy", "/audit"])
+def test_pages_about_all_accounts_are_not_for_who_is_limited_to_some(
+    world: World, path: str
+) -> None:
+    client = world.signed_in(world.token(Role.ADMIN, accounts=LIMITED))
+    assert client.get(path).status_code == 403
+
+
+def test_pages_show_who_is_limited_to_other_accounts_nothing_of_these(world: World) -> None:
+    (proposal,) = add_proposals(world)
+    add_purchase(world)
+    client = world.signed_in(world.token(Role.ADMIN, accounts=LIMITED))
+    for path in ("/", "/proposals", "/commitments"):
+        page = client.get(path)
+        assert page.status_code == 200
+        assert "111122223333" not in page.text
+        assert proposal.proposal not in page.text
+    assert client.get(f"/proposals/{proposal.proposal}").status_code == 404
 
 
 def test_every_form_of_the_pages_is_in_the_table(world: World) -> None:
@@ -161,10 +238,16 @@ def test_reads_need_a_viewer_unless_they_were_opened(
     world: World, sqlite_engine: Engine, path: str
 ) -> None:
     assert world.client().get(path).status_code == 401
-    allowed = world.client(world.token(Role.VIEWER)).get(path).status_code
-    assert allowed == (404 if "{" in path else 200)
+    needed = next(rule for rule in API if rule.path == path and rule.method == "GET")
+    for role in Role:
+        allowed = world.client(world.token(role)).get(path, params=ENDS).status_code
+        if list(Role).index(role) < list(Role).index(needed.role or Role.VIEWER):
+            assert allowed == 403
+        else:
+            assert allowed == (404 if "{" in path else 409 if path in PICTURED else 200)
     opened = make_world(sqlite_engine, open_reads=True)
-    assert opened.client().get(path).status_code == allowed
+    answer = opened.client().get(path, params=ENDS)
+    assert (answer.status_code == 401) is (needed.role is not Role.VIEWER)
 
 
 @pytest.mark.parametrize("dead", DEAD)
@@ -203,7 +286,12 @@ def send_form(client: TestClient, path: str, world: World, *, csrf: str) -> Resp
         path = path.format(proposal_id=proposal.proposal)
     if path == "/halt/resume":
         world.halt()
+    if path.endswith("/withdraw"):
+        # Approvers take back what they approved themselves.
+        client.post(path.replace("/withdraw", "/approve"), data={"csrf": csrf, "version": "1"})
     form = {"csrf": csrf, "version": "1", "reason": "because", "confirmed": "yes"}
+    if path.endswith("/withdraw") and client.cookies:
+        form["version"] = "2"
     return client.post(path, data=form, follow_redirects=False)
 
 

@@ -14,8 +14,11 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, insert
 from starlette.testclient import TestClient
 
+from service.api.access import Access
 from service.api.app import create_app
 from service.api.context import AppContext, attach
+from service.api.kept import Kept
+from service.api.limiting import Limiter, Rates
 from service.api.ports import policy_file
 from service.api.tokens import mint, revoke
 from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
@@ -60,6 +63,7 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 POLICY = Path(__file__).resolve().parents[2] / "policies" / "copilot-cautious.yaml"
 LIFETIME = timedelta(hours=48)
 _NUMBERS = count(100)
+QUICK = Rates(per_address=1_000_000, per_principal=1_000_000, wrong_tokens=1_000_000)
 
 
 class SetClock:
@@ -96,10 +100,24 @@ class World:
         given: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
         return TestClient(self.app, headers={**given, **headers}, base_url="http://tenor.test")
 
-    def token(self, role: Role, *, label: str = "", days: int | None = None) -> str:
-        return self.minted(role, label=label, days=days)[0]
+    def token(
+        self,
+        role: Role,
+        *,
+        label: str = "",
+        days: int | None = None,
+        accounts: frozenset[str] | None = None,
+    ) -> str:
+        return self.minted(role, label=label, days=days, accounts=accounts)[0]
 
-    def minted(self, role: Role, *, label: str = "", days: int | None = None) -> tuple[str, str]:
+    def minted(
+        self,
+        role: Role,
+        *,
+        label: str = "",
+        days: int | None = None,
+        accounts: frozenset[str] | None = None,
+    ) -> tuple[str, str]:
         now = self.clock.now()
         with writing(self.engine) as connection:
             made = mint(
@@ -108,6 +126,7 @@ class World:
                 role=role,
                 now=now,
                 expires_at=None if days is None else now + timedelta(days=days),
+                accounts=accounts,
             )
         return made.text, made.record.token_id
 
@@ -126,6 +145,11 @@ class World:
         return client
 
 
+def an_access(key: bytes = b"k" * 32, *, rates: Rates = QUICK) -> Access:
+    """Reached as ``tenor.test``, with a known key, as often as a test likes."""
+    return Access(hosts=frozenset({"tenor.test"}), session_key=key, limiter=Limiter(rates))
+
+
 def make_world(
     engine: Engine, *, open_reads: bool = False, policy: Path = POLICY, app_key: bytes = b"k" * 32
 ) -> World:
@@ -137,7 +161,8 @@ def make_world(
         policy_source=policy_file(policy),
         jobs=JOBS,
         open_reads=open_reads,
-        session_key=app_key,
+        access=an_access(app_key),
+        status_kept_seconds=0,
     )
     return World(engine=engine, clock=clock, app=app)
 
@@ -146,7 +171,7 @@ def world_in(app: FastAPI, engine: Engine) -> World:
     """A world in an application that is there already: making one takes longer than most tests."""
     clock = SetClock()
     context: AppContext = app.state.tenor
-    attach(app.state, replace(context, engine=engine, clock=clock, auth_clock=clock))
+    attach(app.state, replace(context, engine=engine, clock=clock, auth_clock=clock, kept=Kept()))
     return World(engine=engine, clock=clock, app=app)
 
 

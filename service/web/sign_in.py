@@ -1,0 +1,195 @@
+"""Signing in through the identity provider: authorization code, PKCE, state and nonce.
+
+What must be remembered between leaving and coming back stands in a signed cookie of ten minutes.
+The provider's tokens are looked at once and thrown away; a session of our own begins. Sources:
+OpenID Connect Core 1.0, 3.1; RFC 7636; RFC 9700 (best current practice of OAuth 2.0 security).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from service.api.context import AppContext, Context, address_of, slow_down
+from service.api.identity import Identity
+from service.api.oidc import IssuerUnreachableError, NotTrustedError, post_form
+from service.api.problems import Kind, ProblemError
+from service.api.sessions import open_session
+from service.api.tokens import Caller
+from service.observe.log import get_logger
+from service.store.engine import writing
+from service.web.frame import AnyVisitor
+from service.web.session import LIFETIME, Session, local_path, open_sealed, remember, seal_content
+
+COOKIE = "tenor_sign_in"
+PATH = "/login"
+MINUTES = timedelta(minutes=10)
+_PURPOSE = "sign-in"
+Returned = Annotated[str | None, Query(max_length=4000)]
+
+
+def leave(request: Request, context: Context, next: str = "/") -> Response:  # noqa: A002 - in the URL
+    """Off to the identity provider."""
+    identity = _identity(context)
+    slow_down(context.access.limiter.may_try(address_of(request)))
+    state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+    until = context.auth_clock.now() + MINUTES
+    question = urlencode(
+        {
+            "response_type": "code",
+            "client_id": identity.client_id,
+            "redirect_uri": _back(identity),
+            "scope": "openid profile email",
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": challenge.rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+        }
+    )
+    where = _asked(lambda: identity.issuer.endpoints().authorization)
+    joined = "&" if "?" in where else "?"
+    response = RedirectResponse(f"{where}{joined}{question}", status_code=303)
+    content: list[str | int] = [state, nonce, verifier, local_path(next), int(until.timestamp())]
+    response.set_cookie(
+        COOKIE,
+        seal_content(content, context.session_key, purpose=_PURPOSE),
+        max_age=int(MINUTES.total_seconds()),
+        path=PATH,
+        httponly=True,
+        # The way back comes from the provider's site: a strict cookie would not come along.
+        samesite="lax",
+        secure=context.access.is_tls or request.url.scheme == "https",
+    )
+    return response
+
+
+def come_back(
+    *,
+    request: Request,
+    visitor: AnyVisitor,
+    code: Returned = None,
+    state: Returned = None,
+    error: Returned = None,
+    iss: Returned = None,
+) -> HTMLResponse:
+    """The way back: exchange the code, look at who it is, begin a session."""
+    context = visitor.context
+    identity = _identity(context)
+    slow_down(context.access.limiter.may_try(address_of(request)))
+    nonce, verifier, wanted = _remembered(request, context, state)
+    if error is not None or not code:
+        raise ProblemError(Kind.FORBIDDEN, "The identity provider did not sign you in.")
+    if iss is not None and iss.rstrip("/") != identity.issuer.url:
+        raise ProblemError(Kind.FORBIDDEN, "The answer is another identity provider's.")
+    caller = _vouched_for(context, identity, request, code=code, verifier=verifier, nonce=nonce)
+    now = context.auth_clock.now()
+    session = Session(
+        token_id=_begin(context, caller, now),
+        expires_at=now + LIFETIME,
+        nonce=secrets.token_hex(16),
+    )
+    get_logger("tenor.web").info("web.signed_in", by=caller.actor)
+    # A page of our own that goes on by itself: the strict cookie does not come along on a
+    # redirect that another site began.
+    response = visitor.page("signed_in.html", {"wanted": wanted})
+    remember(request, response, session, context)
+    response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="lax")
+    return response
+
+
+def _begin(context: AppContext, caller: Caller, now: datetime) -> str:
+    with writing(context.engine) as connection:
+        return open_session(connection, caller, now=now, expires_at=now + LIFETIME)
+
+
+def _identity(context: AppContext) -> Identity:
+    if context.access.identity is None:
+        raise ProblemError(Kind.NOT_FOUND, "No identity provider is set up.")
+    return context.access.identity
+
+
+def _back(identity: Identity) -> str:
+    return f"{identity.public_url}{PATH}/callback"
+
+
+def _remembered(request: Request, context: AppContext, state: str | None) -> tuple[str, str, str]:
+    """Nonce, PKCE verifier and wanted page of the sign-in that ``state`` belongs to."""
+    content = open_sealed(
+        request.cookies.get(COOKIE, ""), context.session_key, purpose=_PURPOSE, fields=5
+    )
+    if content is not None:
+        expected, nonce, verifier, wanted, until = content
+        lasts = context.auth_clock.now() < datetime.fromtimestamp(int(str(until)), UTC)
+        if lasts and hmac.compare_digest((state or "").encode(), str(expected).encode()):
+            return str(nonce), str(verifier), local_path(str(wanted))
+    raise ProblemError(
+        Kind.FORBIDDEN, "This sign-in was not begun here, or too long ago. Begin it again."
+    )
+
+
+def _vouched_for(
+    context: AppContext,
+    identity: Identity,
+    request: Request,
+    *,
+    code: str,
+    verifier: str,
+    nonce: str,
+) -> Caller:
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": _back(identity),
+        "code_verifier": verifier,
+        "client_id": identity.client_id,
+    }
+    basic = None
+    if identity.client_secret is not None:
+        basic = (identity.client_id, identity.client_secret)
+    where = _asked(lambda: identity.issuer.endpoints().token)
+    try:
+        answer = post_form(where, form, basic=basic)
+        # Without one, what is looked at is empty, and not trusted.
+        token = str(answer.get("id_token", ""))
+        claims = identity.issuer.claims(token, audience=identity.client_id, nonce=nonce)
+    except (NotTrustedError, IssuerUnreachableError) as error:
+        context.access.limiter.wrong_token(address_of(request))
+        get_logger("tenor.web").warning("web.sign_in_refused", why=str(error))
+        raise ProblemError(
+            Kind.FORBIDDEN, "What the identity provider answered proves nothing."
+        ) from error
+    caller = identity.caller(claims)
+    if caller is None:
+        raise ProblemError(
+            Kind.FORBIDDEN, "You are known, but nothing gives you a role here. Ask who runs it."
+        )
+    return caller
+
+
+def _asked(ask: Callable[[], str]) -> str:
+    try:
+        return ask()
+    except IssuerUnreachableError as error:
+        raise ProblemError(
+            Kind.NOT_READY,
+            "The identity provider cannot be asked now.",
+            reasons={"identity": str(error)},
+        ) from error
+
+
+def router() -> APIRouter:
+    """These pages, ready to be included."""
+    routes = APIRouter(include_in_schema=False)
+    for path, handler in ((f"{PATH}/provider", leave), (f"{PATH}/callback", come_back)):
+        routes.add_api_route(path, handler, methods=["GET"], response_model=None)
+    return routes
