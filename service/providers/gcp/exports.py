@@ -140,7 +140,7 @@ class GcpExports:
                 api_timeout=READ_TIMEOUT_SECONDS,
                 wait_timeout=_WAIT_SECONDS,
                 retry=read_retry(),
-                job_retry=None,
+                job_retry=read_retry(),
             )
             return rows.to_arrow(create_bqstorage_client=False)
         except (*wire_errors(), TimeoutError) as error:  # type: ignore[misc]
