@@ -105,6 +105,17 @@ class Settings(BaseModel):
     azure_endpoint_url: str | None = Field(
         default=None, description="loopback only: a sandbox cloud instead of Azure"
     )
+    aws_exports_s3: str | None = Field(
+        default=None, description="s3://bucket/prefix of a billing export, fetched into exports"
+    )
+    aws_cost_explorer_requests: int = Field(
+        default=0,
+        ge=0,
+        description="paid Cost Explorer requests allowed in one fetch, 0.01 USD each; 0 asks none",
+    )
+    aws_reservation_zones: str = Field(
+        default="", description="zones, by commas, whose zonal EC2 reservations are offered too"
+    )
     purchase_account: str | None = Field(
         default=None, description="account that owns what is bought; others are never bought in"
     )

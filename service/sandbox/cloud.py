@@ -24,6 +24,7 @@ class SandboxCloud:
         self.world = world
         self.server = SandboxServer(world, port=port)
         self._exports = None if exports is None else ExportWriter(world, exports)
+        world.exports_folder = exports
         self._clients: AwsClients | None = None
 
     @classmethod

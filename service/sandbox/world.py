@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 from service.domain.commitments import Commitment, Offering
@@ -101,6 +102,7 @@ class World:
         )
         self.nodes = NodeLedger(payment_delay, self.new_id)
         self.accrual = Accrual(self)
+        self.exports_folder: Path | None = None
 
     @classmethod
     def generated(cls, options: WorldOptions | None = None) -> World:

@@ -1,0 +1,26 @@
+"""Where AWS usage comes from, by the settings: exports on S3, Cost Explorer, or files at hand."""
+
+from __future__ import annotations
+
+from service.domain.hours import Clock
+from service.providers.aws.clients import AwsAccess, AwsClients
+from service.providers.aws.cost_explorer import CostExplorerUsage
+from service.providers.aws.exports import AwsExports, S3Location
+from service.providers.port import ProviderExports
+
+
+def aws_exports(
+    access: AwsAccess, *, clock: Clock, s3: str | None, cost_explorer_requests: int = 0
+) -> ProviderExports | None:
+    """What brings usage into the exports' folder; ``None`` where files are put there by others.
+
+    ``s3``: ``s3://bucket/prefix`` of an export, which wins. ``cost_explorer_requests``: how many
+    paid requests one fetch may make of Cost Explorer; 0 asks it nothing.
+    """
+    if s3 is not None:
+        return AwsExports(AwsClients(access), S3Location.of(s3))
+    if cost_explorer_requests > 0:
+        return CostExplorerUsage(
+            AwsClients(access), clock=clock, requests_max=cost_explorer_requests
+        )
+    return None
