@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,13 +26,23 @@ from service.domain.money import text
 from service.domain.usage import Usage
 from service.store.engine import reading, writing
 from service.store.usage_files import load_prices, load_usage
+from service.store.usage_seen import note_commitments, seen_commitments
 from service.store.usage_tables import usage_days
-from service.usage.days import DayOfUsage, IngestSummary, ObservedPrice, UsageDay
+from service.usage.days import (
+    DayOfUsage,
+    IngestSummary,
+    NamedCommitment,
+    ObservedPrice,
+    SeenCommitment,
+    UsageDay,
+)
 
 SMALLEST_RATIO = Decimal("0.5")
 """A day that comes back with less than this share of its rows is taken for a partial export."""
 
 __all__ = ["DayOfUsage", "IngestSummary", "ObservedPrice", "UsageDay", "UsageDays"]
+
+ProviderDay = tuple[str, date]
 
 _ASIDE = ".incoming"
 _LOCK = ".lock"
@@ -76,18 +86,20 @@ class UsageDays:
         with self._writer(wait=True):
             known = {(entry.provider, entry.day): entry for entry in self.manifest()}
             seen: list[UsageDay] = []
+            named: dict[ProviderDay, tuple[NamedCommitment, ...]] = {}
             fresh: list[tuple[Path, UsageDay]] = []
             try:
                 for day in days:
                     aside = self._folder / _ASIDE / f"{uuid4().hex}.parquet"
                     entry = self._write_aside(day, aside, now)
                     seen.append(entry)
+                    named[entry.provider, entry.day] = day.commitments
                     old = known.get((entry.provider, entry.day))
                     if old is None or old.digest != entry.digest:
                         fresh.append((aside, entry))
                     if old is not None and not allow_smaller:
                         _refuse_smaller(old, entry)
-                self._publish(fresh)
+                self._publish(fresh, named)
             finally:
                 # Also what a refusal, or a full disk, left unfinished.
                 for leftover in (self._folder / _ASIDE).iterdir():
@@ -112,18 +124,30 @@ class UsageDays:
             return tuple(_entry(row) for row in connection.execute(query).mappings())
 
     def load(
-        self, hours: HourRange, *, eligible_only: bool = True, provider: str | None = None
+        self,
+        hours: HourRange,
+        *,
+        eligible_only: bool = True,
+        provider: str | None = None,
+        resource_groups: bool = False,
     ) -> Usage:
         """Dense usage of exactly ``hours``; lines are sorted by label.
 
         ``eligible_only`` keeps what some commitment could cover on the last day; ``provider`` one
-        provider's lines. Raises ``RefusedError`` (rule ``usage_gap``) when nothing is known
-        or a provider has no row at all in one of the hours: no hour is filled silently.
+        provider's lines; ``resource_groups`` a line for each of Azure's resource groups, for
+        commitments that are limited to one. Raises ``RefusedError`` (rule ``usage_gap``) when
+        nothing is known or a provider has no row at all in one of the hours: no hour is filled
+        silently.
         """
 
         def read(entries: Sequence[UsageDay]) -> Usage:
             _refuse_gaps(entries, hours)
-            return load_usage(self._paths(entries), hours, eligible_only=eligible_only)
+            return load_usage(
+                self._paths(entries),
+                hours,
+                eligible_only=eligible_only,
+                resource_groups=resource_groups,
+            )
 
         return self._stable(hours, provider, read)
 
@@ -134,6 +158,14 @@ class UsageDays:
             return load_prices(self._paths(entries), hours) if entries else ()
 
         return self._stable(hours, None, read)
+
+    def commitments_seen(self, hours: HourRange) -> tuple[SeenCommitment, ...]:
+        """The commitments that exports name on the days of ``hours``, by provider and id.
+
+        Whole days: an export tells of a day's commitments, not of an hour's.
+        """
+        with reading(self._engine) as connection:
+            return seen_commitments(connection, hours)
 
     def _stable(
         self, hours: HourRange, provider: str | None, read: Callable[[Sequence[UsageDay]], T]
@@ -180,8 +212,15 @@ class UsageDays:
             hour_weights=day.hour_weights,
         )
 
-    def _publish(self, fresh: Sequence[tuple[Path, UsageDay]]) -> None:
-        """Put the files in place, then point the manifest at all of them at once."""
+    def _publish(
+        self,
+        fresh: Sequence[tuple[Path, UsageDay]],
+        named: Mapping[ProviderDay, Sequence[NamedCommitment]],
+    ) -> None:
+        """Put the files in place, then point the manifest at all of them at once.
+
+        Commitments are noted for days whose usage did not change, too.
+        """
         for aside, entry in fresh:
             target = self._folder / entry.file
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -203,6 +242,7 @@ class UsageDays:
                 )
                 connection.execute(insert(usage_days).values(_values(entry)))
                 self._reach("in_transaction")
+            note_commitments(connection, named)
         self._reach("committed")
 
     def _sweep(self) -> None:

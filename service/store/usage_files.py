@@ -20,6 +20,7 @@ from service.domain.ids import AccountId
 from service.domain.usage import Usage, UsageLine
 from service.usage.days import ObservedPrice
 from service.usage.eligibility import is_eligible
+from service.usage.rows import QUANTITY_TYPE
 from service.usage.sources import literal
 
 if TYPE_CHECKING:
@@ -29,18 +30,28 @@ FILES_AT_ONCE = 31
 MEMORY_LIMIT_MB = 2_048
 
 
-def load_usage(files: Sequence[Path], hours: HourRange, *, eligible_only: bool) -> Usage:
+def load_usage(
+    files: Sequence[Path],
+    hours: HourRange,
+    *,
+    eligible_only: bool,
+    resource_groups: bool = False,
+) -> Usage:
     """Dense usage of ``hours`` from day files, one line per label, sorted by label.
 
+    ``resource_groups`` tells Azure's resource groups apart; else they add up.
     Raises ``FileNotFoundError`` when a file is gone.
     """
     _require_files(files)
     with _database() as database:
-        lines = _lines(database, files, hours, eligible_only=eligible_only)
+        stored = _stored(database, files, hours, resource_groups=resource_groups)
+        lines = _lines(database, stored, hours, eligible_only=eligible_only)
         quantity = np.zeros((hours.count, len(lines)), dtype=np.float64)
         if lines:
             for start in range(0, len(files), FILES_AT_ONCE):
-                _fill(database, quantity, files[start : start + FILES_AT_ONCE], hours)
+                some = files[start : start + FILES_AT_ONCE]
+                rows = _stored(database, some, hours, resource_groups=resource_groups)
+                _fill(database, quantity, rows, hours)
     return Usage(hours=hours, lines=lines, quantity=quantity)
 
 
@@ -50,7 +61,8 @@ def load_prices(files: Sequence[Path], hours: HourRange) -> tuple[ObservedPrice,
     with _database() as database:
         # One pass finds the newest hours, a second reads them: far cheaper than sorting all.
         rows = database.execute(
-            f"WITH known AS {_rows(files, hours)}, newest AS (SELECT provider, region, sku, "  # noqa: S608
+            f"WITH known AS {_rows(files, hours, union=True)}, "  # noqa: S608
+            "newest AS (SELECT provider, region, sku, "
             "max(hour) FILTER (list_usd IS NOT NULL) AS list_hour, "
             "max(hour) FILTER (contracted_usd IS NOT NULL) AS contracted_hour "
             "FROM known GROUP BY ALL) "
@@ -78,11 +90,43 @@ def _require_files(files: Sequence[Path]) -> None:
             raise FileNotFoundError(path)
 
 
-def _rows(files: Sequence[Path], hours: HourRange) -> str:
+def _rows(files: Sequence[Path], hours: HourRange, *, union: bool = False) -> str:
+    named = ", union_by_name=true" if union else ""
     listed = ", ".join(literal(str(path)) for path in files)
     return (
-        f"(SELECT * FROM read_parquet([{listed}], hive_partitioning=false) "  # noqa: S608
+        f"(SELECT * FROM read_parquet([{listed}], hive_partitioning=false{named}) "  # noqa: S608
         f"WHERE hour >= {_instant(hours.start)} AND hour < {_instant(hours.end)})"
+    )
+
+
+def _stored(
+    database: duckdb.DuckDBPyConnection,
+    files: Sequence[Path],
+    hours: HourRange,
+    *,
+    resource_groups: bool,
+) -> str:
+    """SQL for the rows with the columns ``resource_group`` and ``service``, empty in old files.
+
+    Rows of several resource groups add up, exactly, unless they are told apart.
+    """
+    rows = _rows(files, hours, union=True)
+    known = {row[0] for row in database.execute(f"DESCRIBE {rows}").fetchall()}
+    group, service = (
+        f"coalesce({column}, '')" if column in known else "''"
+        for column in ("resource_group", "service")
+    )
+    whole = f"(SELECT hour, provider, account, region, zone, sku, {group} AS resource_group, "
+    whole += f"{service} AS service, quantity FROM {rows})"
+    if resource_groups or "resource_group" not in known:
+        return whole
+    grouped = f"SELECT 1 FROM {whole} WHERE resource_group <> '' LIMIT 1"  # noqa: S608
+    if not database.execute(grouped).fetchall():
+        return whole
+    return (
+        "(SELECT hour, provider, account, region, zone, sku, '' AS resource_group, "  # noqa: S608
+        f"max(service) AS service, CAST(sum(CAST(quantity AS {QUANTITY_TYPE})) AS DOUBLE) "
+        f"AS quantity FROM {whole} GROUP BY ALL)"
     )
 
 
@@ -92,29 +136,33 @@ def _instant(instant: datetime) -> str:
 
 def _lines(
     database: duckdb.DuckDBPyConnection,
-    files: Sequence[Path],
+    rows: str,
     hours: HourRange,
     *,
     eligible_only: bool,
 ) -> tuple[UsageLine, ...]:
     found = database.execute(
-        "SELECT DISTINCT provider, account, region, zone, sku "  # noqa: S608
-        f"FROM {_rows(files, hours)}"
+        "SELECT provider, account, region, zone, sku, resource_group, max(service) "  # noqa: S608
+        f"FROM {rows} GROUP BY ALL"
     ).fetchall()
     if eligible_only:
         on = (hours.end - timedelta(hours=1)).date()
-        skus = {(row[0], row[4]) for row in found}
-        kept = {key for key in skus if is_eligible(*key, on)}
+        services = {(row[0], row[4]): row[6] for row in sorted(found, key=lambda row: row[6])}
+        kept = {
+            (provider, sku)
+            for (provider, sku), service in services.items()
+            if is_eligible(provider, sku, on, service=service)
+        }
         found = [row for row in found if (row[0], row[4]) in kept]
     lines = tuple(
         sorted(
-            UsageLine(provider, AccountId(account), region, zone, sku)
-            for provider, account, region, zone, sku in found
+            UsageLine(provider, AccountId(account), region, zone, sku, group)
+            for provider, account, region, zone, sku, group, _ in found
         )
     )
     database.execute(
         "CREATE TABLE lines (line INTEGER, provider VARCHAR, account VARCHAR, region VARCHAR, "
-        "zone VARCHAR, sku VARCHAR)"
+        "zone VARCHAR, sku VARCHAR, resource_group VARCHAR)"
     )
     _insert_lines(database, lines)
     return lines
@@ -125,8 +173,8 @@ def _insert_lines(database: duckdb.DuckDBPyConnection, lines: Sequence[UsageLine
 
     if not lines:
         return
-    names = ("provider", "account", "region", "zone", "sku")
-    columns = list(zip(*(line[: len(names)] for line in lines), strict=True))
+    names = ("provider", "account", "region", "zone", "sku", "resource_group")
+    columns = list(zip(*lines, strict=True))
     table = pa.table(
         {
             "line": pa.array(range(len(lines)), pa.int32()),
@@ -144,14 +192,14 @@ def _insert_lines(database: duckdb.DuckDBPyConnection, lines: Sequence[UsageLine
 def _fill(
     database: duckdb.DuckDBPyConnection,
     quantity: NDArray[np.float64],
-    files: Sequence[Path],
+    rows: str,
     hours: HourRange,
 ) -> None:
-    """Put the files' quantities where they belong."""
+    """Put the quantities of ``rows`` where they belong."""
     columns = database.execute(
         "SELECT line, date_diff('hour', "  # noqa: S608
-        f"{_instant(hours.start)}, hour) AS hour_index, quantity FROM {_rows(files, hours)} "
-        "JOIN lines USING (provider, account, region, zone, sku)"
+        f"{_instant(hours.start)}, hour) AS hour_index, quantity FROM {rows} "
+        "JOIN lines USING (provider, account, region, zone, sku, resource_group)"
     ).fetchnumpy()
     at_hour = np.asarray(columns["hour_index"], dtype=np.int64)
     at_line = np.asarray(columns["line"], dtype=np.int64)

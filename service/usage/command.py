@@ -20,8 +20,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "ingest",
         help="read a billing export (FOCUS, CUR 2.0) or a dataset into the usage store",
-        description="Reads hourly usage from FOCUS 1.0-1.2 or CUR 2.0 exports (Parquet, CSV, "
-        "CSV.gz; one file or a folder) or a dataset folder. A day that is there already is "
+        description="Reads hourly usage from FOCUS 1.0-1.4, CUR 2.0 or Google exports (Parquet, "
+        "CSV, CSV.gz; one file or a folder) or a dataset folder. A day that is there already is "
         "replaced. Nothing is stored unless every row can be read.",
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="file or folder to read")

@@ -31,6 +31,7 @@ REQUIRED = (
     *("line_item_usage_account_id", "line_item_usage_type", "line_item_operation"),
     *("line_item_usage_amount", "line_item_currency_code"),
 )
+COMMITMENTS = ("savings_plan_savings_plan_a_r_n", "reservation_reservation_a_r_n")
 USAGE = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")
 MONEY = (
     *("Fee", "RIFee", "Tax", "Credit", "Refund", "Adjustment", "Rounding"),
@@ -62,7 +63,7 @@ def cur_form(part: Part, providers: Collection[str] | None) -> RowForm:
     asides = [("not usage", f"line_type IN {MONEY} OR line_type LIKE '%Discount'")]
     if providers is not None and "aws" not in providers:
         asides.insert(0, ("other provider", "true"))
-    return RowForm(cells=_cells(part), asides=tuple(asides), checks=_CHECKS)
+    return RowForm(cells=_cells(part), asides=tuple(asides), checks=_CHECKS, telling=("not usage",))
 
 
 def _cells(part: Part) -> dict[str, str]:
@@ -74,6 +75,8 @@ def _cells(part: Part) -> dict[str, str]:
     rate = f"coalesce({', '.join(rates)})"
     listed = price_cell(part, "pricing_public_on_demand_rate")
     region = [text_cell(part, column) for column in ("product_region_code", "product_region")]
+    plan, reservation = (text_cell(part, column) for column in COMMITMENTS)
+    commitment = f"coalesce({plan}, {reservation})"
     return {
         "line_type": line_type,
         "hour": instant_cell(part, "line_item_usage_start_date"),
@@ -92,6 +95,11 @@ def _cells(part: Part) -> dict[str, str]:
         "list_usd": f"CASE WHEN {listed} > 0 THEN {listed} END",
         # Only uncovered usage is charged at what this customer pays on demand.
         "contracted_usd": f"CASE WHEN {line_type} = 'Usage' AND {rate} > 0 THEN {rate} END",
+        "commitment": commitment,
+        # The fifth word of an ARN is the account that owns what it names.
+        "commitment_account": f"nullif(split_part({commitment}, ':', 5), '')",
+        "commitment_category": f"CASE WHEN {plan} IS NOT NULL THEN 'spend' "
+        f"WHEN {reservation} IS NOT NULL THEN 'usage' END",
     }
 
 

@@ -50,6 +50,7 @@ def dataset_form(part: Part) -> RowForm:
             "account": text_cell(part, "account"),
             "region": text_cell(part, "region"),
             "zone": text_cell(part, "zone"),
+            "resource_group": f"lower({text_cell(part, 'resource_group')})",
             "usage_type": "CAST(NULL AS VARCHAR)",
             "operation": "CAST(NULL AS VARCHAR)",
             "native_sku": text_cell(part, "sku"),
@@ -66,10 +67,10 @@ def dataset_form(part: Part) -> RowForm:
 
 
 def price_list_sql(skus: Part) -> str:
-    """SQL for the price list: provider, region, sku, unit, list_usd, contracted_usd."""
+    """SQL for the price list: provider, region, sku, unit, service, list_usd, contracted_usd."""
     columns = ", ".join(
         f"coalesce({text_cell(skus, key)}, {literal('')}) AS {key}"
-        for key in ("provider", "region", "sku", "unit")
+        for key in ("provider", "region", "sku", "unit", "service")
     )
     return (
         f"SELECT {columns}, {price_cell(skus, 'list_usd')} AS list_usd, "  # noqa: S608

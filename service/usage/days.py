@@ -10,6 +10,30 @@ from pathlib import Path
 from typing import Protocol
 
 
+@dataclass(frozen=True, slots=True)
+class NamedCommitment:
+    """A commitment that a day's rows name: what it covered, left unused, or cost.
+
+    ``account`` owns it and ``category`` is ``spend`` or ``usage``; ``None`` where not told.
+    """
+
+    commitment: str
+    account: str | None
+    category: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCommitment:
+    """A commitment that exports name, and the first and last of the days asked about that do."""
+
+    provider: str
+    commitment: str
+    account: str | None
+    category: str | None
+    first_day: date
+    last_day: date
+
+
 class DayOfUsage(Protocol):
     """One provider's day as an export brings it; see ``service.usage.ingest.ExportDay``."""
 
@@ -27,6 +51,8 @@ class DayOfUsage(Protocol):
     def eligible_usd(self) -> Decimal: ...  # noqa: D102
     @property
     def total_usd(self) -> Decimal: ...  # noqa: D102
+    @property
+    def commitments(self) -> tuple[NamedCommitment, ...]: ...  # noqa: D102
     @property
     def write(self) -> Callable[[Path], None]:
         """Writes the day's rows into a new Parquet file."""

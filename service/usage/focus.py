@@ -12,6 +12,7 @@ ChargeClass, CommitmentDiscountStatus, PricingQuantity, ServiceProviderName.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from service.domain.errors import InputError
 from service.usage.focus_words import (
@@ -56,6 +57,9 @@ SINCE_1_3 = (
     *("ServiceProviderName", "HostProviderName", "ContractApplied", "AllocatedMethodId"),
     *("AllocatedMethodDetails", "AllocatedResourceId", "AllocatedResourceName", "AllocatedTags"),
 )
+NAMES = ("ServiceProviderName", "ProviderName")
+"""Where the provider is named: since 1.3, and until 1.3."""
+
 UNTIL_1_3 = ("ProviderName", "PublisherName")
 SINCE_1_4 = ("InvoiceDetailId", "CommitmentProgramEligibilityDetails")
 BEFORE_1_0 = ("ChargeType", "ChargeSubcategory", "UsageQuantity", "Provider", "AmortizedCost")
@@ -105,10 +109,10 @@ def focus_version(part: Part) -> str:
         )
     named = "ServiceProviderName" if columns.intersection(SINCE_1_3) else "ProviderName"
     if named not in columns and "ProviderName" not in columns:
-        raise _missing(part, named)
+        raise _missing(part, named, named)
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
-        raise _missing(part, missing[0])
+        raise _missing(part, missing[0], named)
     if columns.intersection(SINCE_1_3):
         gone = not columns.intersection(UNTIL_1_3)
         return "1.4" if gone or columns.intersection(SINCE_1_4) else "1.3"
@@ -117,12 +121,12 @@ def focus_version(part: Part) -> str:
     return "1.1" if columns.intersection(SINCE_1_1) else "1.0"
 
 
-def _missing(part: Part, column: str) -> InputError:
+def _missing(part: Part, column: str, named: str) -> InputError:
     return InputError(
         "the column is missing",
         file=part.file,
         column=column,
-        remedy=f"Export FOCUS with all of {', '.join((column, *REQUIRED))}",
+        remedy=f"Export FOCUS with all of {', '.join((named, *REQUIRED))}",
     )
 
 
@@ -141,7 +145,7 @@ def focus_form(part: Part, providers: Collection[str] | None) -> RowForm:
     return RowForm(
         cells=_cells(part),
         asides=tuple(asides),
-        checks=_CHECKS,
+        checks=_checks(part),
         telling=("not usage", "unused commitment"),
     )
 
@@ -149,13 +153,13 @@ def focus_form(part: Part, providers: Collection[str] | None) -> RowForm:
 def _nothing() -> dict[str, str]:
     """Cells that tell nothing."""
     cells = dict.fromkeys(CELLS, "CAST(NULL AS VARCHAR)")
-    cells |= {cell: "CAST(NULL AS TIMESTAMP)" for cell in ("hour", "ends_at")}
+    cells |= dict.fromkeys(("hour", "ends_at"), "CAST(NULL AS TIMESTAMP)")
     return cells | {"quantity": "CAST(0 AS DOUBLE)"}
 
 
 def _cells(part: Part) -> dict[str, str]:
     words = " ".join(f"WHEN '{word}' THEN '{provider}'" for word, provider in PROVIDERS.items())
-    names = [text_cell(part, column) for column in ("ServiceProviderName", "ProviderName")]
+    names = [text_cell(part, column) for column in NAMES]
     provider = f"(CASE lower(coalesce({', '.join(names)})) {words} END)"
     discount = text_cell(part, "CommitmentDiscountId")
     listed = price_cell(part, "ListUnitPrice")
@@ -189,21 +193,26 @@ def _cells(part: Part) -> dict[str, str]:
     }
 
 
+def _checks(part: Part) -> tuple[Check, ...]:
+    named = next(name for name in NAMES if name in part.columns)
+    return (_CATEGORY, replace(_PROVIDER, column=named), *_CHECKS)
+
+
+_CATEGORY = Check(
+    "category",
+    f"category IS NULL OR category NOT IN {CATEGORIES}",
+    "ChargeCategory",
+    "{value} is not a charge category",
+    f"Use one of {', '.join(CATEGORIES)}",
+)
+_PROVIDER = Check(
+    "provider",
+    "provider IS NULL",
+    "ProviderName",
+    "{value} is not a provider that Tenor reads",
+    "Name the providers to read with --provider aws (or azure, gcp); other rows are set aside",
+)
 _CHECKS = (
-    Check(
-        "category",
-        f"category IS NULL OR category NOT IN {CATEGORIES}",
-        "ChargeCategory",
-        "{value} is not a charge category",
-        f"Use one of {', '.join(CATEGORIES)}",
-    ),
-    Check(
-        "provider",
-        "provider IS NULL",
-        "ServiceProviderName",
-        "{value} is not a provider that Tenor reads",
-        "Name the providers to read with --provider aws (or azure, gcp); other rows are set aside",
-    ),
     *span_checks("ChargePeriodStart", "ChargePeriodEnd"),
     currency_check("BillingCurrency"),
     *quantity_checks("PricingQuantity"),

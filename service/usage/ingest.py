@@ -1,8 +1,9 @@
 """Reads billing exports into hourly usage, one day at a time: decides what was used, and when.
 
-FOCUS 1.0 to 1.2, CUR 2.0 and dataset folders; Parquet, CSV and gzipped CSV; one file or a folder of
-mixed parts. Everything is summed in DuckDB, within a memory limit, into one row per hour,
-provider, account, region, zone and SKU; raw rows never reach Python. Nothing is handed out before
+FOCUS 1.0 to 1.4, CUR 2.0, Google's own export and dataset folders; Parquet, CSV, gzipped CSV and,
+of Google's, JSON lines; one file or a folder of mixed parts. Everything is summed in DuckDB, within
+a memory limit, into one row per hour, provider, account, resource group, region, zone and SKU; raw
+rows never reach Python. Nothing is handed out before
 every row of every part has been judged, so an unusable export leaves nothing behind.
 """
 
@@ -10,14 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.domain.errors import InputError
-from service.usage.aws_sku import aws_sku, region_of_usage_type
 from service.usage.columns import find_table
 from service.usage.cur import cur_form, cur_version, is_cur
 from service.usage.dataset_export import (
@@ -26,10 +24,13 @@ from service.usage.dataset_export import (
     is_dataset,
     price_list_sql,
 )
-from service.usage.days import ObservedPrice
+from service.usage.days import NamedCommitment, ObservedPrice
 from service.usage.eligibility import is_eligible
+from service.usage.export_days import ExportDay, export_days
 from service.usage.faults import first_fault
 from service.usage.focus import focus_form, focus_version, is_focus
+from service.usage.gcp_export import gcp_form, is_gcp_export
+from service.usage.naming import could_be_covered, name_sku
 from service.usage.parts_seen import ProviderDay
 from service.usage.rows import SPAN_FAULTS, STAGED_COLUMNS, RowForm
 from service.usage.scratch import scratch_folder
@@ -39,28 +40,6 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT_MB = 1_024
-_HOURS = 24
-
-
-@dataclass(frozen=True, slots=True)
-class ExportDay:
-    """One provider's day of an export.
-
-    ``hours_mask`` has bit ``h`` set when hour ``h`` has a row. ``hour_weights[h]`` measures
-    eligible usage in that hour for plausibility only: dollars at observed prices, an unpriced unit
-    counting as one; ``None`` without rows. ``eligible_usd`` and ``total_usd`` count priced
-    usage at what it costs on demand. ``write`` puts the day's rows, sorted, into a Parquet
-    file; the same rows give the same bytes.
-    """
-
-    provider: str
-    day: date
-    rows: int
-    hours_mask: int
-    hour_weights: tuple[Decimal | None, ...]
-    eligible_usd: Decimal
-    total_usd: Decimal
-    write: Callable[[Path], None] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +58,6 @@ class Export:
     days: tuple[ExportDay, ...]
     prices: tuple[ObservedPrice, ...]
     part_days: Mapping[Path, frozenset[ProviderDay]]
-
-
-_HourFigures = tuple[int, int, Decimal, Decimal, Decimal]
-"""Of one hour: its number, rows, weight, eligible dollars, all dollars."""
 
 
 def _unwatched(done: int, total: int) -> None:
@@ -198,7 +173,7 @@ class _Reading:
                 "NOT IN (SELECT provider, day FROM changed)"
             )
         self._sum_rows()
-        days = self._days()
+        days = export_days(self._db, self._commitments())
         counts = self._db.execute(
             "SELECT aside, sum(row_count) FROM staged GROUP BY aside ORDER BY aside"
         ).fetchall()
@@ -224,13 +199,15 @@ class _Reading:
             return "dataset", dataset_form(part)
         if is_cur(part.columns):
             return f"CUR {cur_version(part)}", cur_form(part, self._providers)
+        if is_gcp_export(part.columns):
+            return "Google Cloud billing", gcp_form(part, self._providers)
         if is_focus(part.columns):
             return f"FOCUS {focus_version(part)}", focus_form(part, self._providers)
         raise InputError(
             "the columns are those of no export that Tenor reads",
             file=part.file,
             column=next(iter(part.columns)),
-            remedy="Export FOCUS 1.0 to 1.2 or CUR 2.0, or give a dataset folder",
+            remedy="Export FOCUS 1.0 to 1.4, CUR 2.0 or Google Cloud billing; or give a dataset",
         )
 
     def _refuse_faults(self, part: Part, form: RowForm, number: int) -> None:
@@ -239,13 +216,15 @@ class _Reading:
             "WHERE part = ? AND fault IS NOT NULL",
             [number],
         ).fetchall()
+        # A month of a hosted zone in one row harms nothing; a day of instances in one does.
         forgiven = {
             usage_type
             for fault, provider, usage_type in faults
-            if fault in SPAN_FAULTS and provider == "aws" and usage_type is not None
+            if fault in SPAN_FAULTS
+            and provider is not None
+            and usage_type is not None
+            and not could_be_covered(provider, usage_type)
         }
-        # A month of a hosted zone in one row harms nothing; a day of instances in one does.
-        forgiven = {word for word in forgiven if not _is_coverable_type(word)}
         if any(
             fault not in SPAN_FAULTS or usage_type not in forgiven
             for fault, _, usage_type in faults
@@ -260,18 +239,14 @@ class _Reading:
 
     def _name_skus(self) -> None:
         words = self._db.execute(
-            "SELECT DISTINCT usage_type, coalesce(operation, '') FROM staged "
-            "WHERE aside IS NULL AND provider = 'aws' AND usage_type IS NOT NULL"
+            "SELECT DISTINCT provider, usage_type, coalesce(operation, '') FROM staged "
+            "WHERE aside IS NULL AND usage_type IS NOT NULL"
         ).fetchall()
-        named = [
-            (kind, operation, aws_sku(kind, operation), region_of_usage_type(kind))
-            for kind, operation in words
-        ]
         self._db.execute(
-            "CREATE TABLE named (usage_type VARCHAR, operation VARCHAR, sku VARCHAR, "
-            "region VARCHAR)"
+            "CREATE TABLE named (provider VARCHAR, usage_type VARCHAR, operation VARCHAR, "
+            "sku VARCHAR, region VARCHAR, unit VARCHAR)"
         )
-        self._fill("named", named)
+        self._fill("named", [(*word, *name_sku(*word)) for word in words])
 
     def _fill(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert ``rows`` at once: ``executemany`` takes a millisecond for each."""
@@ -280,6 +255,8 @@ class _Reading:
         import pyarrow as pa  # noqa: PLC0415 - only commands that read usage pay for it
 
         columns = [pa.array(list(column)) for column in zip(*rows, strict=True)]
+        # A column of nothing but None would have no type that a table takes.
+        columns = [one.cast(pa.string()) if one.type == pa.null() else one for one in columns]
         names = [f"column_{number}" for number in range(len(columns))]
         self._db.register("rows_to_fill", pa.table(columns, names=names))
         self._db.execute(f"INSERT INTO {table} SELECT * FROM rows_to_fill")  # noqa: S608
@@ -289,77 +266,48 @@ class _Reading:
         self._db.execute(
             "CREATE TABLE summed AS SELECT hour, s.provider, account, "
             "coalesce(s.region, n.region, '') AS region, coalesce(zone, '') AS zone, "
-            "coalesce(n.sku, native_sku) AS sku, coalesce(max(unit), '') AS unit, "
+            "coalesce(resource_group, '') AS resource_group, coalesce(n.sku, native_sku) AS sku, "
+            "'' AS service, coalesce(max(n.unit), max(s.unit), '') AS unit, "
             "sum(quantity) AS quantity, max(list_usd) AS list_usd, "
             "max(contracted_usd) AS contracted_usd FROM staged s LEFT JOIN named n "
-            "ON s.usage_type = n.usage_type AND coalesce(s.operation, '') = n.operation "
+            "ON s.provider = n.provider AND s.usage_type = n.usage_type "
+            "AND coalesce(s.operation, '') = n.operation "
             "WHERE aside IS NULL GROUP BY ALL ORDER BY s.provider, hour"
         )
         if self._dataset is not None:
             self._price_by_list(self._dataset)
         skus = self._db.execute(
-            "SELECT provider, sku, CAST(max(hour) AS DATE) FROM summed GROUP BY ALL"
+            "SELECT provider, sku, CAST(max(hour) AS DATE), max(service) FROM summed GROUP BY ALL"
         ).fetchall()
         self._db.execute(
             "CREATE TABLE eligible (provider VARCHAR, sku VARCHAR, PRIMARY KEY (provider, sku))"
         )
-        eligible = [(provider, sku) for provider, sku, on in skus if is_eligible(provider, sku, on)]
+        eligible = [
+            (provider, sku)
+            for provider, sku, on, service in skus
+            if is_eligible(provider, sku, on, service=service)
+        ]
         self._fill("eligible", eligible)
 
     def _price_by_list(self, dataset: Path) -> None:
         skus = open_part(self._db, find_table(dataset, "skus"))
         self._db.execute(
             "CREATE OR REPLACE TABLE summed AS SELECT s.* REPLACE (p.unit AS unit, "  # noqa: S608
-            "p.list_usd AS list_usd, p.contracted_usd AS contracted_usd) "
+            "p.service AS service, p.list_usd AS list_usd, p.contracted_usd AS contracted_usd) "
             f"FROM summed s JOIN ({price_list_sql(skus)}) p USING (provider, region, sku) "
             "ORDER BY s.provider, hour"
         )
 
-    def _days(self) -> tuple[ExportDay, ...]:
-        hours = self._db.execute(
-            # Products of floats differ in no bit from run to run; exact sums keep it so.
-            "SELECT provider, CAST(hour AS DATE) AS day, hour(hour), count(*), "
-            "sum(CAST(CASE WHEN e.sku IS NULL THEN 0 ELSE quantity * coalesce(price, 1) END "
-            "AS DECIMAL(38,9))), "
-            "sum(CAST(CASE WHEN e.sku IS NULL THEN 0 ELSE quantity * coalesce(price, 0) END "
-            "AS DECIMAL(38,9))), "
-            "sum(CAST(quantity * coalesce(price, 0) AS DECIMAL(38,9))) "
-            "FROM (SELECT hour, provider, sku, CAST(quantity AS DOUBLE) AS quantity, "
-            "CAST(coalesce(contracted_usd, list_usd) AS DOUBLE) AS price FROM summed) "
-            "LEFT JOIN eligible e USING (provider, sku) GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-        by_day: dict[tuple[str, date], list[_HourFigures]] = {}
-        for provider, day, hour, *figures in hours:
-            by_day.setdefault((provider, day), []).append((hour, *figures))
-        return tuple(
-            self._day(provider, day, figures) for (provider, day), figures in by_day.items()
-        )
-
-    def _day(self, provider: str, day: date, hours: list[_HourFigures]) -> ExportDay:
-        weights: list[Decimal | None] = [None] * _HOURS
-        for hour, _, weight, _, _ in hours:
-            weights[hour] = weight
-
-        def write(path: Path) -> None:
-            self._db.execute(
-                "COPY (SELECT hour, provider, account, region, zone, sku, unit, "  # noqa: S608
-                "CAST(quantity AS DOUBLE) AS quantity, list_usd, contracted_usd FROM summed "
-                f"WHERE provider = {literal(provider)} AND hour >= DATE {literal(str(day))} "
-                f"AND hour < DATE {literal(str(day))} + INTERVAL 1 DAY "
-                "ORDER BY sku, account, region, zone, hour) "
-                f"TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
-            )
-
-        return ExportDay(
-            provider=provider,
-            day=day,
-            rows=sum(rows for _, rows, *_ in hours),
-            hours_mask=sum(1 << hour for hour, *_ in hours),
-            hour_weights=tuple(weights),
-            eligible_usd=sum((eligible for *_, eligible, _ in hours), Decimal(0)),
-            total_usd=sum((total for *_, total in hours), Decimal(0)),
-            write=write,
-        )
+    def _commitments(self) -> dict[ProviderDay, list[NamedCommitment]]:
+        found: dict[ProviderDay, list[NamedCommitment]] = {}
+        for provider, day, *named in self._db.execute(
+            "SELECT seen_provider, seen_day, commitment, max(commitment_account), "
+            "max(commitment_category) FROM staged WHERE commitment IS NOT NULL "
+            "AND seen_provider IS NOT NULL AND seen_day IS NOT NULL "
+            "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        ).fetchall():
+            found.setdefault((provider, day), []).append(NamedCommitment(*named))
+        return found
 
     def _part_days(self) -> dict[Path, frozenset[ProviderDay]]:
         found: dict[int, set[ProviderDay]] = {}
@@ -385,11 +333,3 @@ class _Reading:
         return tuple(
             ObservedPrice(*row) for row in rows if row[4] is not None or row[5] is not None
         )
-
-
-def _is_coverable_type(usage_type: str) -> bool:
-    """Whether any operation of this usage type could be covered, on any day the rules know."""
-    return any(
-        is_eligible("aws", aws_sku(usage_type, operation), date.max)
-        for operation in ("RunInstances", "")
-    )

@@ -19,7 +19,9 @@ from typing import Any
 from service import __version__
 
 ProviderDay = tuple[str, date]
-_TABLES = ("aws_tables.yaml", "eligibility.yaml")
+_TABLES = ("aws_tables.yaml", "azure_tables.yaml", "eligibility.yaml")
+_STORED = "resource groups, services, commitments"
+"""What stored days hold beyond usage: they are read again when that changes."""
 _FILE = "parts.json"
 
 
@@ -95,6 +97,6 @@ def _key(path: Path) -> str:
 
 def _reader(providers: Collection[str] | None) -> str:
     package = files(__package__)
-    parts = [__version__, *sorted(providers or ())]
+    parts = [__version__, _STORED, *sorted(providers or ())]
     parts += [package.joinpath(table).read_text("utf-8") for table in _TABLES]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -20,10 +20,13 @@ PRICE_TYPE = "DECIMAL(18,12)"
 
 LABELS = (
     *("hour", "provider", "account", "region", "zone"),
-    *("usage_type", "operation", "native_sku", "unit"),
+    *("resource_group", "usage_type", "operation", "native_sku", "unit"),
 )
+NAMED = ("commitment", "commitment_account", "commitment_category")
+"""What a row tells of the commitment that it concerns: kept also of what is no usage."""
+
 NUMBERS = ("quantity", "list_usd", "contracted_usd")
-CELLS = (*LABELS, *NUMBERS, "ends_at", "currency", "quantity_double")
+CELLS = (*LABELS, *NAMED, *NUMBERS, "ends_at", "currency", "quantity_double")
 
 SPAN_FAULTS = ("whole_day", "several_hours", "off_the_hour")
 """Faults of time that are forgiven where no commitment could cover the usage."""
@@ -44,16 +47,20 @@ class Check:
 class RowForm:
     """How one part's rows become the common form; all values are SQL expressions.
 
-    ``cells`` covers ``CELLS`` and whatever else ``asides`` and ``checks`` need.
+    ``cells`` covers ``CELLS`` and whatever else ``asides`` and ``checks`` need; resource groups and
+    commitments may be left out. ``telling``: the ``asides`` whose rows name commitments too.
     """
 
     cells: Mapping[str, str]
     asides: tuple[tuple[str, str], ...]
     checks: tuple[Check, ...]
+    telling: tuple[str, ...] = ()
 
     def judged(self, part: Part, *, numbered: bool = False) -> str:
         """SQL for all rows with ``aside`` and ``fault``, each NULL where the row is good."""
-        cells = ", ".join(f"{sql} AS {cell}" for cell, sql in self.cells.items())
+        told = dict.fromkeys((*NAMED, "resource_group"), "CAST(NULL AS VARCHAR)")
+        told |= self.cells
+        cells = ", ".join(f"{sql} AS {cell}" for cell, sql in told.items())
         number = ", tenor_row" if numbered else ""
         asides = _case([(condition, reason) for reason, condition in self.asides])
         faults = _case([(check.condition, check.code) for check in self.checks])
@@ -66,8 +73,15 @@ class RowForm:
     def staged(self, part: Part, number: int) -> str:
         """SQL for the part's rows summed by label; rows set aside collapse into one a reason."""
         labels = ", ".join(f"CASE WHEN aside IS NULL THEN {cell} END AS {cell}" for cell in LABELS)
+        reasons = ", ".join(f"'{reason}'" for reason in ("", *self.telling))
+        tells = f"commitment IS NOT NULL AND coalesce(aside, '') IN ({reasons})"
+        seen = {"seen_provider": "provider", "seen_day": "CAST(hour AS DATE)"}
+        seen |= {cell: cell for cell in NAMED}
+        named = ", ".join(
+            f"CASE WHEN {tells} THEN {sql} END AS {cell}" for cell, sql in seen.items()
+        )
         return (
-            f"SELECT {number} AS part, aside, fault, {labels}, "  # noqa: S608
+            f"SELECT {number} AS part, aside, fault, {labels}, {named}, "  # noqa: S608
             "sum(CASE WHEN aside IS NULL THEN quantity END) AS quantity, "
             "max(CASE WHEN aside IS NULL THEN list_usd END) AS list_usd, "
             "max(CASE WHEN aside IS NULL THEN contracted_usd END) AS contracted_usd, "
@@ -77,8 +91,10 @@ class RowForm:
 
 STAGED_COLUMNS = (
     "part INTEGER, aside VARCHAR, fault VARCHAR, hour TIMESTAMP, provider VARCHAR, "
-    "account VARCHAR, region VARCHAR, zone VARCHAR, usage_type VARCHAR, operation VARCHAR, "
-    f"native_sku VARCHAR, unit VARCHAR, quantity {QUANTITY_TYPE}, list_usd {PRICE_TYPE}, "
+    "account VARCHAR, region VARCHAR, zone VARCHAR, resource_group VARCHAR, usage_type VARCHAR, "
+    "operation VARCHAR, native_sku VARCHAR, unit VARCHAR, seen_provider VARCHAR, seen_day DATE, "
+    "commitment VARCHAR, commitment_account VARCHAR, commitment_category VARCHAR, "
+    f"quantity {QUANTITY_TYPE}, list_usd {PRICE_TYPE}, "
     f"contracted_usd {PRICE_TYPE}, row_count BIGINT"
 )
 

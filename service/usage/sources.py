@@ -1,8 +1,8 @@
 """Which files an export consists of, and how DuckDB sees each: decides what is readable at all.
 
-A part is one Parquet, CSV or gzipped CSV file. Parts are never guessed at: a gzip stream is
-checked to its end (DuckDB stops silently where one was cut off), a CSV row must have as many
-cells as its header, and text stays text until a column's own rule parses it.
+A part is one Parquet, CSV or gzipped CSV file, or JSON lines of Google's export. Parts are never
+guessed at: a gzip stream is checked to its end (DuckDB stops silently where one was cut off), a CSV
+row must have as many cells as its header, and text stays text until a column's own rule parses it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from service.domain.errors import InputError
 if TYPE_CHECKING:
     import duckdb
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz")
+LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+SUFFIXES = (".parquet", ".csv", ".csv.gz", *LINES)
+LINE_COLUMNS = {
+    **dict.fromkeys(("service", "sku", "project", "location", "usage", "price"), "JSON"),
+    "subscription": "JSON",
+    **dict.fromkeys(("usage_start_time", "usage_end_time", "currency", "cost_type"), "VARCHAR"),
+}
+"""What is read of a line of JSON: only Google's export comes so."""
 _PERIOD_FOLDER = re.compile(r"billing_period=", re.IGNORECASE)
 _CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _CSV_CELLS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
@@ -47,8 +54,14 @@ class Part:
             number = ", file_row_number + 1 AS tenor_row" if numbered else ""
             options = ", file_row_number = true" if numbered else ""
             return f"(SELECT *{number} FROM read_parquet({path}{options}, hive_partitioning=false))"  # noqa: S608
-        names = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
         number = ", row_number() OVER () AS tenor_row" if numbered else ""
+        if self.path.name.lower().endswith(LINES):
+            kinds = ", ".join(f"{literal(key)}: '{kind}'" for key, kind in self.columns.items())
+            return (
+                f"(SELECT *{number} FROM read_json({path}, format='newline_delimited', "  # noqa: S608
+                f"hive_partitioning=false, columns={{{kinds}}}))"
+            )
+        names = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
         return (
             f"(SELECT *{number} FROM read_csv({path}, auto_detect=false, header=true, "  # noqa: S608
             f"delim=',', quote='\"', escape='\"', hive_partitioning=false, columns={{{names}}}))"
@@ -74,9 +87,9 @@ def find_files(source: Path) -> tuple[Path, ...]:
     if source.is_file():
         if not _is_data(source):
             raise InputError(
-                "is neither Parquet nor CSV",
+                "is neither Parquet, CSV nor JSON lines",
                 file=str(source),
-                remedy="Give a .parquet, .csv or .csv.gz file, or a folder of them",
+                remedy="Give a .parquet, .csv, .csv.gz or .jsonl file, or a folder of them",
             )
         return (source,)
     if not source.is_dir():
@@ -92,7 +105,7 @@ def find_files(source: Path) -> tuple[Path, ...]:
         raise InputError(
             "the folder holds no export",
             file=str(source),
-            remedy="Put .parquet, .csv or .csv.gz files in it",
+            remedy="Put .parquet, .csv, .csv.gz or .jsonl files in it",
         )
     _refuse_versions(source, found)
     return tuple(found)
@@ -110,6 +123,10 @@ def open_part(connection: duckdb.DuckDBPyConnection, path: Path) -> Part:
         except duckdb.Error as error:
             raise unreadable(path, error) from error
         return Part(path, {row[0]: row[1] for row in described})
+    if path.name.lower().endswith(LINES):
+        if path.name.lower().endswith(".gz"):
+            _check_gzip(path)
+        return Part(path, LINE_COLUMNS)
     return Part(path, dict.fromkeys(_csv_header(path), "VARCHAR"))
 
 

@@ -1,6 +1,6 @@
 """Small exports in every format, made from one list of what was used.
 
-One ``Charge`` is one row of a bill. The same charges written as FOCUS 1.0, 1.1, 1.2 or CUR 2.0 must
+One ``Charge`` is one row of a bill. The same charges written as FOCUS 1.0 to 1.4 or CUR 2.0 must
 read as the same usage.
 """
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
-FORMATS = ("focus-1.0", "focus-1.1", "focus-1.2", "cur-2.0")
+FORMATS = ("focus-1.0", "focus-1.1", "focus-1.2", "focus-1.3", "focus-1.4", "cur-2.0")
 LINUX_LARGE = "USW2-BoxUsage:m5.large/RunInstances"
 
 
@@ -84,6 +84,10 @@ def focus_row(charge: Charge, version: str) -> dict[str, str]:
         row |= {"SkuMeter": "", "CommitmentDiscountQuantity": "", "CapacityReservationId": ""}
     if version >= "1.2":
         row |= {"InvoiceId": "INV", "BillingAccountType": "payer", "SubAccountType": "linked"}
+    if version >= "1.3":
+        row |= {"ServiceProviderName": "AWS", "HostProviderName": "AWS", "ContractApplied": ""}
+    if version >= "1.4":
+        del row["ProviderName"]
     return row
 
 

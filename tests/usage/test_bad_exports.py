@@ -126,7 +126,7 @@ CASES: dict[str, Build] = {
     "CUR: a column is missing": columns("cur-2.0", drop="line_item_usage_amount"),
     "a column is there twice": content("export.csv", b"ChargeCategory,ChargeCategory\n"),
     "the columns of no known export": content("export.csv", b"date,cost\n2026-09-01,1\n"),
-    "FOCUS later than 1.2": columns("focus-1.2", add="ServiceProviderName"),
+    "FOCUS 1.3 without its provider": columns("focus-1.4", drop="ServiceProviderName"),
     "FOCUS before 1.0": columns("focus-1.0", add="UsageQuantity"),
     "an instant that is none": cell("ChargePeriodStart", "yesterday"),
     "an empty instant": cell("line_item_usage_end_date", "", "cur-2.0"),

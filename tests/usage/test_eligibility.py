@@ -65,4 +65,52 @@ def test_no_rule_speaks_of_providers_whose_skus_say_nothing() -> None:
 
 
 def test_every_shipped_rule_names_its_source() -> None:
-    assert all(rule.source and rule.kinds and rule.provider == "aws" for rule in shipped_rules())
+    assert all(rule.source and rule.kinds for rule in shipped_rules())
+    assert {rule.provider for rule in shipped_rules()} == {"aws", "azure", "gcp"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "sku", "kinds"),
+    [
+        ("azure", "Standard_D4s_v5", {Kind.AZURE_SAVINGS_PLAN, Kind.AZURE_RESERVATION}),
+        ("azure", "Standard_D4s_v5 windows", {Kind.AZURE_SAVINGS_PLAN, Kind.AZURE_RESERVATION}),
+        ("azure", "Standard_D4s_v5 spot", set()),
+        ("azure", "Virtual Machines Licenses/Windows Server/4 vCPU VM License", set()),
+        ("azure", "Storage/Premium SSD Managed Disks/P10 LRS Disk", set()),
+        ("gcp", "N2 vCPU", {Kind.GCP_RESOURCE_CUD, Kind.GCP_FLEXIBLE_CUD}),
+        ("gcp", "N1 Custom RAM", {Kind.GCP_RESOURCE_CUD, Kind.GCP_FLEXIBLE_CUD}),
+        ("gcp", "M3 vCPU", {Kind.GCP_RESOURCE_CUD}),
+        ("gcp", "N2 Spot vCPU", set()),
+        ("gcp", "N2 Custom Extended RAM", set()),
+        ("gcp", "Compute Engine/Nvidia L4 GPU running in Americas", set()),
+    ],
+)
+def test_machines_of_azure_and_google_can_be_covered_unless_they_can_be_taken_away(
+    provider: str, sku: str, kinds: set[Kind]
+) -> None:
+    assert coverable_by(provider, sku, TODAY) == kinds
+
+
+@pytest.mark.parametrize(
+    ("provider", "service", "kind"),
+    [
+        ("aws", "ec2", Kind.AWS_COMPUTE_SP),
+        ("aws", "rds", Kind.AWS_RDS_RI),
+        ("azure", "vm", Kind.AZURE_SAVINGS_PLAN),
+        ("azure", "sql", Kind.AZURE_RESERVATION),
+        ("gcp", "compute", Kind.GCP_FLEXIBLE_CUD),
+    ],
+)
+def test_a_sku_that_is_named_otherwise_goes_by_its_service(
+    provider: str, service: str, kind: Kind
+) -> None:
+    assert kind in coverable_by(provider, "large one", TODAY, service=service)
+    assert not is_eligible(provider, "large one", TODAY)
+    assert not is_eligible(provider, "large one", TODAY, service="storage")
+
+
+def test_what_a_providers_own_name_says_counts_more_than_the_service() -> None:
+    spot = aws_sku("USW2-SpotUsage:m5.large", "RunInstances:SV001")
+    assert not is_eligible("aws", spot, TODAY, service="ec2")
+    assert not is_eligible("azure", "Standard_D4s_v5 spot", TODAY, service="vm")
+    assert not is_eligible("gcp", "N2 Spot vCPU", TODAY, service="compute")
