@@ -61,7 +61,8 @@ class AzureAccess:
     ``endpoint_url`` with ``sandbox_token`` is for a cloud on loopback only.
 
     A purchase is looked at ``settle_reads`` times, ``settle_every_seconds`` apart, before its
-    outcome is called unknown.
+    outcome is called unknown. Reads that fail are tried again after ``retry_backoff_seconds``,
+    twice as much the next time, and so on.
     """
 
     tenant_id: str
@@ -77,6 +78,7 @@ class AzureAccess:
     purchase_read_timeout_seconds: float = 180.0
     settle_reads: int = 24
     settle_every_seconds: float = 5.0
+    retry_backoff_seconds: float = 0.8
 
     def __post_init__(self) -> None:
         for name in ("tenant_id", "subscription_id"):

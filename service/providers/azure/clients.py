@@ -83,9 +83,16 @@ class _SandboxCredential:
 class AzureClients:
     """Clients for one ``AzureAccess``, made when they are first asked for. Safe in threads."""
 
-    def __init__(self, access: AzureAccess, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        access: AzureAccess,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        blob_retries: int = _READ_RETRIES,
+    ) -> None:
         self.access = access
         self.sleep = sleep
+        self._blob_retries = blob_retries
         self._opened: list[Any] = []
 
     @cached_property
@@ -127,10 +134,14 @@ class AzureClients:
                 column="TENOR_AZURE_EXPORTS_URL",
                 remedy="Give https://ACCOUNT.blob.core.windows.net/CONTAINER.",
             )
-        if self.access.sandbox_token is None:
-            client = ContainerClient.from_container_url(url, credential=self.credential)
-        else:
-            client = ContainerClient.from_container_url(f"{url}?sig=sandbox&sp=rl&sv=2024-11-04")
+        credential = None if self.access.sandbox_token else self.credential
+        client = ContainerClient.from_container_url(
+            f"{url}?sig=sandbox&sp=rl&sv=2024-11-04" if credential is None else url,
+            credential=credential,
+            retry_total=self._blob_retries,
+            initial_backoff=self.access.retry_backoff_seconds,
+            increment_base=2,
+        )
         self._opened.append(client)
         return client
 
@@ -249,7 +260,9 @@ class AzureClients:
             if token is None
             else _SandboxToken(token)
         )
-        retrying: Policies = [] if once else [RetryPolicy(retry_total=_READ_RETRIES)]
+        backoff = self.access.retry_backoff_seconds
+        reading = RetryPolicy(retry_total=_READ_RETRIES, retry_backoff_factor=backoff)
+        retrying: Policies = [] if once else [reading]
         return [
             RequestIdPolicy(),
             HeadersPolicy(),

@@ -118,6 +118,9 @@ class AzureExports:
         except AzureError as error:
             aside.unlink(missing_ok=True)
             raise failed("Blob.Get", error) from error
+        except ValueError as error:  # headers that the SDK cannot make sense of
+            aside.unlink(missing_ok=True)
+            raise _unusable(name, str(error)) from error
         if written != size:
             aside.unlink(missing_ok=True)
             raise _unusable(name, f"it has {written} bytes, its manifest says {size}")

@@ -39,6 +39,7 @@ def sandbox_access(
         purchase_read_timeout_seconds=purchase_read_timeout_seconds,
         settle_reads=settle_reads,
         settle_every_seconds=0.0,
+        retry_backoff_seconds=0.01,
     )
 
 

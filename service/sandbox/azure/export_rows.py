@@ -214,7 +214,7 @@ def _finished(columns: dict[str, Any], count: int, day: datetime) -> Any:  # noq
         "ServiceName": "Virtual Machines",
     }
     columns |= {name: _same(word, count) for name, word in same.items()}
-    for name in ("ChargeClass", "AvailabilityZone", "InvoiceId", "Tags"):
+    for name in ("ChargeClass", "InvoiceId", "Tags"):
         columns[name] = pa.nulls(count, pa.string())
     first = np.zeros(count, dtype=np.int64)
     columns["BillingPeriodStart"] = _instants([month], first)

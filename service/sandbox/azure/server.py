@@ -33,6 +33,11 @@ _ROUTES: tuple[Route, ...] = (
 )
 
 
+def shipped_routes() -> tuple[Route, ...]:
+    """Every request that any world understands, with the action that it asks for."""
+    return _ROUTES
+
+
 @dataclass(frozen=True, slots=True)
 class _Silence:
     """No answer at all: hold the connection so long, then close it."""
@@ -52,11 +57,15 @@ class Request:
 
 
 class AzureServer:
-    """One world answering on loopback. Use as a context manager, or ``start`` and ``close``."""
+    """One world answering on loopback. Use as a context manager, or ``start`` and ``close``.
+
+    ``calls`` counts requests by operation, ``bodies`` keeps the last one's body.
+    """
 
     def __init__(self, world: AzureWorld, *, port: int = 0) -> None:
         self.world = world
         self.calls: Counter[str] = Counter()
+        self.bodies: dict[str, bytes] = {}
         self._routes = list(_ROUTES)
         self._closing = threading.Event()
         self._http = _Http((LOOPBACK, port), _RequestHandler)
@@ -68,6 +77,10 @@ class AzureServer:
     def add_routes(self, routes: tuple[Route, ...]) -> None:
         """Answer these requests too."""
         self._routes += routes
+
+    def answer_first(self, routes: tuple[Route, ...]) -> None:
+        """Answer these requests before all others."""
+        self._routes[:0] = routes
 
     def start(self) -> Self:
         """Begin to answer; returns at once, connections are accepted from now on."""
@@ -114,6 +127,7 @@ class AzureServer:
                 self.world.settle()
                 route, call = self._understand(request)
                 self.calls[route.operation] += 1
+                self.bodies[route.operation] = request.body
                 faults = self.world.faults.strike(route.operation)
                 return self._perform(route, call, faults)
         except ApiError as error:

@@ -92,6 +92,7 @@ class AzureWorld:
         self.subscriptions = catalog.tables["subscriptions"]
         self.payer = AccountId(self.subscriptions["billing"])
         self.granted = options.granted
+        self.registered = {"Microsoft.Capacity", "Microsoft.BillingBenefits"}
         # Practice ids, not secrets: seeded, so that a run repeats exactly.
         self._ids = random.Random(f"azure {options.seed}")  # noqa: S311
         takes = timedelta(hours=options.operation_hours)

@@ -35,7 +35,8 @@ def _subscription(call: Call, name: str, identity: str) -> dict[str, object]:
 def provider(call: Call) -> Reply:
     """Whether a resource provider is registered."""
     namespace = call.names["namespace"]
-    return Reply(200, {"namespace": namespace, "registrationState": "Registered"})
+    state = "Registered" if namespace in call.world.registered else "NotRegistered"
+    return Reply(200, {"namespace": namespace, "registrationState": state})
 
 
 def permissions(call: Call) -> Reply:

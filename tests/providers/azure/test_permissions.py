@@ -1,0 +1,103 @@
+"""Proof of what the credential may do, and the documents that grant it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.domain.errors import InputError
+from service.providers.azure.clients import AzureClients
+from service.providers.azure.permissions import AzurePermissions, needed_for
+from service.providers.port import PermissionProof, ProviderPermissions
+from service.sandbox.azure.cloud import AzureSandbox
+from service.sandbox.azure.server import shipped_routes
+from service.sandbox.faults import Fault, FaultKind
+from tests.sandbox.azure.clouds import SMALL, small_cloud, strike
+
+DOCUMENTS = Path(__file__).resolve().parents[3] / "docs" / "permissions"
+MODES = ("observe", "copilot", "autopilot")
+
+
+def proofs(
+    cloud: AzureSandbox, mode: str, exports: str | None = None
+) -> dict[str, PermissionProof]:
+    access = replace(cloud.access(), exports_url=exports)
+    there: ProviderPermissions = AzurePermissions(AzureClients(access))
+    return {one.action: one for one in there.permissions(mode)}
+
+
+def granted(mode: str) -> tuple[str, ...]:
+    told = json.loads((DOCUMENTS / f"azure-{mode}.json").read_text("utf-8"))
+    return tuple(told["properties"]["permissions"][0]["actions"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_documented_role_is_all_that_its_mode_needs_and_no_more(mode: str) -> None:
+    assert sorted(granted(mode)) == sorted(one.action for one in needed_for(mode))
+    options = replace(SMALL, granted=granted(mode))
+    with small_cloud(options=options) as cloud:
+        lacking = [one for one in proofs(cloud, mode).values() if not one.allowed]
+        assert not lacking
+
+
+@pytest.mark.parametrize(("mode", "more"), [("observe", "copilot"), ("copilot", "autopilot")])
+def test_the_role_of_a_lesser_mode_does_not_do_for_a_greater(mode: str, more: str) -> None:
+    with small_cloud(options=replace(SMALL, granted=granted(mode))) as cloud:
+        lacking = {name for name, one in proofs(cloud, more).items() if one.allowed is False}
+        assert lacking == set(granted(more)) - set(granted(mode))
+
+
+@pytest.mark.parametrize("action", granted("autopilot") if DOCUMENTS.is_dir() else ())
+def test_each_action_that_is_missing_is_told_with_its_mend(action: str) -> None:
+    rest = tuple(one for one in granted("autopilot") if one != action)
+    with small_cloud(options=replace(SMALL, granted=rest)) as cloud:
+        proof = proofs(cloud, "autopilot")[action]
+    assert proof.allowed is False
+    assert action in proof.mend
+
+
+def test_every_action_that_the_sandbox_asks_for_is_one_that_a_mode_needs() -> None:
+    asked = {route.action.lower() for route in shipped_routes() if route.action}
+    needed = {one.action.lower() for one in needed_for("autopilot")}
+    assert asked <= needed
+
+
+def test_a_scope_that_does_not_tell_leaves_its_actions_unproven() -> None:
+    with small_cloud() as cloud:
+        fault = Fault("azure.Permissions.List", FaultKind.REFUSE, times=99, status=404)
+        strike(cloud, fault)
+        found = proofs(cloud, "copilot")
+        assert found["Microsoft.Capacity/calculateprice/action"].allowed is None
+        assert found["Microsoft.Capacity/catalogs/read"].allowed is True
+
+
+def test_a_read_that_fails_for_another_reason_is_unproven() -> None:
+    with small_cloud() as cloud:
+        strike(cloud, Fault("azure.Catalog.List", FaultKind.ERROR_BEFORE, times=99))
+        proof = proofs(cloud, "observe")["Microsoft.Capacity/catalogs/read"]
+        assert proof.allowed is None
+        assert "InternalServerError" in proof.detail
+
+
+def test_an_unregistered_provider_is_told() -> None:
+    with small_cloud() as cloud:
+        cloud.world.registered.discard("Microsoft.Capacity")
+        proof = proofs(cloud, "observe")["Microsoft.Capacity is registered"]
+        assert proof.allowed is False
+        assert "az provider register" in proof.mend
+
+
+def test_a_container_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
+    reading = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"
+    with small_cloud(tmp_path) as cloud:
+        url = str(cloud.access().exports_url)
+        assert proofs(cloud, "observe", url)[reading].allowed is True
+        assert proofs(cloud, "observe", f"{url}-nowhere")[reading].allowed is False
+
+
+def test_a_mode_that_is_none_is_an_error() -> None:
+    with small_cloud() as cloud, pytest.raises(InputError, match="observe"):
+        proofs(cloud, "everything")
