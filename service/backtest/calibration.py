@@ -14,6 +14,7 @@ import numpy as np
 from service.backtest.compare import Setup
 from service.backtest.walk import Series
 from service.domain.hours import WEEK_HOURS
+from service.forecast.holidays import holidays_for
 from service.forecast.paths import forecast
 
 HORIZON_WEEKS = (1, 4, 13, 26, 52)
@@ -31,11 +32,18 @@ class Calibration:
     weeks: int
 
 
-def calibrate(demands: Sequence[Series], setup: Setup) -> Mapping[int, Calibration]:
-    """Per horizon in weeks, over all series and every second decision instant."""
+def calibrate(
+    demands: Sequence[Series], setup: Setup, *, regions: Sequence[str] = ()
+) -> Mapping[int, Calibration]:
+    """Per horizon in weeks, over all series and every second decision instant.
+
+    ``regions`` names each series' region, for its holidays; without it only those of every
+    region count.
+    """
     chances = [(1 - share) / 2 for share in INTERVALS] + [(1 + share) / 2 for share in INTERVALS]
     held: dict[int, list[list[bool]]] = {horizon: [] for horizon in HORIZON_WEEKS}
-    for demand in demands:
+    for demand, region in zip(demands, regions or [""] * len(demands), strict=True):
+        holidays = holidays_for(setup.holidays, region)
         for number, now in enumerate(setup.walk.instants(demand.size)[::_EVERY]):
             paths = forecast(
                 demand[: max(now - setup.walk.lag_hours, 0)],
@@ -44,6 +52,7 @@ def calibrate(demands: Sequence[Series], setup: Setup) -> Mapping[int, Calibrati
                 weeks=max(HORIZON_WEEKS),
                 paths=_PATHS,
                 seed=number,
+                holidays=holidays,
             )
             limits = paths.quantiles(chances)
             for horizon in HORIZON_WEEKS:

@@ -80,6 +80,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--changes", type=Path, metavar="FILE", help="the planned-change register (YAML)"
     )
     parser.add_argument(
+        "--holidays",
+        type=Path,
+        metavar="FILE",
+        help="a calendar of holidays (YAML); what they did in the past shapes the forecast",
+    )
+    parser.add_argument(
         "--picture", type=Path, metavar="DIR", help="folder for a picture of every pool"
     )
     parser.add_argument(
@@ -127,6 +133,7 @@ def _setup(arguments: argparse.Namespace, pools: Sequence[PoolDemand]) -> Setup:
     from service.backtest.compare import Setup  # noqa: PLC0415
     from service.backtest.market import DEFAULT_MENU, read_menu  # noqa: PLC0415
     from service.forecast.changes import read_changes  # noqa: PLC0415
+    from service.forecast.holidays import read_holidays  # noqa: PLC0415
 
     walk = walk_asked(arguments)
     hours = pools[0].hours
@@ -138,7 +145,8 @@ def _setup(arguments: argparse.Namespace, pools: Sequence[PoolDemand]) -> Setup:
         )
     menu = DEFAULT_MENU if arguments.menu is None else read_menu(arguments.menu)
     changes = () if arguments.changes is None else read_changes(arguments.changes)
-    return Setup(menu, walk, hours.start, changes)
+    holidays = () if arguments.holidays is None else read_holidays(arguments.holidays)
+    return Setup(menu, walk, hours.start, changes, holidays)
 
 
 def _figures(figures: Figures) -> dict[str, object]:
@@ -225,7 +233,9 @@ def _calibration(pools: Sequence[PoolDemand], setup: Setup) -> list[dict[str, ob
             "weeks": found.weeks,
             "inside": {f"{share:.2f}": inside for share, inside in found.inside.items()},
         }
-        for horizon, found in calibrate([pool.usd_per_hour for pool in pools], setup).items()
+        for horizon, found in calibrate(
+            [pool.usd_per_hour for pool in pools], setup, regions=[pool.region for pool in pools]
+        ).items()
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -16,6 +16,7 @@ from service.backtest.score import Figures, score, total
 from service.backtest.walk import Purchase, Run, Series, StrategyFactory, walk_forward
 from service.domain.errors import InputError
 from service.forecast.changes import PlannedChange, changes_for
+from service.forecast.holidays import Holiday, holidays_for
 from service.plan.ladder_terms import Term
 
 EVERY: Mapping[str, StrategyFactory] = {NAME: Tenor, **RIVALS}
@@ -32,6 +33,7 @@ class Setup:
     walk: Walk
     begin: datetime
     changes: tuple[PlannedChange, ...] = ()
+    holidays: tuple[Holiday, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,13 @@ def compare(
     strategies: Mapping[str, StrategyFactory],
     setup: Setup,
     *,
+    region: str = "",
     advance: Callable[[], object] = lambda: None,
 ) -> tuple[Scored, ...]:
-    """Every strategy over every named series of hourly on-demand dollars."""
+    """Every strategy over every named series of hourly on-demand dollars.
+
+    ``region`` is where made series came from: its holidays are theirs.
+    """
     scored: list[Scored] = []
     for name, demand in series:
         best = hindsight(demand, menu=setup.menu, walk=setup.walk)
@@ -88,9 +94,10 @@ def compare(
                 walk=setup.walk,
                 begin=setup.begin,
                 changes=changes_for(setup.changes, name),
+                holidays=holidays_for(setup.holidays, region or name),
             )
             figures = score(demand, run, first=setup.walk.warmup_hours, hindsight_usd=best.cost_usd)
-            scored.append(Scored(name, strategy, figures, run, best))
+            scored.append(Scored(name, strategy, figures, run, best, region))
             advance()
     return tuple(scored)
 
@@ -128,9 +135,15 @@ def each_case(
         families.setdefault(case.family, []).append(case)
     return {
         family: tuple(
-            replace(one, region=case.region)
+            one
             for case in ones
-            for one in compare([(case.name, case.usd_per_hour)], strategies, setup, advance=advance)
+            for one in compare(
+                [(case.name, case.usd_per_hour)],
+                strategies,
+                setup,
+                region=case.region,
+                advance=advance,
+            )
         )
         for family, ones in families.items()
     }

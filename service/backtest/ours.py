@@ -27,6 +27,7 @@ class Tenor:
             owned=view.owned[view.now :],
             step_hours=view.step_hours,
             changes=view.changes,
+            holidays=view.holidays,
         )
         decided = tranche(pool, view.menu, reasons=False, caution=self._caution)
         places = {term.offer: place for place, term in enumerate(view.menu)}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from service.backtest.market import Walk
 from service.domain.errors import InvariantError
 from service.forecast.changes import PlannedChange
+from service.forecast.holidays import Holiday
 from service.plan.ladder_terms import Term
 
 Series = NDArray[np.float64]
@@ -30,7 +31,7 @@ class View:
     owned in every hour from 0 to the end of the longest term that could be bought now (past
     and future, as bought so far). ``now`` is the decision's hour, ``begin`` the instant of
     hour 0, ``step_hours`` the time to the next decision. ``changes`` are the planned changes
-    that touch the pool: people's knowledge, not the history's.
+    that touch the pool, ``holidays`` its calendar: people's knowledge, not the history's.
     """
 
     seen: Series
@@ -40,6 +41,7 @@ class View:
     begin: datetime
     menu: tuple[Term, ...]
     changes: tuple[PlannedChange, ...] = ()
+    holidays: tuple[Holiday, ...] = ()
 
     @property
     def owned_now(self) -> float:
@@ -94,6 +96,7 @@ def walk_forward(
     walk: Walk,
     begin: datetime,
     changes: tuple[PlannedChange, ...] = (),
+    holidays: tuple[Holiday, ...] = (),
 ) -> Run:
     """Walk ``strategy`` over hourly ``demand``; purchases start at the deciding hour."""
     reach = demand.size + max(term.hours for term in menu) + walk.step_hours
@@ -109,6 +112,7 @@ def walk_forward(
             begin=begin,
             menu=menu,
             changes=changes,
+            holidays=holidays,
         )
         for place, quantity in strategy(view):
             if not np.isfinite(quantity) or quantity < 0:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from service.domain.hours import WEEK_HOURS
 from service.forecast.changes import PlannedChange, factors
+from service.forecast.holidays import Holiday, coming_factors, without_holidays
 from service.forecast.level import MIN_WEEKS, Series, log_levels, recent_drift, whole_weeks
 from service.forecast.season import expected_weeks
 
@@ -32,6 +33,7 @@ public regions needed on average (docs/model.md)."""
 _PRIOR_MISSES = 10.0
 _MOST_SURPRISE = 16.0  # one jump of four deviations must not widen every later forecast
 _TAIL_FREEDOM = 5
+_SMALLEST_MEAN = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,14 @@ class Forecast:
 
     ``levels[path, week]``: mean on-demand $/h of each coming week. ``shapes[week, hour]``: seen
     weeks as ratios to their mean, first hour aligned with the decision's. ``picks[path, week]``:
-    which shape a path's week takes.
+    which shape a path's week takes. ``holidays[path, hour]``: factors within the weeks that the
+    levels already have in their means; ``None`` where no holiday is to come.
     """
 
     levels: Series
     shapes: Series
     picks: NDArray[np.int64]
+    holidays: Series | None = None
 
     def quantiles(self, chances: Sequence[float]) -> Series:
         """Quantiles of the weekly level, shape (chances, weeks)."""
@@ -53,7 +57,11 @@ class Forecast:
 
     def scenarios(self) -> Series:
         """Hourly demand per path, shape (paths, weeks × 168)."""
-        hourly = self.levels[:, :, None] * self.shapes[self.picks]
+        shaped = self.shapes[self.picks]
+        if self.holidays is not None:
+            shaped = shaped * self.holidays.reshape(shaped.shape)
+            shaped /= np.maximum(shaped.mean(axis=2, keepdims=True), _SMALLEST_MEAN)
+        hourly = self.levels[:, :, None] * shaped
         return np.asarray(hourly.reshape(self.levels.shape[0], -1))
 
 
@@ -66,12 +74,14 @@ def forecast(
     paths: int = 100,
     seed: int = 0,
     changes: Sequence[PlannedChange] = (),
+    holidays: Sequence[Holiday] = (),
 ) -> Forecast:
     """Paths of ``weeks`` weeks from hour ``now`` (from ``begin``), given the hours ``seen``.
 
     A pool with less than a week of use is forecast at zero: nothing is bought on it.
     """
-    history = whole_weeks(seen, 104)
+    ordinary = without_holidays(seen, begin=begin, holidays=holidays)
+    history = whole_weeks(ordinary, 104)
     generator = np.random.default_rng(seed)
     if not history.size or history[-_LEVEL_WEEKS:].max() <= 0:
         return _nothing(paths, weeks)
@@ -88,7 +98,18 @@ def forecast(
     shapes = used / used.mean(axis=1, keepdims=True)
     shapes = np.roll(shapes, -((now - seen.size) % WEEK_HOURS), axis=1)
     picks = generator.integers(0, shapes.shape[0], size=(paths, weeks))
-    return Forecast(levels, shapes, picks)
+    drawn_days = coming_factors(
+        seen,
+        begin=begin,
+        now=now,
+        weeks=weeks,
+        paths=paths,
+        holidays=holidays,
+        generator=generator,
+    )
+    if drawn_days is not None:
+        levels = levels * drawn_days.reshape(paths, weeks, WEEK_HOURS).mean(axis=2)
+    return Forecast(levels, shapes, picks, drawn_days)
 
 
 def _level_paths(

@@ -16,6 +16,7 @@ import numpy as np
 
 from service.domain.hours import DAY_HOURS, WEEK_HOURS
 from service.forecast.changes import factors
+from service.forecast.holidays import without_holidays
 from service.forecast.level import (
     MIN_WEEKS,
     Series,
@@ -76,9 +77,10 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
     Where a yearly cycle is recognised, the year to expect takes the place of drift and burst,
     which would mistake a season for either. Before one could be seen, a rise may be the first
     half of one: the last 70 days bound too, and the past year wherever the newest weeks go its
-    way. Empty with less than a week of use.
+    way. Holidays count as the ordinary days they replace. Empty with less than a week of use.
     """
-    used = pool.seen[int(np.argmax(pool.seen > 0)) :] if pool.seen.any() else pool.seen[:0]
+    seen = without_holidays(pool.seen, begin=pool.begin, holidays=pool.holidays)
+    used = seen[int(np.argmax(seen > 0)) :] if seen.any() else seen[:0]
     if used.size < WEEK_HOURS:
         return {}
     discount = term.discount_ratio

@@ -46,6 +46,7 @@ def explain(pool: PoolState, steps: Sequence[Step], *, seed: int) -> Reasons:
         paths=PATHS,
         seed=seed,
         changes=pool.changes,
+        holidays=pool.holidays,
     )
     low = _weekly(pool.owned, reach)
     savings, later = np.zeros(PATHS), np.zeros(PATHS)

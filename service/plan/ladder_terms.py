@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.domain.errors import InvariantError
 from service.domain.hours import WEEK_HOURS
 from service.forecast.changes import PlannedChange
+from service.forecast.holidays import Holiday
 
 Series = NDArray[np.float64]
 
@@ -49,7 +50,8 @@ class PoolState:
     seen, without holes; finite, ≥ 0. ``now``: hours from ``begin`` to the decision, at least
     ``seen.size``. ``owned``: capacity owned in each hour from the decision on (active, queued
     and payment-pending, as it expires), taken as 0 after its end. ``step_hours``: time to the
-    next decision. ``changes``: planned changes that touch this pool.
+    next decision. ``changes``: planned changes that touch this pool. ``holidays``: the pool's
+    calendar, past and coming.
     """
 
     seen: Series
@@ -58,6 +60,7 @@ class PoolState:
     owned: Series
     step_hours: int = WEEK_HOURS
     changes: tuple[PlannedChange, ...] = ()
+    holidays: tuple[Holiday, ...] = ()
 
     def __post_init__(self) -> None:
         if self.now < self.seen.size:

@@ -19,6 +19,7 @@ from service.domain.hours import HOUR, TERM_HOURS, HourRange
 from service.domain.ids import AccountId, OfferingId
 from service.domain.usage import Usage
 from service.forecast.changes import PlannedChange, changes_for
+from service.forecast.holidays import Holiday, holidays_for
 from service.plan.ladder_terms import PoolState, Term
 from service.plan.problem import candidate
 
@@ -152,6 +153,7 @@ def state_of(
     decided_at: datetime,
     step_hours: int,
     changes: Sequence[PlannedChange],
+    holidays: Sequence[Holiday] = (),
 ) -> PoolState:
     """What the ladder is told of ``pool``: its history and the capacity owned for it."""
     lines = list(pool.lines)
@@ -163,6 +165,7 @@ def state_of(
         owned=_owned_schedule(pool, owned, spend_usd_per_hour, decided_at),
         step_hours=step_hours,
         changes=changes_for(changes, pool.name),
+        holidays=holidays_for(holidays, pool.name),
     )
 
 

@@ -111,6 +111,24 @@ def test_a_planned_end_stops_the_buying(
     assert min(hours["west"]) < "2024-05-01"
 
 
+def test_a_quiet_week_that_the_calendar_names_is_not_taken_for_a_fall(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    series = wavy(16)
+    feast = range(12 * 7, 13 * 7 - 1)
+    series[feast.start * 24 : feast.stop * 24] *= 0.3
+    lines = [f"{iso(BEGIN + n * HOUR)},east,a,{amount}" for n, amount in enumerate(series)]
+    demand, calendar = tmp_path / "demand.csv", tmp_path / "holidays.yaml"
+    demand.write_text("\n".join(["hour,region,sku,quantity", *lines]) + "\n")
+    days = ", ".join(str((BEGIN + day * 24 * HOUR).date()) for day in feast)
+    bought = []
+    for scope in ("west", "east"):
+        calendar.write_text(f"- {{name: feast, scope: {scope}, dates: [{days}]}}\n")
+        answer = _json(capsys, "--demand", str(demand), "--holidays", str(calendar))
+        bought.append(answer["pools"][0]["purchases"][0]["quantity"])
+    assert bought[1] > 1.5 * bought[0]
+
+
 def test_ablations_name_what_was_taken_out(
     demand: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +167,7 @@ def test_a_table_for_people_names_every_pool(
         (["--step-hours", "0"], "--step-hours"),
         (["--warmup-hours", "99999"], "do not outlast"),
         (["--menu", "none.csv"], "no such file"),
+        (["--holidays", "none.yaml"], "no such file"),
     ],
 )
 def test_refuses_what_cannot_be_run(

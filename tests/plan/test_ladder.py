@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from service.domain.errors import InvariantError
 from service.forecast.changes import PlannedChange
+from service.forecast.holidays import Holiday
 from service.plan.ladder import ladder, tranche
 from service.plan.ladder_bounds import (
     ALIKE,
@@ -219,6 +220,18 @@ def test_three_years_carry_a_growing_pool_and_only_the_core_of_a_shrinking_one()
     amounts = {buy.offer: buy.quantity_usd_per_hour for buy in shrinking.buys}
     assert set(amounts) == {"three", "year"}
     assert amounts["three"] < 0.75 * shrinking.level_usd_per_hour
+
+
+def test_a_holiday_week_that_the_calendar_names_does_not_lower_what_is_owned() -> None:
+    seen = _wavy(60)
+    days = range(60 * 7 - 5, 60 * 7)
+    quiet = seen.copy()
+    for day in days:
+        quiet[day * 24 : (day + 1) * 24] *= 0.4
+    calendar = tuple(Holiday("feast", "*", (BEGIN + timedelta(days=day)).date()) for day in days)
+    assert _level(quiet) < 0.8 * _level(seen)
+    known = tranche(replace(_pool(quiet), holidays=calendar), [YEAR_TERM], reasons=False)
+    assert known.level_usd_per_hour == pytest.approx(_level(seen), rel=0.05)
 
 
 def test_only_the_cheapest_term_of_each_length_and_none_undercut_is_considered() -> None:
