@@ -55,9 +55,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _as_given(options: argparse.Namespace) -> int:
     from service.domain.ids import AccountId  # noqa: PLC0415
+    from service.guard.policy import load_policy  # noqa: PLC0415
     from service.plan.optimise import optimise  # noqa: PLC0415
     from service.usage.dataset import load_dataset  # noqa: PLC0415
 
+    if options.policy is not None:
+        load_policy(options.policy)  # it guards nothing here, but a broken one is never passed over
     dataset = load_dataset(options.data)
     account = AccountId(options.account) if options.account else None
     begun = time.monotonic()

@@ -93,7 +93,7 @@ def decide(request: DecisionRequest) -> Plan:
     sized, refusals = _size(desk)
     sized, risky = _within_risk(desk, sized)
     lines, more = _lines(desk, sized)
-    return _plan(desk, lines, (*refusals, *risky, *more))
+    return _plan(desk, lines, (*_unseen(desk), *refusals, *risky, *more))
 
 
 def pool_sizes(request: DecisionRequest) -> dict[OfferingId, tuple[str, Decimal]]:
@@ -162,6 +162,7 @@ class _Desk:
             purchase_account=min(self.request.accounts.values()),
             sharing=self.request.sharing,
             evaluations=_MIX_EVALUATIONS,
+            closely=False,
             expired=self.request.expired,
         )
         return {one.offering: float(one.quantity) for one in portfolio.purchases}
@@ -177,6 +178,20 @@ def _last(usage: Usage, hours: int) -> Usage:
     count = min(hours, usage.hours.count)
     first = usage.hours.count - count
     return Usage(HourRange(usage.hours.hour(first), count), usage.lines, usage.quantity[first:])
+
+
+def _unseen(desk: _Desk) -> list[Refusal]:
+    """Pools that have been seen too short to buy anything for, and that nothing can be sized on."""
+    refusals = []
+    for pool, state in zip(desk.pools, desk.states, strict=True):
+        seen = int(state.seen.size - np.argmax(state.seen > 0)) if state.seen.any() else 0
+        if seen < WEEK_HOURS:
+            detail = (
+                f"{pool.name}: {seen} hours of use have been seen and nothing is bought on less "
+                f"than {WEEK_HOURS}"
+            )
+            refusals.append(Refusal("short_history", pool.offerings[0], detail))
+    return refusals
 
 
 def _size(desk: _Desk) -> tuple[list[Sized], list[Refusal]]:

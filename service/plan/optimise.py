@@ -80,18 +80,20 @@ def optimise(
     sharing: Sharing = ORGANISATION,
     tolerance_ratio: float = TOLERANCE_RATIO,
     evaluations: int = POLISH_EVALUATIONS,
+    closely: bool = True,
     expired: Callable[[], bool] = lambda: False,
 ) -> Portfolio:
     """The best purchases from ``menu`` (all offerings when ``None``) for the dataset's hours.
 
     Queued and payment-pending commitments count as owned from their start when sizing; the bills
-    reported count only what is active, as providers do. When ``expired`` answers true the search
+    reported count only what is active, as providers do. Without ``closely`` the amounts matter and
+    the bound need not be as close as it gets. When ``expired`` answers true the search
     stops with what it has: the bound stays proven, the gap says how far it got.
     """
     account = purchase_account or buying_account(dataset)
     names, refusals = _buyable(dataset, menu)
     market = flat_market(dataset, sharing)
-    search = Search(market, account, names, tolerance_ratio, evaluations, expired)
+    search = Search(market, account, names, tolerance_ratio, evaluations, expired, closely)
     owned = as_sized(dataset.commitments)
     billed = tuple(one for one in owned if one in dataset.commitments)
     solved = search.solve(owned)

@@ -47,7 +47,10 @@ class Solved:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What stays the same through one optimisation: a market, a buyer and a menu."""
+    """What stays the same through one optimisation: a market, a buyer and a menu.
+
+    ``closely``: whether to prove the bound as close as it gets, which most of the time goes into.
+    """
 
     market: Market
     account: AccountId
@@ -55,6 +58,7 @@ class Search:
     tolerance_ratio: float
     evaluations: int
     expired: Callable[[], bool]
+    closely: bool = True
 
     def candidates(self, names: Sequence[OfferingId]) -> list[Commitment]:
         """The offerings bought in the first hour."""
@@ -108,7 +112,7 @@ class Search:
         ordered = self.ordered(stack, len(held))
         if not ordered.knows or self.expired():
             return start
-        found = self._climbed(stack, ordered, start.levels, large=False)
+        found = self._climbed(stack, ordered, start.levels, large=False if self.closely else None)
         lower = max(found.lower_bound_usd, start.lower_bound_usd)
         return Solved(found.levels, lower, start.iterations)
 

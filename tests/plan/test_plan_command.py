@@ -130,3 +130,38 @@ def test_a_missing_table_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "skus" in captured.err
+
+
+@pytest.mark.parametrize("words", [(), ("--as-given",)])
+def test_a_broken_policy_is_never_passed_over(
+    words: tuple[str, ...], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "policy.yaml"
+    broken.write_text("version: 1\nnonsense: true\n", encoding="utf-8")
+    status = main(["plan", "--data", str(folder), "--policy", str(broken), *words, "--json"])
+    said = capsys.readouterr()
+    assert status == 2
+    assert said.out == ""
+    assert "policy.yaml" in said.err
+
+
+def test_a_history_too_short_to_buy_on_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = write_folder(market(skus=4, families=1, hours=100, seed=2), tmp_path / "short")
+    _, answer = planned(capsys, "--data", str(short))
+    assert answer["buy"] == []
+    refusals = answer["refusals"]
+    assert isinstance(refusals, list)
+    details = [one["detail"] for one in refusals if one["rule"] == "short_history"]
+    assert details
+    assert all("nothing is bought on less than 168" in one for one in details)
+
+
+def test_a_history_of_a_week_is_not_called_short(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, answer = planned(capsys, "--data", str(folder))
+    refusals = answer["refusals"]
+    assert isinstance(refusals, list)
+    assert not [one for one in refusals if one["rule"] == "short_history"]

@@ -106,7 +106,7 @@ def test_a_tail_of_nothing_is_refused() -> None:
         RiskBudget(tail_ratio=0.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.floats(0.5, 15)), min_size=1, max_size=4),
     st.floats(0, 20_000),
