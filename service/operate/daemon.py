@@ -8,15 +8,17 @@ from datetime import timedelta
 from service.api.access import access_from
 from service.api.app import create_app
 from service.api.serve import RunningServer, serve
-from service.domain.errors import TenorError
+from service.domain.errors import RefusedError, TenorError
 from service.domain.ids import CycleId
 from service.observe.log import get_logger
 from service.operate.alerting import tell
 from service.operate.billed_usage import BilledUsage
+from service.operate.demoting import demote_on_stale_data
 from service.operate.event_log import EventLog
 from service.operate.ingesting import ingest
 from service.operate.settling import expire, tie_loose_ends
 from service.operate.situation import LEAST_HISTORY_HOURS
+from service.operate.undoing import undo
 from service.pipeline import Cycle, run_cycle
 from service.scheduler import Bell, Executor, Job
 from service.store import due
@@ -28,6 +30,7 @@ log = get_logger(__name__)
 
 CYCLE = "cycle"
 RECONCILE = "reconcile"
+UNDO = "undo"
 MONDAY_AT_SIX = timedelta(days=4, hours=6)
 """Weeks counted from 1970, a Thursday, end four days later: cycles are decided on Mondays."""
 
@@ -47,7 +50,8 @@ def jobs_of(parts: Parts) -> tuple[Job, ...]:
     expiring = Job("expiries", timedelta(hours=1), timedelta(0), lambda _run, _lease: expire(parts))
     telling = Job("alerts", timedelta(minutes=5), timedelta(0), lambda _run, _lease: tell(parts))
     each = parts.each()
-    return (ingesting, expiring, *map(_reconcile_job, each), *map(_cycle_job, each), telling)
+    recurring = (*map(_reconcile_job, each), *map(_undo_job, each), *map(_cycle_job, each))
+    return (ingesting, expiring, *recurring, telling)
 
 
 def _reconcile_job(parts: Parts) -> Job:
@@ -59,13 +63,24 @@ def _reconcile_job(parts: Parts) -> Job:
     )
 
 
+def _undo_job(parts: Parts) -> Job:
+    """Daily, well before the working day of the accounts that it may give something back in."""
+    return Job(
+        f"{UNDO}-{parts.cloud.provider}",
+        timedelta(days=1),
+        timedelta(hours=4),
+        lambda _run, lease: undo(parts, lease=lease),
+        lambda: waits(parts),
+    )
+
+
 def _cycle_job(parts: Parts) -> Job:
     return Job(
         f"{CYCLE}-{parts.cloud.provider}",
         timedelta(hours=parts.settings.cycle_every_hours),
         MONDAY_AT_SIX,
         lambda run, lease: decide(parts, run, lease),
-        lambda: not_ready(parts),
+        lambda: waits(parts),
     )
 
 
@@ -82,6 +97,19 @@ def decide(parts: Parts, run: due.Run, lease: Lease) -> str:
 
 def not_ready(parts: Parts) -> str | None:
     """Why a decision could not be made now; a cycle waits, still due, until there is no reason."""
+    error = _unfit(parts)
+    return None if error is None else str(error)
+
+
+def waits(parts: Parts) -> str | None:
+    """``not_ready``, as the executor asks it: data that is too old costs autopilot its trust."""
+    error = _unfit(parts)
+    if isinstance(error, RefusedError):
+        demote_on_stale_data(parts, error)
+    return None if error is None else str(error)
+
+
+def _unfit(parts: Parts) -> TenorError | None:
     try:
         policy = parts.policy().policy
         decision_window(
@@ -94,7 +122,7 @@ def not_ready(parts: Parts) -> str | None:
             provider=parts.cloud.provider,
         )
     except TenorError as error:
-        return str(error)
+        return error
     return None
 
 

@@ -9,8 +9,11 @@ from typing import Any
 from service.api.access import Access
 from service.api.context import AppContext, WallClock
 from service.api.status import read_status
+from service.domain.hours import iso
 from service.operate.daemon import jobs_of
 from service.report.render import print_table
+from service.store import alterations
+from service.store.demotion import demotions_now
 from service.store.engine import reading
 from service.wiring import Parts
 
@@ -28,7 +31,29 @@ def status_of(parts: Parts) -> dict[str, Any]:
     )
     with reading(parts.engine) as connection:
         status = read_status(connection, context)
+        given_up = demotions_now(connection)
+        altering = alterations.list_alterations(connection, states=alterations.LIVE)
     answer: dict[str, Any] = json.loads(status.model_dump_json())
+    answer["autopilot_given_up"] = [
+        {
+            "provider": one.provider,
+            "rule": one.rule,
+            "detail": one.detail,
+            "since": iso(one.demoted_at),
+        }
+        for one in given_up
+    ]
+    answer["alterations"] = [
+        {
+            "alteration": one.order.intent,
+            "kind": one.order.alteration.value,
+            "sources": list(one.order.sources),
+            "state": one.state.value,
+            "version": one.version,
+            "reason": one.reason,
+        }
+        for one in altering
+    ]
     return answer
 
 
@@ -51,6 +76,11 @@ def print_status(status: Mapping[str, Any]) -> None:
         rows.append(("realised USD", status["performance"]["realised_usd"]))
         rows.append(("promised USD", status["performance"]["promised_usd"]))
     rows.append(("unknown outcomes", len(status["unknown_purchases"])))
+    rows += [
+        (f"autopilot in {one['provider']}", f"asks a person since {one['since']}: {one['rule']}")
+        for one in status["autopilot_given_up"]
+    ]
+    rows.append(("alterations under way", len(status["alterations"])))
     print_table("Tenor", ("what", "value"), rows)
     jobs = [
         (job["name"], job["last_state"] or "", job["last_detail"], job["next_due_at"] or "")
