@@ -38,8 +38,11 @@ class _Rows:
         return coo_matrix((np.concatenate(self.value), (row, column)), (rows, columns)).tocsr()
 
 
-def whole_programme(problem: Problem) -> Relaxed:
-    """The relaxation's optimum by HiGHS; ``InvariantError`` when HiGHS does not prove one."""
+def whole_programme(problem: Problem, *, limit_seconds: float | None = None) -> Relaxed:
+    """The relaxation's optimum by HiGHS; ``InvariantError`` when HiGHS does not prove one.
+
+    ``limit_seconds``: of wall time, after which HiGHS gives up.
+    """
     resources, hours = problem.active.shape
     hour = np.arange(hours)
     rows = _Rows()
@@ -65,6 +68,7 @@ def whole_programme(problem: Problem) -> Relaxed:
         A_ub=rows.matrix(usage + resources * hours, columns),
         b_ub=np.concatenate(limits),
         method="highs-ipm",  # on this shape six times faster than simplex
+        options={} if limit_seconds is None else {"time_limit": limit_seconds},
     )
     if solved.status != 0:
         msg = f"HiGHS gave no optimum: {solved.message}"
