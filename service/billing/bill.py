@@ -24,7 +24,7 @@ from service.billing.exact import (
     written,
 )
 from service.billing.kernel import Outcome, run
-from service.billing.moves import Room, within
+from service.billing.moves import Room, moves_within, within
 from service.billing.sharing import ORGANISATION, Sharing
 from service.billing.waterfall import Waterfall, waterfall
 from service.domain.hours import HourRange
@@ -113,7 +113,9 @@ def bill(
     for hours in _blocks(usage.hours.count, cells_at_once // max(1, len(usage.lines))):
         quantity = written(np.ascontiguousarray(usage.quantity[hours].T))
         rooms = [within(room, hours) for room in plan.rooms]
-        parts.append(_sums(dataset, quantity, run(rooms, plan.moves, quantity)))
+        parts.append(
+            _sums(dataset, quantity, run(rooms, moves_within(plan.moves, hours), quantity))
+        )
     return _bill(dataset, plan, parts)
 
 

@@ -68,7 +68,8 @@ def matched(
         if not in_scope(offering, label, sku) or not reaches(room.commitment, label):
             continue
         if not flexible and label.sku == name:
-            yield line, ONE, False
+            # In the room's own units, which are those of hours in which it floats, if any are.
+            yield line, room.per_quantity, False
         elif flexible and unit is not None and sku.size_units and _alike(offering.kind, sku, unit):
             yield line, sku.size_units, True
 

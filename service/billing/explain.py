@@ -129,7 +129,6 @@ def explain(dataset: Dataset, hour: int, *, sharing: Sharing = ORGANISATION) -> 
         offerings=dataset.offerings,
         commitments=dataset.commitments,
         sharing=sharing,
-        rules_at=usage.hours.start,
     )
     # Digits are those of the whole dataset: the hour alone could read a quantity otherwise.
     column = np.ascontiguousarray(usage.quantity[hour : hour + 1].T)

@@ -1,11 +1,11 @@
 """Which capacity floats over instance sizes: what the offer says, less the provider's exceptions.
 
-The exceptions are dated rows of ``size_flexibility.yaml``. They are judged at one instant, the
-first hour billed: bill the hours before and after a change of rules separately.
+The exceptions are dated rows of ``size_flexibility.yaml``; each hour goes by those that hold in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
@@ -16,6 +16,7 @@ import yaml
 
 from service.domain.commitments import Kind, Offering
 from service.domain.errors import InvariantError
+from service.domain.hours import HourRange
 from service.domain.usage import Sku
 
 
@@ -57,6 +58,18 @@ def is_flexible(offering: Offering, unit: Sku | None, at: datetime) -> bool:
     if not offering.size_flexible or unit is None or unit.size_units is None:
         return False
     return fixed_size_rule(offering, unit, at) is None
+
+
+def rule_changes(kinds: Collection[Kind], hours: HourRange) -> list[int]:
+    """The hours, by number, in which rules for any of ``kinds`` begin or cease; never the first."""
+    dates = {
+        instant
+        for row in fixed_sizes()
+        if not row.kinds.isdisjoint(kinds)
+        for instant in (row.start, row.end)
+        if instant is not None and hours.start < instant < hours.end
+    }
+    return sorted(hours.index(instant) for instant in dates)
 
 
 @cache

@@ -61,7 +61,10 @@ def run(
             if rate not in numbers:
                 numbers[rate] = number(rate)
         rates = [numbers[rate] for rate in move.rates]
-        span = slice(rooms[move.room].first, rooms[move.room].last)
+        room_of = rooms[move.room]
+        span = slice(max(room_of.first, move.first), min(room_of.last, move.last))
+        if span.start >= span.stop:
+            continue
         have = Pair(room.high[move.room], room.low[move.room])
         if not _make(move, rates, left, have, span=span, sink=sink):
             # Nothing met: either the room is used up in every hour, or the usage is.

@@ -2,8 +2,9 @@
 
 Same order of moves as the bill, in plain float64: close to the exact bill within about 1e-12 of it.
 ``Stack.slope`` gives the cost and, by going through the moves backwards, what one more unit of
-each commitment would change (the right derivative). Nothing here is ever shown as money: whoever
-reports a result bills it again with ``Market.bill``.
+each commitment would change (the right derivative). Where rules change within the hours, those of
+the last hour count for all: whoever decides looks ahead. Nothing here is ever shown as money:
+whoever reports a result bills it again with ``Market.bill``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from service.billing.bill import Bill, settle
 from service.billing.exact import Floats, Pair, written
 from service.billing.flow import Flags, Flow, Index, Rows, Step
 from service.billing.kernel import run
-from service.billing.moves import Room
+from service.billing.moves import ALWAYS, Room
 from service.billing.sharing import ORGANISATION, Sharing
 from service.billing.waterfall import Waterfall, waterfall
 from service.domain.commitments import Commitment, Offering
@@ -166,7 +167,7 @@ def stack_of(market: Market, plan: Waterfall) -> Stack:
     steps = tuple(
         Step(int(pool_of[move.room]), move.lines, tuple(float(rate) for rate in move.rates))
         for move in plan.moves
-        if first[int(pool_of[move.room])] == move.room
+        if first[int(pool_of[move.room])] == move.room and move.last == ALWAYS
     )
     hours = np.array([room.last - room.first for room in plan.rooms], dtype=float)
     usd = [float(room.usd_per_room * Fraction(room.per_quantity)) for room in plan.rooms]

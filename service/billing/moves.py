@@ -8,7 +8,7 @@ them. The order does not depend on the hour, so one move is made for all hours a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -18,6 +18,8 @@ from service.domain.ids import OfferingId
 from service.domain.usage import Sku, SkuKey, UsageLine
 
 ONE = Decimal(1)
+ALWAYS = 1 << 40
+"""More hours than there are."""
 
 Order = tuple[int | str | Decimal, ...]
 """A sort key; orders that are compared have the same shape."""
@@ -57,13 +59,31 @@ class Move:
     """Room ``room`` takes what is left of ``lines``; one unit of line ``i`` uses ``rates[i]``.
 
     When the room is too small for all of the lines, each is covered by the same share. ``step``
-    names the rule that put the move in its place, for the explanation.
+    names the rule that put the move in its place, for the explanation. The move is made in the
+    hours ``[first, last)``: all of them, unless the rules change on the way.
     """
 
     room: int
     lines: tuple[int, ...]
     rates: tuple[Decimal, ...]
     step: str
+    first: int = 0
+    last: int = ALWAYS
+
+
+def moves_within(moves: Sequence[Move], hours: slice) -> list[Move]:
+    """The moves that are made in those hours, the first of them being hour 0."""
+    return [
+        move
+        if move.last == ALWAYS and not move.first
+        else replace(
+            move,
+            first=max(move.first - hours.start, 0),
+            last=min(move.last, hours.stop) - hours.start,
+        )
+        for move in moves
+        if move.first < hours.stop and move.last > hours.start
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +110,8 @@ class Scene:
         return self.skus[self.lines[line].key]
 
 
-def in_order(matches: Iterable[Match]) -> list[Move]:
-    """The matches sorted, those of one room with equal orders joined into one move."""
+def in_order(matches: Iterable[Match], first: int = 0, last: int = ALWAYS) -> list[Move]:
+    """The matches of hours ``[first, last)`` sorted, equal orders of a room joined in one move."""
     grouped: dict[Order, list[Match]] = {}
     for match in matches:
         grouped.setdefault((*match.order, match.room), []).append(match)
@@ -101,6 +121,8 @@ def in_order(matches: Iterable[Match]) -> list[Move]:
             lines=tuple(match.line for match in group),
             rates=tuple(match.rate for match in group),
             step=group[0].step,
+            first=first,
+            last=last,
         )
         for _, group in sorted(grouped.items(), key=lambda entry: entry[0])
     ]

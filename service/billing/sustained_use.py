@@ -33,7 +33,7 @@ import yaml
 from service.billing.bill import NANO_PLACES
 from service.billing.exact import Pair, add, fractions, rounded, totals, written
 from service.billing.kernel import run
-from service.billing.moves import within
+from service.billing.moves import moves_within, within
 from service.billing.waterfall import waterfall
 from service.domain.hours import HOUR, HourRange
 from service.domain.usage import Dataset, Sku, SkuKey
@@ -104,7 +104,9 @@ def sustained_use_usd(dataset: Dataset, *, pooled: bool = False) -> Decimal:
         if not grouped:
             continue
         quantity = written(np.ascontiguousarray(usage.quantity[span, theirs].T))
-        left = run([within(room, span) for room in plan.rooms], plan.moves, quantity).usage
+        left = run(
+            [within(room, span) for room in plan.rooms], moves_within(plan.moves, span), quantity
+        ).usage
         for tiers, groups in grouped.items():
             together = _summed(left, list(groups.values()))
             units = discounted_units(together, month.hours.count, tiers.charged_ratio)

@@ -335,7 +335,7 @@ def test_a_redis_cache_reservation_covers_valkey_but_not_memcached(
 
 
 def test_cache_reservations_did_not_float_before_october_2024() -> None:
-    """The same page: the rules of the first hour billed hold."""
+    """The same page; a change within the hours billed: ``test_rule_changes``."""
     skus = [sku(f"redis.{size}", "1", service="elasticache", family="r7g", size=UNITS[size])
             for size in ("large", "xlarge")]  # fmt: skip
     offers = [offer("ri", Kind.AWS_ELASTICACHE_RI, {"redis.xlarge": "0.6"}, flexible=True)]
