@@ -132,16 +132,15 @@ class PlanBook:
 
     def settle(self, now: datetime) -> None:
         """Let purchases and terms end that are due by ``now``; renew what renews."""
-        for plan in self.plans:
+        for plan in self.plans:  # grows while it is gone through: renewals come last
             due = plan.asked_at + self.operation_takes
             if plan.outcome is None and due <= now:
                 _end_operation(plan, due)
-        for plan in list(self.plans):
             if plan.state == "Succeeded" and plan.end <= now:
                 plan.outcome = "Expired"
                 if plan.renew:
                     again = self._place(None, replace(plan.terms), plan.end)
-                    again.renew_source = plan.resource_id
+                    again.renew, again.renew_source = True, plan.resource_id
 
 
 def _end_operation(plan: Plan, at: datetime) -> None:

@@ -39,8 +39,11 @@ def terms_of(body: Body) -> PlanTerms:
 
 def validate(call: Call) -> Reply:
     """Whether purchases like these would be taken; nothing is bought."""
+    asked = call.body.parts("benefits")
+    if not asked:
+        raise ApiError(INVALID, "benefits is required.")
     verdicts = []
-    for one in call.body.parts("benefits"):
+    for one in asked:
         try:
             check_terms(terms_of(one))
         except ApiError as error:
