@@ -22,14 +22,15 @@ ProviderDay = tuple[str, date]
 _TABLES = ("aws_tables.yaml", "azure_tables.yaml", "eligibility.yaml")
 _STORED = "resource groups, services, commitments"
 """What stored days hold beyond usage: they are read again when that changes."""
-_FILE = "parts.json"
+_FILE = "parts{of}.json"
 
 
 class PartsSeen:
     """The files read so far into the usage folder ``folder``, for one choice of providers."""
 
     def __init__(self, folder: Path, providers: Collection[str] | None) -> None:
-        self._path = folder / _FILE
+        chosen = "".join(f"-{provider}" for provider in sorted(providers or ()))
+        self._path = folder / _FILE.format(of=chosen)
         self._reader = _reader(providers)
 
     def unchanged(

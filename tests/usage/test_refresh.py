@@ -152,3 +152,12 @@ def test_after_any_change_the_store_is_what_a_first_reading_gives(
     assert manifests[0][0].last_hour == START + timedelta(hours=23)
     stepwise.dispose()
     at_once.dispose()
+
+
+def test_reading_another_provider_between_forgets_nothing(store: Store, tmp_path: Path) -> None:
+    write_export(store[1] / "all.parquet", hours_of(24))
+    write_export(tmp_path / "other" / "all.parquet", hours_of(24))
+    ours = ("aws",)
+    assert refresh(store[0], store[1], now=NOW, providers=ours).parts_read == 1
+    refresh(store[0], tmp_path / "other", now=NOW, providers=("aws", "gcp"))
+    assert refresh(store[0], store[1], now=NOW, providers=ours).parts_read == 0
