@@ -1,0 +1,102 @@
+"""Autopilot gives itself up on evidence, in one provider, until a person restores it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from service.domain.errors import RefusedError
+from service.domain.ids import AccountId, CommitmentId, OfferingId
+from service.operate.demo import Demo
+from service.operate.demoting import demote_on_broken_promises, demote_on_stale_data
+from service.operate.reconciling import reconcile
+from service.pipeline import run_cycle
+from service.report.promise import Kept, Promises
+from service.sandbox.savings_plans import PlanRequest
+from service.store import demotion, ledger
+from service.store.engine import reading, writing
+from service.store.lease import Lease
+from tests.operate.test_cycle import a_cycle
+
+
+def given_up(demo: Demo) -> list[tuple[str, str]]:
+    with reading(demo.parts.engine) as connection:
+        return [(one.provider, one.rule) for one in demotion.demotions_now(connection)]
+
+
+def sell_to_somebody(demo: Demo) -> None:
+    """Somebody buys a plan in the provider's own console."""
+    world = demo.cloud.world
+    offering = next(o for o in world.catalog.offerings.values() if o.kind.is_spend)
+    request = PlanRequest(
+        AccountId(world.payer), OfferingId(offering.offering), "1.0", None, None, ()
+    )
+    with world.lock:
+        world.savings_plans.create(
+            request, token=str(world.new_id()), offerings=world.catalog.offerings, now=world.now()
+        )
+
+
+def test_drift_makes_autopilot_ask_a_person_until_one_restores_it(demo: Demo, lease: Lease) -> None:
+    reconcile(demo.parts, lease=lease)
+    first = run_cycle(demo.parts, a_cycle(2), lease=lease)
+    assert first.acted.bought > 0
+    assert given_up(demo) == []
+    sell_to_somebody(demo)
+    reconcile(demo.parts, lease=lease)
+    assert given_up(demo) == [("aws", "drift")]
+    second = run_cycle(demo.parts, a_cycle(3), lease=lease)
+    assert second.acted.bought == 0
+    now = demo.parts.clock.now()
+    with writing(demo.parts.engine) as connection:
+        assert demotion.restore(connection, "aws", by="ana", reason="it was me", now=now)
+        assert not demotion.restore(connection, "aws", by="ana", reason="again", now=now)
+    assert given_up(demo) == []
+    with reading(demo.parts.engine) as connection:
+        told = [event.kind for event in ledger.read(connection, limit=10_000)]
+    assert told.count("autopilot.demoted") == told.count("autopilot.restored") == 1
+
+
+def promises(*, saved: str, hours: int) -> Promises:
+    kept = Kept(
+        CommitmentId("c"),
+        hours,
+        Decimal("0.1"),
+        Decimal(10),
+        Decimal(20),
+        Decimal(30),
+        Decimal(saved),
+        within=False,
+    )
+    return Promises((kept,), Decimal(10), Decimal(20), Decimal(30), Decimal(saved))
+
+
+@pytest.mark.parametrize(
+    ("saved", "hours", "rules"), [("9", 400, ["promise"]), ("9", 24, []), ("11", 400, [])]
+)
+def test_promises_that_are_not_kept_cost_trust_once_there_is_evidence(
+    demo: Demo, saved: str, hours: int, rules: list[str]
+) -> None:
+    demote_on_broken_promises(demo.parts, promises(saved=saved, hours=hours))
+    assert [rule for _, rule in given_up(demo)] == rules
+
+
+def test_stale_data_costs_trust_and_other_refusals_do_not(demo: Demo) -> None:
+    demote_on_stale_data(demo.parts, RefusedError(rule="usage_gap", detail="an hour is missing"))
+    assert given_up(demo) == []
+    demote_on_stale_data(demo.parts, RefusedError(rule="data_age", detail="80 h old"))
+    assert given_up(demo) == [("aws", "data_age")]
+
+
+def test_where_nothing_is_on_autopilot_there_is_nothing_to_give_up(demo: Demo) -> None:
+    path = demo.parts.settings.policy_file
+    text = path.read_text("utf-8").replace("autopilot", "copilot")
+    other = path.with_name("copilot.yaml")
+    other.write_text(text, "utf-8")
+    settings = demo.parts.settings.model_copy(update={"policy_file": other})
+    demote_on_stale_data(
+        replace(demo.parts, settings=settings), RefusedError(rule="data_age", detail="80 h")
+    )
+    assert given_up(demo) == []
