@@ -26,7 +26,9 @@ from service.plan.relaxation import LARGE_CELLS, Relaxed, relax
 
 Floats = NDArray[np.float64]
 
-_POLISH_CELLS = 12_000_000  # line-hours that polishing may go through
+_POLISH_CELLS, _POLISH_ALONE_CELLS = 3_000_000, 12_000_000
+"""Line-hours that polishing may go through when the ordered bound leads on, and when not."""
+
 _ENOUGH_RATIO = 2e-5  # of on-demand cost: below this gap nobody searches on
 _ENOUGH_LARGE_RATIO = 3e-4
 _WITHIN_RATIO, _WITHIN_LARGE_RATIO = 1e-4, 1e-3
@@ -104,12 +106,13 @@ class Search:
     def solve(self, held: Sequence[Commitment]) -> Solved:
         """The best amounts found beside ``held``, and the bound proven for all amounts."""
         stack = self.stack(held)
-        cells = self.market.quantity.high.size
+        cells = max(self.market.quantity.high.size, 1)
         if cells > LARGE_CELLS and self._lasts(held):
             return self._solve_large(held, stack)
         problem = self.posed(stack, len(held))
-        start = self._polished(held, None, problem, self.relaxed(problem))
         ordered = self.ordered(stack, len(held))
+        most = _POLISH_CELLS if ordered.knows else _POLISH_ALONE_CELLS
+        start = self._polished(held, None, problem, self.relaxed(problem), most // cells)
         if not ordered.knows or self.expired():
             return start
         found = self._climbed(stack, ordered, start.levels, large=False if self.closely else None)
@@ -146,7 +149,8 @@ class Search:
         problem = self.posed(stack, len(held))
         relaxed = self.relaxed(problem)
         start = levels if ordered.knows else None
-        polished = self._polished(held, start, problem, relaxed)
+        most = _POLISH_ALONE_CELLS // self.market.quantity.high.size
+        polished = self._polished(held, start, problem, relaxed, most)
         return Solved(polished.levels, max(lower, relaxed.lower_bound_usd), relaxed.iterations)
 
     def _sampled(self) -> Search:
@@ -200,12 +204,12 @@ class Search:
         start: Mapping[OfferingId, float] | None,
         problem: Problem,
         relaxed: Relaxed,
+        evaluations: int,
     ) -> Solved:
-        """Polished from ``start``, or from the relaxation's amounts."""
+        """Polished from ``start``, or from the relaxation's amounts, by so many bills."""
         levels = levels_of(problem, relaxed) if start is None else start
         names = list(levels)
-        cells = self.market.quantity.high.size
-        most = min(self.evaluations, _POLISH_CELLS // max(cells, 1))
+        most = min(self.evaluations, evaluations)
         if most > 0 and names:
             stack = self.market.stack((*held, *self.candidates(names)))
             bills = Bills(stack, len(held), most)
