@@ -131,7 +131,7 @@ def altered(issuer: LocalIssuer) -> str:
 def by_shared_secret(issuer: LocalIssuer) -> str:
     """The issuer's public key taken for a shared secret."""
     public = issuer.keys[0].as_pem(private=False)
-    key = OctKey.import_key(b"x" * 64, {"kid": issuer.keys[0].kid})
+    key = OctKey.import_key(b"x" * 64)
     assert public
     return issuer.token(key=key, algorithm="HS256")
 
