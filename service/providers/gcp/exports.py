@@ -2,7 +2,8 @@
 
 Google adds rows to a day's usage for a while after it; each row says when it was exported. A day
 whose number of rows or newest row changed is read whole and its file replaced; a day that is gone
-is deleted. What was copied is noted in the folder, beside the files.
+is deleted. What was copied is noted in the folder, beside the files. Rows are added up where they
+lie: what comes over the wire is hours, projects, SKUs and prices, not every machine's own rows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from service.providers.port import Fetched
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from google.cloud.bigquery.schema import SchemaField
     from google.cloud.bigquery.table import Table
 
 NOTES = ".gcp_export.json"
@@ -51,12 +53,24 @@ GROUP BY day
 ORDER BY day
 """
 _ROWS_QUERY = """
-SELECT *
+SELECT
+  {columns},
+  SUM(usage.amount_in_pricing_units) AS usage_amount_in_pricing_units,
+  SUM(cost) AS cost
 FROM `{table}`
 WHERE usage_start_time >= @begins AND usage_start_time < @ends
   AND ({written} IS NULL OR {written} >= @begins)
+GROUP BY ALL
 ORDER BY usage_start_time
 """
+_COLUMNS = (
+    *("billing_account_id", "usage_start_time", "usage_end_time", "currency", "cost_type"),
+    *("service.id", "service.description", "sku.id", "sku.description", "project.id"),
+    *("location.location", "location.region", "location.zone", "usage.pricing_unit"),
+    *("price.list_price", "price.effective_price", "price.effective_price_default"),
+    *("price.pricing_unit_quantity", "subscription.instance_id", "consumption_model.id"),
+)
+"""What is copied, where the table has it; a field of a record is named ``record_field``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +95,7 @@ class GcpExports:
         self._clients = clients
         self._table = table
         self._clock = clock
-        self._written: str | None = None
+        self._shape: tuple[str, str] | None = None
 
     def fetch(self, folder: Path) -> Fetched:
         """Bring what is new or restated into ``folder``, whole files only; delete what is gone."""
@@ -131,10 +145,12 @@ class GcpExports:
         config = bigquery.QueryJobConfig(query_parameters=parameters)
         client = self._clients.bigquery()
         try:
-            if self._written is None:
-                self._written = _written(client.get_table(self._table, retry=read_retry()))
+            if self._shape is None:
+                found = client.get_table(self._table, retry=read_retry())
+                self._shape = _written(found), columns_of(found.schema)
+            written, columns = self._shape
             rows = client.query_and_wait(
-                sql.format(table=self._table, written=self._written),
+                sql.format(table=self._table, written=written, columns=columns),
                 job_config=config,
                 page_size=_PAGE,
                 api_timeout=READ_TIMEOUT_SECONDS,
@@ -153,6 +169,17 @@ def _written(table: Table) -> str:
     if partitioning is None:
         return "export_time"
     return str(partitioning.field or _INGESTED)
+
+
+def columns_of(schema: Iterable[SchemaField]) -> str:
+    """The SQL of ``_COLUMNS``, as far as the table has them: older tables lack the newer ones."""
+    fields = {one.name: {inner.name for inner in one.fields} for one in schema}
+    parts: list[str] = []
+    for column in _COLUMNS:
+        record, _, field = column.partition(".")
+        if record in fields and (not field or field in fields[record]):
+            parts.append(f"{column} AS {record}_{field}" if field else column)
+    return ",\n  ".join(parts)
 
 
 def _write(rows: pa.Table, path: Path) -> None:

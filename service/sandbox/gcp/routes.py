@@ -32,6 +32,7 @@ _SPELLED = (
     ("POST", "/v3/projects/{project}:testIamPermissions", "projects.testIamPermissions"),
     ("GET", "/v1/services/{service}/skus", "skus.list"),
     ("POST", f"{_BIGQUERY}/queries", "bigquery.jobs.query"),
+    ("GET", f"{_BIGQUERY}/jobs/{{job}}", "bigquery.jobs.get"),
     ("GET", f"{_BIGQUERY}/queries/{{job}}", "bigquery.jobs.getQueryResults"),
     ("GET", f"{_BIGQUERY}/datasets/{{dataset}}/tables/{{table}}", "bigquery.tables.get"),
     (

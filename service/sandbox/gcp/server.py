@@ -218,6 +218,10 @@ class _RequestHandler(BaseHTTPRequestHandler):
         """Answer one change."""
         self._answer()
 
+    def do_DELETE(self) -> None:
+        """Say that this is not served: nothing that is bought can be deleted."""
+        self._answer()
+
     def _answer(self) -> None:
         server = self.server
         if not isinstance(server, _Http) or server.sandbox is None:

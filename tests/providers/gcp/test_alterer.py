@@ -120,7 +120,7 @@ def test_renewal_is_set_and_unset_until_the_day_before_the_end(
     on = order(cloud, AlterationKind.SET_RENEWAL, "intent-1", renew=True)
     quote = alterer.quote_alteration(on)
     assert quote.allowed
-    assert (quote.pay_usd, quote.refund_usd) == (0, 0)
+    assert quote.pay_usd == quote.refund_usd == 0
     # Renewing obliges for another year.
     assert quote.target_value_usd > quote.source_value_usd * Decimal("1.9")
     assert isinstance(alterer.alter(on), Altered)

@@ -108,7 +108,9 @@ def test_offers_vcpus_of_the_series_in_use_and_flexible_dollars(reader: GcpReade
     ]
     cores = next(one for name, one in offers.items() if name == "gcp_cud/us-central1/n2/vcpu/1")
     assert cores.rates_usd == {"N2 vCPU": Decimal("0.019908")}
-    assert (cores.payment, cores.upfront_usd, cores.step) == (Payment.NO_UPFRONT, 0, 1)
+    assert cores.payment is Payment.NO_UPFRONT
+    assert cores.upfront_usd == 0
+    assert cores.step == 1
     flexible = next(one for name, one in offers.items() if name == "gcp_flexible/3")
     assert flexible.rate_usd("us-central1", "N2 vCPU") == Decimal("0.0316") * Decimal("0.54")
     assert flexible.rate_usd("europe-west1", "N2 vCPU") == Decimal("0.03476") * Decimal("0.54")
@@ -165,7 +167,9 @@ def test_inventory_reads_all_pages_and_ties_purchases_to_intents(
         ordered = Decimal("1.25") if item.kind.is_spend else Decimal(3)
         assert item.commitment.quantity == ordered
         assert item.commitment.state.is_owned
-        assert (item.renews, item.upfront_usd, item.returnable_until) == (False, 0, None)
+        assert not item.renews
+        assert item.upfront_usd == 0
+        assert item.returnable_until is None
 
 
 def test_a_listing_that_fails_is_an_error_and_not_an_empty_inventory(

@@ -17,12 +17,13 @@ import pyarrow as pa
 
 from service.domain.errors import InvariantError
 from service.sandbox.faults import ApiError
+from service.sandbox.gcp.export_rows import SCHEMA
 from service.sandbox.gcp.wire.call import BAD_REQUEST, Call, Handler, Json, not_found
 from service.sandbox.gcp.world import GcpWorld
 
 DATASET, TABLE = "billing", "gcp_billing_export_resource_v1"
 EXPORT_TABLE = f"{DATASET}.{TABLE}"
-_PAGE = 5_000
+PAGE = 5_000
 _RESULTS_KEPT = 8
 _MICROSECONDS = 1_000_000
 _TYPES = (
@@ -51,6 +52,22 @@ def query(world: GcpWorld, call: Call) -> Json:
     return _page(world, job, 0, call.body.get("maxResults"))
 
 
+def get_job(world: GcpWorld, call: Call) -> Json:
+    """A query, which is always done."""
+    job = call.path["job"]
+    if job not in world.query_results:
+        raise not_found(f"Job {job}")
+    destination = {"projectId": world.buyer_project, "datasetId": "_results", "tableId": job}
+    return {
+        "kind": "bigquery#job",
+        "id": f"{world.buyer_project}:US.{job}",
+        "jobReference": {"projectId": world.buyer_project, "jobId": job, "location": "US"},
+        "configuration": {"jobType": "QUERY", "query": {"destinationTable": destination}},
+        "status": {"state": "DONE"},
+        "statistics": {"query": {"statementType": "SELECT"}},
+    }
+
+
 def results(world: GcpWorld, call: Call) -> Json:
     """A further page of a query's rows."""
     job = call.path["job"]
@@ -70,6 +87,7 @@ def get_table(world: GcpWorld, call: Call) -> Json:
         "kind": "bigquery#table",
         "id": f"{world.buyer_project}:{EXPORT_TABLE}",
         "tableReference": reference,
+        "schema": {"fields": [_field(one) for one in SCHEMA]},
         "timePartitioning": {"type": "DAY"},
         "type": "TABLE",
     }
@@ -84,6 +102,7 @@ def test_permissions(world: GcpWorld, call: Call) -> Json:
 
 OPERATIONS: Mapping[str, Handler] = {
     "bigquery.jobs.query": query,
+    "bigquery.jobs.get": get_job,
     "bigquery.jobs.getQueryResults": results,
     "bigquery.tables.get": get_table,
     "bigquery.tables.testIamPermissions": test_permissions,
@@ -118,7 +137,7 @@ def _run(world: GcpWorld, text: str, parameters: Any) -> pa.Table:  # noqa: ANN4
 
 def _page(world: GcpWorld, job: str, first: int, wanted: Any) -> Json:  # noqa: ANN401  # JSON
     rows = world.query_results[job]
-    size = min(int(wanted or _PAGE), _PAGE)
+    size = min(int(wanted or PAGE), PAGE)
     shown = rows.slice(first, size)
     answer: dict[str, Any] = {
         "kind": "bigquery#queryResponse",
