@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -14,7 +14,9 @@ from service.providers.aws import organisation
 from service.providers.aws.alterer import AwsAlterer
 from service.providers.aws.buyer import AwsBuyer
 from service.providers.aws.clients import AwsAccess, AwsClients
+from service.providers.aws.permissions import AwsPermissions
 from service.providers.aws.reader import AwsReader
+from service.providers.aws.usage_source import aws_exports, needed_by
 from service.providers.port import (
     ProviderAlterer,
     ProviderBuyer,
@@ -32,7 +34,8 @@ class Cloud:
 
     ``committed_usd``: what plans of the whole organisation commit on a day, whoever owns them;
     ``None`` where the inventory itself spans the organisation. ``exports``: where billing data is
-    fetched from, ``None`` where it lies on this machine already.
+    fetched from, ``None`` where it lies on this machine already. ``bound_account``: the only
+    account that the settings let anything be bought in, ``None`` when they leave it to the policy.
     """
 
     provider: str
@@ -44,16 +47,28 @@ class Cloud:
     finder: ProviderFinder | None = None
     alterer: ProviderAlterer | None = None
     permissions: ProviderPermissions | None = None
+    bound_account: str | None = None
 
 
-def aws_cloud(access: AwsAccess, clock: Clock) -> Cloud:
-    """AWS behind the port."""
+def aws_cloud(access: AwsAccess, clock: Clock, settings: Settings) -> Cloud:
+    """AWS behind the port; ``settings`` say which zones are offered and where usage comes from."""
     clients = AwsClients(access)
+    buyer = AwsBuyer(clients, clock=clock)
+    exports = aws_exports(
+        clients,
+        clock=clock,
+        s3=settings.aws_exports_s3,
+        cost_explorer_requests=settings.aws_cost_explorer_requests,
+    )
+    zones = [zone.strip() for zone in settings.aws_reservation_zones.split(",") if zone.strip()]
     return Cloud(
         provider="aws",
-        reader=AwsReader(clients),
-        buyer=AwsBuyer(clients, clock=clock),
+        reader=AwsReader(clients, zones=zones),
+        buyer=buyer,
+        finder=buyer,
         alterer=AwsAlterer(clients, clock=clock),
+        permissions=AwsPermissions(clients, optional=needed_by(exports)),
+        exports=exports,
         committed_usd=partial(organisation.committed_usd, clients),
         close=clients.close,
     )
@@ -67,7 +82,7 @@ def clouds_of(settings: Settings, clock: Clock) -> tuple[Cloud, ...]:
     named = (settings.aws_endpoint_url, settings.aws_role_arn, settings.aws_profile)
     if others and not any(named):
         return others
-    return (aws_cloud(access_of(settings), clock), *others)
+    return (aws_cloud(access_of(settings), clock, settings), *others)
 
 
 def _azure(settings: Settings, clock: Clock) -> Cloud | None:
@@ -129,7 +144,12 @@ def access_of(settings: Settings) -> AwsAccess:
     if settings.aws_endpoint_url is not None:
         from service.sandbox.access import sandbox_access  # noqa: PLC0415 - only a sandbox run
 
-        return sandbox_access(settings.aws_endpoint_url, external_id=settings.aws_external_id)
+        return sandbox_access(
+            settings.aws_endpoint_url,
+            role_arn=settings.aws_role_arn,
+            external_id=settings.aws_external_id,
+            profile=settings.aws_profile,
+        )
     return AwsAccess(
         region=settings.aws_region,
         role_arn=settings.aws_role_arn,

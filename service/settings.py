@@ -116,7 +116,7 @@ class Settings(BaseModel):
     aws_reservation_zones: str = Field(
         default="", description="zones, by commas, whose zonal EC2 reservations are offered too"
     )
-    purchase_account: str | None = Field(
+    aws_purchase_account: str | None = Field(
         default=None, description="account that owns what is bought; others are never bought in"
     )
     lag_hours: int = Field(default=48, ge=0, description="younger usage is refused for decisions")

@@ -136,7 +136,7 @@ def purchase_account(parts: Parts, policy: Policy) -> AccountId:
     one: what that one owns says nothing about what is owned here.
     """
     named: str | None = getattr(policy.purchase_accounts, parts.cloud.provider)
-    bound = parts.settings.purchase_account
+    bound = parts.cloud.bound_account
     if named is not None and bound not in {None, named}:
         detail = f"the policy buys in {named}, the settings allow {bound} alone"
         raise RefusedError(rule="purchase_account", detail=detail)
