@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -71,6 +71,7 @@ def aws_cloud(access: AwsAccess, clock: Clock, settings: Settings) -> Cloud:
         exports=exports,
         committed_usd=partial(organisation.committed_usd, clients),
         close=clients.close,
+        bound_account=settings.aws_purchase_account,
     )
 
 

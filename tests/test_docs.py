@@ -17,6 +17,8 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "connect").glob("*.md")),
+    *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
 )
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
