@@ -33,12 +33,9 @@ _OBSERVE: Mapping[Holder, tuple[str, ...]] = {
     Holder.PROJECT: (
         "compute.commitments.get",
         "compute.commitments.list",
-        "compute.regionOperations.get",
-        "compute.regionOperations.list",
         "resourcemanager.projects.get",
     ),
     Holder.BILLING_ACCOUNT: (
-        "billing.accounts.get",
         "billing.resourceAssociations.list",
         "consumerprocurement.orders.get",
         "consumerprocurement.orders.list",
@@ -46,7 +43,13 @@ _OBSERVE: Mapping[Holder, tuple[str, ...]] = {
     Holder.EXPORT: ("bigquery.tables.get", "bigquery.tables.getData"),
 }
 _BUYING: Mapping[Holder, tuple[str, ...]] = {
-    Holder.PROJECT: ("compute.commitments.create", "compute.commitments.update"),
+    Holder.PROJECT: (
+        "compute.commitments.create",
+        "compute.commitments.update",
+        # A purchase is an operation; what became of it is read there.
+        "compute.regionOperations.get",
+        "compute.regionOperations.list",
+    ),
     Holder.BILLING_ACCOUNT: ("consumerprocurement.orders.place",),
     Holder.EXPORT: (),
 }

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from service.domain.errors import InputError
 from service.providers.gcp.clients import GcpAccess, GcpClients
@@ -218,10 +219,20 @@ def test_observing_needs_nothing_that_changes_anything() -> None:
     assert buying - names == {
         "compute.commitments.create",
         "compute.commitments.update",
+        "compute.regionOperations.get",
+        "compute.regionOperations.list",
         "consumerprocurement.orders.place",
     }
     with pytest.raises(InputError):
         needed("anything")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_roles_in_the_documents_grant_what_is_needed_and_no_more(mode: str) -> None:
+    path = Path(__file__).resolve().parents[3] / "docs" / "permissions" / f"gcp-{mode}.yaml"
+    roles = list(yaml.safe_load_all(path.read_text("utf-8")))
+    granted = [tuple(role["includedPermissions"]) for role in roles]
+    assert granted == list(needed(mode).values())
 
 
 def test_a_question_that_is_not_answered_is_no_proof_either_way(cloud: GcpSandbox) -> None:
@@ -229,5 +240,5 @@ def test_a_question_that_is_not_answered_is_no_proof_either_way(cloud: GcpSandbo
     strike(cloud, Fault(asking, FaultKind.REFUSE, code="forbidden", status=403))
     proofs = GcpPermissions(cloud.clients()).permissions("observe")
     unanswered = [one.action for one in proofs if one.allowed is None]
-    assert "billing.accounts.get" in unanswered
+    assert "billing.resourceAssociations.list" in unanswered
     assert "compute.commitments.list" not in unanswered
