@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.domain.errors import InputError
 from service.providers.aws.clients import AwsAccess, AwsClients, Keys
 from service.sandbox.identity import ROLE_NAME, ROOT_ACCESS_KEY, ROOT_SECRET_KEY
 
@@ -12,17 +13,28 @@ def sandbox_access(
     endpoint_url: str,
     *,
     account: str | None = None,
+    role_arn: str | None = None,
     external_id: str | None = None,
+    profile: str | None = None,
     purchase_read_timeout_seconds: float = 70.0,
 ) -> AwsAccess:
     """Access to the sandbox at ``endpoint_url`` with its own keys; never to anything else.
 
-    Speaks for the payer, or through its role for another ``account``. Raises ``InputError``
-    for an address that is not on loopback.
+    Speaks for the payer, or through its role for another ``account``; a ``role_arn`` is assumed
+    in the sandbox as it would be in AWS. Raises ``InputError`` for an address that is not on
+    loopback, and for a ``profile``: its credentials are never tried on a sandbox.
     """
+    if profile is not None:
+        raise InputError(
+            f"the profile {profile} is set beside a sandbox's address",
+            file="the environment",
+            column="TENOR_AWS_PROFILE",
+            remedy="Unset one of TENOR_AWS_PROFILE and TENOR_AWS_ENDPOINT_URL.",
+        )
+    of_account = None if account is None else f"arn:aws:iam::{account}:role/{ROLE_NAME}"
     return AwsAccess(
         region=REGION,
-        role_arn=None if account is None else f"arn:aws:iam::{account}:role/{ROLE_NAME}",
+        role_arn=role_arn or of_account,
         external_id=external_id,
         keys=Keys(ROOT_ACCESS_KEY, ROOT_SECRET_KEY),
         endpoint_url=endpoint_url,

@@ -136,6 +136,9 @@ class SandboxServer:
         self, wire: Wire, operation: str, handler: Handler, call: Call, request_id: str
     ) -> Answer | _Silence:
         world = self.world
+        if operation.replace(".", ":") in world.denied:
+            message = f"You are not authorized to perform {operation}."
+            raise ApiError(wire.denied_code, message, 403)
         world.settle()
         faults = world.faults.strike(operation)
         for fault in faults:

@@ -79,7 +79,10 @@ class WorldSnapshot:
 
 
 class World:
-    """A seeded AWS organisation. ``lock`` guards all of it."""
+    """A seeded AWS organisation. ``lock`` guards all of it.
+
+    ``denied``: IAM actions that nobody is granted; ``exports_folder``: what S3 serves.
+    """
 
     def __init__(self, options: WorldOptions, catalog: Catalog, usage: Usage) -> None:
         self.options = options
@@ -103,6 +106,7 @@ class World:
         self.nodes = NodeLedger(payment_delay, self.new_id)
         self.accrual = Accrual(self)
         self.exports_folder: Path | None = None
+        self.denied: set[str] = set()
 
     @classmethod
     def generated(cls, options: WorldOptions | None = None) -> World:

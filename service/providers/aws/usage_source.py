@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from service.domain.hours import Clock
-from service.providers.aws.clients import AwsAccess, AwsClients
+from service.providers.aws.clients import AwsClients
 from service.providers.aws.cost_explorer import CostExplorerUsage
 from service.providers.aws.exports import AwsExports, S3Location
 from service.providers.port import ProviderExports
 
 
 def aws_exports(
-    access: AwsAccess, *, clock: Clock, s3: str | None, cost_explorer_requests: int = 0
+    clients: AwsClients, *, clock: Clock, s3: str | None, cost_explorer_requests: int = 0
 ) -> ProviderExports | None:
     """What brings usage into the exports' folder; ``None`` where files are put there by others.
 
@@ -18,9 +18,14 @@ def aws_exports(
     paid requests one fetch may make of Cost Explorer; 0 asks it nothing.
     """
     if s3 is not None:
-        return AwsExports(AwsClients(access), S3Location.of(s3))
+        return AwsExports(clients, S3Location.of(s3))
     if cost_explorer_requests > 0:
-        return CostExplorerUsage(
-            AwsClients(access), clock=clock, requests_max=cost_explorer_requests
-        )
+        return CostExplorerUsage(clients, clock=clock, requests_max=cost_explorer_requests)
     return None
+
+
+def needed_by(exports: ProviderExports | None) -> tuple[str, ...]:
+    """The IAM actions that a source of usage needs."""
+    if isinstance(exports, AwsExports):
+        return ("s3:ListBucket", "s3:GetObject")
+    return ("ce:GetCostAndUsage",) if isinstance(exports, CostExplorerUsage) else ()

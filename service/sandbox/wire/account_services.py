@@ -1,4 +1,4 @@
-"""``sts`` (query) and ``organizations`` (json): who one is, and which accounts there are."""
+"""``sts``, ``iam`` and ``organizations``: who one is, what one may do, which accounts there are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from service.sandbox.faults import ApiError
 from service.sandbox.wire.call import Call, Handler
 from service.sandbox.wire.paging import page_of
+from service.sandbox.wire.protocol import ListOf
 from service.sandbox.world import World
 
 _ORGANISATION = "o-sandbox0001"
@@ -99,6 +100,26 @@ def list_accounts(world: World, call: Call) -> Mapping[str, object]:
     return {"Accounts": list(page)} | ({"NextToken": following} if following else {})
 
 
+def simulate(world: World, call: Call) -> Mapping[str, object]:
+    """``SimulatePrincipalPolicy``: everything is granted but what the world denies."""
+    form = call.form
+    source = form.text("PolicySourceArn")
+    if not source.startswith("arn:aws:iam::"):
+        raise ApiError("InvalidInput", "The source must be a user, group or role.")
+    actions = form.texts("ActionNames.member")
+    if not actions:
+        raise ApiError("InvalidInput", "ActionNames is required.")
+    results = [
+        {
+            "EvalActionName": action,
+            "EvalResourceName": "*",
+            "EvalDecision": "implicitDeny" if action in world.denied else "allowed",
+        }
+        for action in actions
+    ]
+    return {"EvaluationResults": ListOf("member", results), "IsTruncated": False}
+
+
 def _account_arn(world: World, account: str) -> str:
     return f"arn:aws:organizations::{world.payer}:account/{_ORGANISATION}/{account}"
 
@@ -107,6 +128,7 @@ STS_OPERATIONS: Mapping[str, Handler] = {
     "GetCallerIdentity": caller,
     "AssumeRole": assume_role,
 }
+IAM_OPERATIONS: Mapping[str, Handler] = {"SimulatePrincipalPolicy": simulate}
 ORGANIZATIONS_OPERATIONS: Mapping[str, Handler] = {
     "DescribeOrganization": describe_organization,
     "ListAccounts": list_accounts,

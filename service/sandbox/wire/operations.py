@@ -22,6 +22,7 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
     "ec2": ec2.OPERATIONS,
     "ce": {**cost_explorer.OPERATIONS, **cost_and_usage.OPERATIONS},
     "sts": account_services.STS_OPERATIONS,
+    "iam": account_services.IAM_OPERATIONS,
     "organizations": account_services.ORGANIZATIONS_OPERATIONS,
     "rds": nodes.RDS_OPERATIONS,
     "elasticache": nodes.ELASTICACHE_OPERATIONS,

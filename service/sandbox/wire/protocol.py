@@ -52,6 +52,13 @@ class Wire:
     target_prefix: str = ""
     namespace: str = ""
 
+    @property
+    def denied_code(self) -> str:
+        """The code for a caller that lacks a permission."""
+        if self.protocol is Protocol.EC2:
+            return "UnauthorizedOperation"
+        return "AccessDeniedException" if self.protocol in _JSON else "AccessDenied"
+
 
 def _query_wire(namespace: str) -> Wire:
     return Wire(

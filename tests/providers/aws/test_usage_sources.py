@@ -13,7 +13,7 @@ import pytest
 from service.domain.errors import InputError, ProviderError
 from service.providers.aws.cost_explorer import REQUEST_USD, CostExplorerUsage
 from service.providers.aws.exports import MANIFEST, AwsExports, S3Location
-from service.providers.aws.usage_source import aws_exports
+from service.providers.aws.usage_source import aws_exports, needed_by
 from service.providers.port import ProviderExports
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind
@@ -251,11 +251,16 @@ def test_only_days_within_the_fourteen_are_asked_for(cloud: SandboxCloud, tmp_pa
 
 
 def test_the_settings_choose_the_source(cloud: SandboxCloud) -> None:
-    clock, access = cloud.world.clock, cloud.access()
-    assert aws_exports(access, clock=clock, s3=None) is None
-    assert isinstance(aws_exports(access, clock=clock, s3="s3://b/p"), AwsExports)
-    paid = aws_exports(access, clock=clock, s3=None, cost_explorer_requests=9)
+    clock, clients = cloud.world.clock, cloud.clients()
+    nothing = aws_exports(clients, clock=clock, s3=None)
+    assert nothing is None
+    assert needed_by(nothing) == ()
+    bucket = aws_exports(clients, clock=clock, s3="s3://b/p", cost_explorer_requests=9)
+    assert isinstance(bucket, AwsExports)
+    assert needed_by(bucket) == ("s3:ListBucket", "s3:GetObject")
+    paid = aws_exports(clients, clock=clock, s3=None, cost_explorer_requests=9)
     assert isinstance(paid, CostExplorerUsage)
+    assert needed_by(paid) == ("ce:GetCostAndUsage",)
 
 
 def test_the_list_of_what_was_brought_names_tags_and_sizes(
