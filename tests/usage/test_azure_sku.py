@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import csv
+import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +93,28 @@ def test_the_resource_group_is_read_from_a_path_whatever_its_case() -> None:
     path = "/subscriptions/1/resourceGroups/Win-Test/providers/Microsoft.Compute/virtualMachines/a"
     assert group_of(path) == "win-test"
     assert group_of("/subscriptions/1/providers/Microsoft.Capacity") is None
+
+
+SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "azure_ea_amortized_sample.csv"
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SAMPLE.exists(), reason="no amortised sample beside the checkout")
+def test_the_machines_of_a_real_amortised_export_are_named_by_their_sizes() -> None:
+    with SAMPLE.open(encoding="utf-8-sig") as lines:
+        rows = list(csv.DictReader(lines))
+    names = set()
+    for row in rows:
+        details = json.loads(row["AdditionalInfo"]) if row["AdditionalInfo"] else {}
+        sku = azure_sku(
+            meter_category=row["MeterCategory"],
+            meter_subcategory=row["MeterSubCategory"],
+            meter_name=row["MeterName"],
+            arm_sku_name=details.get("ServiceType", ""),
+        )
+        if describe_sku(sku).service == "vm":
+            names.add((sku, details.get("RINormalizationRatio")))
+        assert group_of(row["ResourceId"]) in {row["ResourceGroup"].lower(), None}
+    # The reservation of a DS1_v2 says itself that a DS2_v2 has a ratio of 2.
+    assert names == {("Standard_DS2_v2", 2.0), ("Standard_B2s", None), ("Standard_D2s_v3", None)}
+    assert flexibility("Standard_DS2_v2") == ("DSv2 Series", Decimal(2))
