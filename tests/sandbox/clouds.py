@@ -39,15 +39,14 @@ def _database_usage() -> Usage:
     return World.generated(replace(SMALL, databases=True)).usage
 
 
-def database_world() -> World:
-    """A fresh small world whose organisation uses managed nodes too."""
-    return World(replace(SMALL, databases=True), _small_world()[0], _database_usage())
-
-
 @contextmanager
-def database_cloud(exports: Path | None = None) -> Iterator[SandboxCloud]:
+def database_cloud(
+    exports: Path | None = None, *, page_size: int = SMALL.page_size
+) -> Iterator[SandboxCloud]:
     """As ``small_cloud``, with databases, caches, search and a warehouse in use."""
-    with SandboxCloud(database_world(), exports=exports) as cloud:
+    options = replace(SMALL, databases=True, page_size=page_size)
+    world = World(options, _small_world()[0], _database_usage())
+    with SandboxCloud(world, exports=exports) as cloud:
         yield cloud
 
 
