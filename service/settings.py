@@ -102,6 +102,9 @@ class Settings(BaseModel):
     azure_price_sheet: Path | None = Field(
         default=None, description="file or folder with a negotiated price sheet"
     )
+    azure_price_sheet_prefix: str | None = Field(
+        default=None, description="folder of its export in that container, brought to that folder"
+    )
     azure_endpoint_url: str | None = Field(
         default=None, description="loopback only: a sandbox cloud instead of Azure"
     )

@@ -57,7 +57,8 @@ class AzureAccess:
     ``subscription_id`` pays: what is bought is billed to it. ``billing_scope`` replaces
     ``/subscriptions/ID`` as what purchases are charged to, where the right to buy hangs on a
     billing account. ``exports_url`` is the blob container of cost exports, ``exports_prefix`` the
-    folder of one export in it; ``price_sheet`` a file or folder with a negotiated price sheet.
+    folder of one export in it; ``price_sheet`` a file or folder with a negotiated price sheet, or,
+    with ``price_sheet_prefix``, where that export of the container is brought to.
     ``endpoint_url`` with ``sandbox_token`` is for a cloud on loopback only.
 
     A purchase is looked at ``settle_reads`` times, ``settle_every_seconds`` apart, before its
@@ -72,12 +73,13 @@ class AzureAccess:
     exports_url: str | None = None
     exports_prefix: str = ""
     price_sheet: Path | None = None
+    price_sheet_prefix: str | None = None
     endpoint_url: str | None = None
     sandbox_token: str | None = field(default=None, repr=False)
     connect_timeout_seconds: float = 20.0
-    purchase_read_timeout_seconds: float = 180.0
-    settle_reads: int = 24
-    settle_every_seconds: float = 5.0
+    purchase_read_timeout_seconds: float = 120.0
+    settle_reads: int = 20
+    settle_every_seconds: float = 3.0
     retry_backoff_seconds: float = 0.8
 
     def __post_init__(self) -> None:

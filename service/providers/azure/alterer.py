@@ -36,7 +36,7 @@ from service.domain.ids import CommitmentId, IntentId
 from service.domain.purchases import InventoryItem, Refused, Unknown
 from service.providers.azure import changes
 from service.providers.azure.changes import Giving, Session, Taking
-from service.providers.azure.clients import AzureClients, read
+from service.providers.azure.clients import UNREADABLE, AzureClients, read
 from service.providers.azure.outcome import outcome_of
 from service.providers.azure.reservations import ReservationTerms
 from service.providers.azure.retirements import is_retired
@@ -100,7 +100,7 @@ class AzureAlterer:
             return Refused("wrong_account", f"the credentials pay by {own}, not {order.account}")
         try:
             return self._altered(order)
-        except (ProviderError, InputError) as error:
+        except (ProviderError, InputError, *UNREADABLE) as error:
             # Everything that raises is asked before anything is sent.
             return Refused("not_sent", str(error))
 
@@ -162,7 +162,7 @@ class AzureAlterer:
             return outcome_of(error)
         try:
             done = shown()
-        except ProviderError as error:
+        except (ProviderError, *UNREADABLE) as error:
             return Unknown(f"it was sent, and {error}")
         return Altered((), _NOTHING, _NOTHING) if done else Unknown("Azure does not show it yet")
 

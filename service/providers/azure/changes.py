@@ -36,7 +36,7 @@ from service.domain.errors import ProviderError
 from service.domain.ids import CommitmentId
 from service.domain.purchases import Unknown
 from service.providers.azure.access import PROVIDER
-from service.providers.azure.clients import Answer, AzureClients, failed, read
+from service.providers.azure.clients import UNREADABLE, Answer, AzureClients, failed, read, trouble
 from service.providers.azure.outcome import outcome_of
 from service.providers.azure.reservations import ReservationTerms, purchase_request
 from service.providers.azure.words import amount
@@ -338,20 +338,20 @@ def _sent(
         send()
     except AzureError as error:
         return outcome_of(error)
-    except (ValueError, TypeError, KeyError) as error:
-        return Unknown(f"the answer cannot be read: {error}")
-    trouble = "Azure does not show the effect yet"
+    except UNREADABLE as error:
+        return Unknown(trouble(error))
+    shown = "Azure does not show the effect yet"
     for number in range(clients.access.settle_reads):
         if number:
             clients.sleep(clients.access.settle_every_seconds)
         try:
             settled = done()
-        except ProviderError as error:
-            trouble = str(error)
+        except (ProviderError, *UNREADABLE) as error:
+            shown = str(error)
             continue
         if settled is not None:
             return settled
-    return Unknown(f"it was sent, and {trouble}")
+    return Unknown(f"it was sent, and {shown}")
 
 
 def _left(one: Answer) -> Decimal:

@@ -35,12 +35,8 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
 
 from service.domain.errors import InputError, ProviderError
-from service.providers.azure.access import (
-    PROVIDER,
-    AzureAccess,
-    ClientCertificate,
-    ClientSecret,
-)
+from service.providers.azure.access import PROVIDER, AzureAccess
+from service.providers.azure.credential import credential_of
 
 if TYPE_CHECKING:
     from azure.mgmt.billingbenefits import BillingBenefitsMgmtClient
@@ -57,6 +53,10 @@ _OK, _REDIRECTED = 200, 300
 Answer = Mapping[str, Any]
 """One answer of Azure as plain JSON; it does not leave this package."""
 Item = TypeVar("Item")
+UNREADABLE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+"""What making sense of an answer raises that is not what it should be."""
+TROUBLE = (AzureError, *UNREADABLE)
+"""Everything that a look at Azure can raise."""
 Policies = list[HTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]]
 
 
@@ -99,7 +99,7 @@ class AzureClients:
     def credential(self) -> TokenCredential:
         """The one credential; no other is ever tried."""
         token = self.access.sandbox_token
-        return _credential(self.access) if token is None else _SandboxCredential(token)
+        return credential_of(self.access) if token is None else _SandboxCredential(token)
 
     @cached_property
     def reservations(self) -> ReservationsMgmtClient:
@@ -304,13 +304,20 @@ def read(operation: str, ask: Callable[[], Item]) -> Item:
         return ask()
     except AzureError as error:
         raise failed(operation, error) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise _failed(operation, "unreadable_answer", str(error)) from error
+    except UNREADABLE as error:
+        raise _failed(operation, "unreadable_answer", repr(error)) from error
 
 
 def failed(operation: str, error: AzureError) -> ProviderError:
     """The ``ProviderError`` of a read that raised."""
     return _failed(operation, code_of(error), str(error.message).strip() or type(error).__name__)
+
+
+def trouble(error: Exception) -> str:
+    """What went wrong with a look, in a line: Azure's code and words, or what could not be read."""
+    if isinstance(error, AzureError):
+        return f"{code_of(error)} {error.message}"
+    return f"the answer cannot be read: {error!r}"
 
 
 def code_of(error: AzureError) -> str:
@@ -347,38 +354,3 @@ def _pages(
         if not url:
             return
     raise _failed(operation, "endless_listing", f"more than {PAGES_MAX} pages")
-
-
-def _credential(access: AzureAccess) -> TokenCredential:
-    from azure import identity  # noqa: PLC0415 - heavy
-
-    match access.credential:
-        case ClientSecret(client_id, secret):
-            return identity.ClientSecretCredential(access.tenant_id, client_id, secret)
-        case ClientCertificate(client_id, path, password):
-            return _with_certificate(access, client_id, str(path), password)
-        case None:
-            raise InputError(
-                "there is no credential", file="the settings", remedy="Name one for Azure."
-            )
-        case workload:
-            return identity.WorkloadIdentityCredential(
-                tenant_id=access.tenant_id,
-                client_id=workload.client_id,
-                token_file_path=str(workload.token_file),
-            )
-
-
-def _with_certificate(
-    access: AzureAccess, client_id: str, path: str, password: str | None
-) -> TokenCredential:
-    from azure import identity  # noqa: PLC0415 - heavy
-
-    try:
-        return identity.CertificateCredential(access.tenant_id, client_id, path, password=password)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"the certificate cannot be used: {error}",
-            file=path,
-            remedy="Give a PEM or PKCS12 file that holds the certificate and its key.",
-        ) from error

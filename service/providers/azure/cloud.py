@@ -93,6 +93,7 @@ def azure_access(settings: Settings) -> AzureAccess | None:
         exports_url=settings.azure_exports_url,
         exports_prefix=settings.azure_exports_prefix,
         price_sheet=settings.azure_price_sheet,
+        price_sheet_prefix=settings.azure_price_sheet_prefix,
     )
 
 

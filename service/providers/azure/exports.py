@@ -42,10 +42,11 @@ class _Run:
 
 
 class AzureExports:
-    """``ProviderExports`` of one export in one container."""
+    """``ProviderExports`` of one export in one container; of that of costs if none is named."""
 
-    def __init__(self, clients: AzureClients) -> None:
+    def __init__(self, clients: AzureClients, *, prefix: str | None = None) -> None:
         self._clients = clients
+        self._prefix = (clients.access.exports_prefix if prefix is None else prefix).strip("/")
 
     def fetch(self, folder: Path) -> Fetched:
         """Bring the newest run of every month into ``folder``; whole files only.
@@ -87,8 +88,7 @@ class AzureExports:
         ]
 
     def _manifests(self) -> Iterator[tuple[str, datetime]]:
-        prefix = self._clients.access.exports_prefix.strip("/")
-        start = f"{prefix}/" if prefix else None
+        start = f"{self._prefix}/" if self._prefix else None
         try:
             for blob in self._clients.exports.list_blobs(name_starts_with=start):
                 written_at = instant(blob.last_modified)

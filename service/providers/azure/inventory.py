@@ -58,7 +58,10 @@ def reservations(clients: AzureClients) -> list[InventoryItem]:
     )
     machines = [one for one in listed if _is_machine(one)]
     prices = _prices(clients, {_order_of(one) for one in machines})
-    return [_reservation(one, prices[_order_of(one)], clients) for one in machines]
+    return read(
+        "Reservation.ListAll",
+        lambda: [_reservation(one, prices[_order_of(one)], clients) for one in machines],
+    )
 
 
 def savings_plans(clients: AzureClients) -> list[InventoryItem]:
@@ -67,7 +70,7 @@ def savings_plans(clients: AzureClients) -> list[InventoryItem]:
         "SavingsPlan.ListAll",
         lambda: [one.as_dict() for one in clients.benefits.savings_plan.list_all()],
     )
-    return [_plan(one, clients) for one in listed]
+    return read("SavingsPlan.ListAll", lambda: [_plan(one, clients) for one in listed])
 
 
 def _is_machine(one: Answer) -> bool:

@@ -15,6 +15,7 @@ from service.providers.azure import inventory, reservations, savings_plans
 from service.providers.azure.access import PROVIDER
 from service.providers.azure.catalog import Catalog
 from service.providers.azure.clients import AzureClients
+from service.providers.azure.exports import AzureExports
 from service.providers.azure.price_sheet import NO_SHEET, PriceSheet, load_price_sheet
 from service.providers.azure.prices import priced, retail
 from service.providers.azure.reservations import ReservationTerms, offering_of
@@ -96,8 +97,15 @@ class AzureReader:
         ]
 
     def _sheet(self) -> PriceSheet:
-        path = self._clients.access.price_sheet
-        return NO_SHEET if path is None else load_price_sheet(path, self._clock.now())
+        access = self._clients.access
+        if access.price_sheet is None:
+            return NO_SHEET
+        if access.price_sheet_prefix is None:
+            return load_price_sheet(access.price_sheet, self._clock.now())
+        # A folder of its own: what is fetched into is cleared of everything else.
+        folder = access.price_sheet / "fetched"
+        AzureExports(self._clients, prefix=access.price_sheet_prefix).fetch(folder)
+        return load_price_sheet(folder, self._clock.now())
 
     def _catalog(self, keys: Sequence[SkuKey]) -> Catalog:
         regions = {key.region for key in keys if describe_sku(key.sku).arm_sku_name is not None}

@@ -32,7 +32,16 @@ from service.domain.purchases import Outcome, PurchaseOrder, Refused, Unknown
 from service.domain.usage import SkuKey
 from service.providers.azure.access import PROVIDER
 from service.providers.azure.catalog import Catalog, Size
-from service.providers.azure.clients import Answer, AzureClients, code_of, failed, read
+from service.providers.azure.clients import (
+    TROUBLE,
+    UNREADABLE,
+    Answer,
+    AzureClients,
+    code_of,
+    failed,
+    read,
+    trouble,
+)
 from service.providers.azure.outcome import outcome_of, outcome_of_state
 from service.providers.azure.prices import Retail
 from service.providers.azure.words import (
@@ -168,9 +177,9 @@ def purchase(clients: AzureClients, order: PurchaseOrder) -> Outcome:
     try:
         if _find(clients, str(order.reference)) is not None:
             return settle(clients, order)
-    except AzureError as error:
+    except TROUBLE as error:
         # An earlier attempt may have bought. As long as that is not known nothing is sent.
-        return Unknown(f"the order could not be looked for: {code_of(error)} {error.message}")
+        return Unknown(f"the order could not be looked for: {trouble(error)}")
     try:
         clients.buying_reservations.reservation_order.begin_purchase(
             str(order.reference), request, polling=False
@@ -178,8 +187,8 @@ def purchase(clients: AzureClients, order: PurchaseOrder) -> Outcome:
     except AzureError as error:
         if code_of(error) != _EXISTS:
             return outcome_of(error)
-    except (ValueError, TypeError, KeyError) as error:
-        return Unknown(f"the answer cannot be read: {error}")
+    except UNREADABLE as error:
+        return Unknown(trouble(error))
     return settle(clients, order)
 
 
@@ -202,8 +211,8 @@ def look_up(clients: AzureClients, order: PurchaseOrder) -> Outcome:
         if found is None:
             return Unknown(f"Azure knows no reservation order {order.reference}")
         return _judged(clients, order, found)
-    except AzureError as error:
-        return Unknown(f"the order could not be looked for: {code_of(error)} {error.message}")
+    except TROUBLE as error:
+        return Unknown(f"the order could not be looked for: {trouble(error)}")
 
 
 def settle(clients: AzureClients, order: PurchaseOrder) -> Outcome:

@@ -28,7 +28,14 @@ from service.domain.ids import CommitmentId, OfferingId
 from service.domain.purchases import Outcome, PurchaseOrder, Refused, Unknown
 from service.domain.usage import SkuKey
 from service.providers.azure.access import PROVIDER
-from service.providers.azure.clients import Answer, AzureClients, code_of, failed
+from service.providers.azure.clients import (
+    TROUBLE,
+    UNREADABLE,
+    Answer,
+    AzureClients,
+    failed,
+    trouble,
+)
 from service.providers.azure.outcome import outcome_of, outcome_of_state
 from service.providers.azure.prices import Retail
 from service.providers.azure.words import BOUGHT_STATES, CURRENCY, TERM_WORDS, amount, name_of
@@ -146,15 +153,15 @@ def purchase(clients: AzureClients, order: PurchaseOrder) -> Outcome:
     try:
         if _find(clients, alias) is not None:
             return settle(clients, order)
-    except AzureError as error:
+    except TROUBLE as error:
         # An earlier attempt may have bought. As long as that is not known nothing is sent.
-        return Unknown(f"the alias could not be looked for: {code_of(error)} {error.message}")
+        return Unknown(f"the alias could not be looked for: {trouble(error)}")
     try:
         clients.buying_benefits.savings_plan_order_alias.begin_create(alias, request, polling=False)
     except AzureError as error:
         return outcome_of(error)
-    except (ValueError, TypeError, KeyError) as error:
-        return Unknown(f"the answer cannot be read: {error}")
+    except UNREADABLE as error:
+        return Unknown(trouble(error))
     return settle(clients, order)
 
 
@@ -176,8 +183,8 @@ def look_up(clients: AzureClients, order: PurchaseOrder) -> Outcome:
         if found is None:
             return Unknown(f"Azure knows no savings plan order alias {alias}")
         return _judged(clients, order, found)
-    except AzureError as error:
-        return Unknown(f"the alias could not be looked for: {code_of(error)} {error.message}")
+    except TROUBLE as error:
+        return Unknown(f"the alias could not be looked for: {trouble(error)}")
 
 
 def settle(clients: AzureClients, order: PurchaseOrder) -> Outcome:

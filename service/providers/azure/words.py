@@ -118,7 +118,7 @@ def amount(price: object) -> Decimal:
     """Dollars of one of Azure's prices; ``ProviderError`` in another currency, or for none."""
     if isinstance(price, Mapping):
         value, currency = price.get("amount"), price.get("currencyCode")
-        if value is not None and currency == CURRENCY:
+        if isinstance(value, int | float | Decimal) and currency == CURRENCY:
             return Decimal(str(value))
     raise ProviderError(
         provider=PROVIDER,

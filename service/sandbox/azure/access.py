@@ -20,7 +20,7 @@ def sandbox_access(
     endpoint_url: str,
     *,
     price_sheet: Path | None = None,
-    purchase_read_timeout_seconds: float = 180.0,
+    purchase_read_timeout_seconds: float = 120.0,
     settle_reads: int = 4,
 ) -> AzureAccess:
     """Access to the sandbox at ``endpoint_url`` with its own token; never to anything else.

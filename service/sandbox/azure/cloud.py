@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -68,6 +68,10 @@ class AzureSandbox:
     def access(self) -> AzureAccess:
         """Token and address of the paying subscription."""
         return sandbox_access(self.endpoint_url)
+
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables that point Tenor here."""
+        return {"TENOR_AZURE_ENDPOINT_URL": self.endpoint_url}
 
     def clients(self) -> AzureClients:
         """SDK clients for the adapter; the same ones every time."""

@@ -16,6 +16,9 @@ from service.domain.purchases import Bought, Idempotency, PurchaseOrder, Refused
 from service.providers.azure.outcome import is_retryable
 from service.providers.port import ProviderBuyer, ProviderFinder
 from service.sandbox.azure.cloud import AzureSandbox
+from service.sandbox.azure.wire.benefits import ALIASES
+from service.sandbox.azure.wire.call import Call, Reply, route
+from service.sandbox.azure.wire.reservations import ORDERS
 from service.sandbox.faults import Fault, FaultKind
 from tests.sandbox.azure.clouds import (
     CALCULATE,
@@ -339,3 +342,33 @@ def test_a_price_that_changes_after_the_quote_is_not_what_is_charged(cloud: Azur
     assert isinstance(buyer(cloud).buy(ordered), Bought)
     (item,) = reader(cloud).inventory()
     assert item.upfront_usd == ordered.upfront_usd
+
+
+ODD_ANSWERS = (
+    b"null",
+    b"[]",
+    b'"text"',
+    b"{}",
+    b'{"properties": "text"}',
+    b'{"properties": {"provisioningState": {"a": 1}}}',
+    b'{"properties": {"provisioningState": "Succeeded", "term": 7}}',
+    b"<html></html>",
+)
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS)
+def test_answers_that_make_no_sense_are_unknown_and_never_raise(
+    cloud: AzureSandbox, ordered: PurchaseOrder, answer: bytes
+) -> None:
+    def odd(_: Call) -> Reply:
+        return Reply(200, answer)
+
+    cloud.server.answer_first(
+        (
+            route("GET", ORDERS + "/{order}", "azure.ReservationOrder.Get", "", odd),
+            route("GET", ALIASES + "/{alias}", "azure.SavingsPlanOrderAlias.Get", "", odd),
+        )
+    )
+    assert isinstance(buyer(cloud).look_up(ordered), Unknown)
+    assert isinstance(buyer(cloud).buy(ordered), Unknown)
+    assert cloud.server.calls[SEND[ordered.kind]] == 0

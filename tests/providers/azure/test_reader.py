@@ -25,7 +25,9 @@ from service.providers.azure.reader import AzureReader
 from service.providers.azure.retirements import is_retired
 from service.providers.port import ProviderReader
 from service.sandbox.azure.cloud import AzureSandbox
+from service.sandbox.azure.wire.blobs import routes as container_routes
 from service.sandbox.azure.wire.call import Call, Reply, route
+from service.sandbox.azure.wire.reservations import reservation_json
 from service.sandbox.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from tests.sandbox.azure.clouds import (
@@ -348,3 +350,53 @@ def test_purchases_carry_no_float_that_is_not_what_was_ordered(cloud: AzureSandb
     body = json.loads(cloud.server.bodies["azure.SavingsPlanOrderAlias.Create"])
     assert repr(body["properties"]["commitment"]["amount"]) == "1.001"
     assert "billingPlan" in body["properties"]
+
+
+def test_a_price_sheet_export_is_brought_from_the_container(
+    cloud: AzureSandbox, tmp_path: Path
+) -> None:
+    row = sheet_row(cloud)
+    text = f"{','.join(row)}\n{','.join(row.values())}\n"
+    run = tmp_path / "container" / "prices" / "20260301-20260331" / "run"
+    run.mkdir(parents=True)
+    (run / "part_0_0001.csv").write_text(text, "utf-8")
+    blobs = [{"blobName": "prices/20260301-20260331/run/part_0_0001.csv", "byteCount": len(text)}]
+    (run / "manifest.json").write_text(json.dumps({"blobs": blobs}), "utf-8")
+    cloud.server.add_routes(container_routes(tmp_path / "container"))
+    own = tmp_path / "sheet"
+    own.mkdir()
+    (own / "notes.txt").write_text("not Tenor's", "utf-8")
+    access = replace(cloud.access(), price_sheet=own, price_sheet_prefix="prices")
+    there = AzureReader(AzureClients(access), clock=cloud.world.clock)
+    (sku,) = there.prices([D4], {})
+    assert sku.on_demand_usd == Decimal("0.1536")
+    assert (own / "notes.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"quantity": None},
+        {"quantity": "many"},
+        {"term": "P7Y"},
+        {"expiryDateTime": "soon"},
+        {"appliedScopeType": "Single", "appliedScopes": []},
+        {"billingPlan": "Weekly"},
+    ],
+)
+def test_a_reservation_that_makes_no_sense_stops_the_reading(
+    cloud: AzureSandbox, change: dict[str, object]
+) -> None:
+    owned(cloud)
+
+    def odd(call: Call) -> Reply:
+        told = reservation_json(call.world.book.reservations()[0])
+        properties = told["properties"]
+        assert isinstance(properties, dict)
+        properties.update(change)
+        return Reply(200, {"value": [told]})
+
+    path = "/providers/Microsoft.Capacity/reservations"
+    cloud.server.answer_first((route("GET", path, "azure.Reservation.ListAll", "", odd),))
+    with pytest.raises(ProviderError):
+        reader(cloud).inventory()
