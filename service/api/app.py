@@ -23,6 +23,7 @@ from service.api import (
     routes_health,
     routes_ledger,
     routes_meta,
+    routes_metrics,
     routes_proposals,
     routes_status,
     routes_tokens,
@@ -89,6 +90,7 @@ def create_app(
     for part in (
         routes_health,
         routes_status,
+        routes_metrics,
         routes_ledger,
         routes_proposals,
         routes_exports,

@@ -20,6 +20,7 @@ from structlog.contextvars import bound_contextvars
 from service.api.access import Access
 from service.api.problems import Kind, respond
 from service.observe.log import get_logger
+from service.observe.metrics import answered
 
 BODY_BYTES_MAX = 64 * 1024
 
@@ -29,7 +30,7 @@ CONTENT_SECURITY_POLICY = (
 )
 _PROBES = ("/healthz", "/readyz")
 """What orchestrators ask for, by whatever name and as often as they like."""
-_ROUTINE = ("/static", *_PROBES)
+_ROUTINE = ("/static", "/metrics", *_PROBES)
 """What probes and pages ask for all the time: logged at DEBUG."""
 _FOR_PROGRAMS = ("/v1", "/problems", "/openapi.json", *_PROBES)
 """Paths whose errors are problem details whatever the caller accepts."""
@@ -88,6 +89,9 @@ class Edge:
             except Exception:  # noqa: BLE001 - the API's edge: record, apologise, go on
                 self._log.exception("api.failed", method=scope["method"], path=scope["path"])
                 await self._apologise(scope, exchange, request_id)
+            seconds = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", "none")
+            answered(scope["method"], route, exchange.status or 0, seconds)
             routine = scope["path"].startswith(_ROUTINE)
             self._log.log(
                 logging.DEBUG if routine else logging.INFO,
@@ -95,7 +99,7 @@ class Edge:
                 method=scope["method"],
                 path=scope["path"],
                 status=exchange.status,
-                milliseconds=round(1000 * (time.perf_counter() - began), 1),
+                milliseconds=round(1000 * seconds, 1),
             )
 
     def _refusal(self, scope: Scope) -> Response | None:

@@ -72,6 +72,7 @@ API: tuple[Rule, ...] = (
         "/v1/audit",
         "/v1/events/stream",
         "/v1/exports/bills",
+        "/metrics",
     ),
     *_changes(
         Role.APPROVER,

@@ -11,6 +11,7 @@ from tests.api.test_who_may import CHANGES, OPEN_ROUTES, call
 from tests.api.world import World, add_proposals, add_purchase, add_report, add_usage
 
 NOT_JSON = {
+    "/metrics",
     "/v1/events/stream",
     "/v1/exports/commitments",
     "/v1/exports/bills",
