@@ -21,6 +21,8 @@ from service.sandbox.gcp.world import GcpWorldOptions
 from service.sandbox.world import WorldOptions
 
 PROVIDERS = ("aws", "azure", "gcp")
+OTHERS_HISTORY_DAYS = 60
+"""Enough for decisions; every day more is billing data that a demo reads before it begins."""
 
 
 class Snapshot(Protocol):
@@ -147,6 +149,7 @@ def running(
         )
         clock = aws.world.clock
         azure = gcp = None
+        history_days = min(history_days, OTHERS_HISTORY_DAYS)
         if "azure" in providers:
             theirs = AzureWorldOptions(seed=seed, history_days=history_days, clock=clock)
             container = folder / "container"
