@@ -146,10 +146,13 @@ class Flow:
 
     def _pool(self, opened: Flags, room: float) -> _Pool:
         row = self._rows.take()
-        np.multiply(opened, room, out=row)
+        count = int(np.count_nonzero(opened))
+        if count == self._hours:
+            row.fill(room)
+        else:
+            np.multiply(opened, room, out=row)
         run = _Run(row, opened, 0, self._hours)
         run.shrink(0, self._hours, opened)
-        count = int(np.count_nonzero(opened))
         return _Pool(run, count if room > 0.0 or self._noted else 0)
 
     def close(self) -> None:
@@ -317,10 +320,13 @@ class Flow:
         A unit of a line is worth its price, unless a later room would take it; a unit of room, what
         it would take. So worth is carried backwards over what was noted.
         """
-        value = np.zeros((len(self._pools), self._hours))
+        value = [self._rows.take() for _ in self._pools]
+        for room in value:
+            room.fill(0.0)
         unit = {line: self._rows.take() for line in self._pending}
         for line, row in unit.items():
-            row.fill(on_demand_usd[line])
+            # Where something took the rest the worth comes with it; elsewhere it is never asked.
+            row[self._pending[line].nonzero()[0]] = on_demand_usd[line]
         for event in reversed(self._events):
             room, hours = value[event.room], event.hours
             if isinstance(event, _Covered):
@@ -329,8 +335,8 @@ class Flow:
                 room[hours] = unit[event.line][hours] / event.rate
             else:
                 room[hours] = _share_back(event, unit)
-        self._rows.give(*unit.values())
-        saved: Floats = value.sum(axis=1)
+        saved = np.array([room @ self._ones for room in value])
+        self._rows.give(*unit.values(), *value)
         return saved
 
 
