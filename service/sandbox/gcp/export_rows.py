@@ -188,6 +188,9 @@ def _fee(world: GcpWorld, of: tuple[Commitment, Offering], at: datetime, used_us
         text = f"Commitment - dollar based v1: Compute Flexible for {years} Year"
         row = _row(world, at, "", text)
         row |= _amounts(float(owned.quantity), Decimal(1), Decimal(1), gb=False)
+        order = owned.commitment.removeprefix("order/")
+        name = f"billingAccounts/{world.billing_account}/orders/{order}"
+        row["subscription"] = {"instance_id": name}
         offset = [_credit(world, "FEE_UTILIZATION_OFFSET", -used_usd)] if used_usd else []
         return row | {"credits": offset}
     ((sku, rate),) = offering.rates_usd.items()
@@ -198,7 +201,8 @@ def _fee(world: GcpWorld, of: tuple[Commitment, Offering], at: datetime, used_us
     text = f"Commitment v1: {words}{'Ram' if gb else 'Cpu'} in {place} for {years} Year"
     row = _row(world, at, offering.region or "", text)
     row["project"] = {"id": owned.account, "number": "1", "name": owned.account}
-    row["subscription"] = {"instance_id": owned.commitment}
+    # The commitment as a whole: its vCPUs, its memory and its stretches of time are one.
+    row["subscription"] = {"instance_id": owned.commitment.rsplit("/", 2)[0]}
     return row | _amounts(float(owned.quantity), rate, rate, gb=gb)
 
 

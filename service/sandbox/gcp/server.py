@@ -121,7 +121,11 @@ class GcpServer:
             before = _before(fault)
             if before is not None:
                 return before
-        members = handler(world, call)
+        try:
+            members = handler(world, call)
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            # A body of another shape than Google's: refused as Google does, before any effect.
+            raise ApiError("invalid", f"Invalid value: {error!r}", 400) from error
         for fault in faults:
             _touch(world, call, fault)
         for fault in faults:

@@ -1,0 +1,140 @@
+"""From Google's export to a plan that is bought: what each part hands on, the next one takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from service.domain.commitments import Kind
+from service.domain.hours import DAY_HOURS, HourRange
+from service.domain.ids import AccountId, ClientToken, IntentId
+from service.domain.purchases import Bought, PurchaseOrder
+from service.domain.usage import Dataset, Usage
+from service.plan.optimise import optimise
+from service.providers.gcp.cloud import GcpCloud, gcp_cloud
+from service.sandbox.gcp.cloud import GcpSandbox
+from service.store.usage_days import UsageDays
+from service.usage.eligibility import coverable_by
+from service.usage.ingest import read_export
+from tests.sandbox.gcp.clouds import START, small_cloud, small_world
+
+TESTS = Path(__file__).resolve().parents[2]
+SECTION = re.compile(r"^## Google Cloud\n(?P<body>.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+HOURS = HourRange(START, 2 * DAY_HOURS)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[GcpSandbox]:
+    with GcpSandbox(small_world(), exports=tmp_path / "copy") as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def parts(cloud: GcpSandbox) -> Iterator[GcpCloud]:
+    parts = gcp_cloud(cloud.access(), cloud.clock)
+    yield parts
+    parts.close()
+
+
+def dataset(parts: GcpCloud, usage: Usage) -> Dataset:
+    """What a plan is made from, all of it as the cloud's parts tell it."""
+    keys = sorted({line.key for line in usage.lines})
+    items = parts.reader.inventory()
+    offered = {one.offering: one for one in parts.reader.offerings(keys)}
+    offered |= {one.offering: one for one in parts.reader.owned_offerings(items, keys)}
+    return Dataset(
+        usage,
+        {sku.key: sku for sku in parts.reader.prices(keys, {})},
+        offered,
+        tuple(item.commitment for item in items),
+    )
+
+
+def order_of(offering: object, quantity: Decimal, number: int, known: Dataset) -> PurchaseOrder:
+    found = next(one for name, one in known.offerings.items() if name == offering)
+    steps = (quantity / found.step).to_integral_value(rounding="ROUND_DOWN")
+    return PurchaseOrder(
+        intent=IntentId(f"line-{number}"),
+        token=ClientToken(f"token-{number}"),
+        account=AccountId("acme-commitments"),
+        offering=found.offering,
+        kind=found.kind,
+        term_months=found.term_months,
+        payment=found.payment,
+        quantity=steps * found.step,
+        upfront_usd=Decimal(0),
+    )
+
+
+def test_what_was_exported_is_ingested_planned_and_bought(
+    cloud: GcpSandbox, parts: GcpCloud, tmp_path: Path, sqlite_engine: Engine
+) -> None:
+    cloud.advance(24 * 5)
+    assert parts.exports is not None
+    days = UsageDays(sqlite_engine, tmp_path / "usage")
+    fetched = tmp_path / "fetched"
+    parts.exports.fetch(fetched)
+    for source in (fetched, tmp_path / "copy"):
+        with read_export(source) as export:
+            assert export.formats == ("Google Cloud billing",)
+            days.replace(export.days, now=cloud.clock.now())
+        usage = days.load(HOURS)
+        assert usage.quantity.sum() > 0
+        truth = {
+            (line.account, line.region, line.zone, line.sku): column
+            for line, column in zip(
+                cloud.world.usage.lines,
+                cloud.world.dataset(HOURS).usage.quantity.T,
+                strict=True,
+            )
+        }
+        assert len(usage.lines) == len(truth)
+        for line, column in zip(usage.lines, usage.quantity.T, strict=True):
+            expected = truth[line.account, line.region, line.zone, line.sku]
+            assert np.allclose(column, expected, atol=1e-3)
+            assert Kind.GCP_FLEXIBLE_CUD in coverable_by("gcp", line.sku, START.date())
+    known = dataset(parts, usage)
+    planned = optimise(
+        known, menu=None, purchase_account=AccountId("acme-commitments"), closely=False
+    )
+    assert planned.after_usd < planned.before_usd * Decimal("0.8")
+    bought = [
+        parts.buyer.buy(order_of(one.offering, one.quantity, number, known))
+        for number, one in enumerate(planned.purchases)
+    ]
+    assert bought
+    assert all(isinstance(one, Bought) for one in bought)
+    assert len(dataset(parts, usage).commitments) == len(bought)
+    kinds = {item.kind for item in parts.reader.inventory()}
+    assert kinds == {Kind.GCP_RESOURCE_CUD, Kind.GCP_FLEXIBLE_CUD}
+    before = cloud.totals().effective_savings_rate
+    cloud.advance(24 * 6)
+    assert before == 0 < cloud.totals().effective_savings_rate
+
+
+def test_every_claim_of_support_names_the_tests_that_show_it() -> None:
+    text = (TESTS.parent / "docs" / "support.md").read_text("utf-8")
+    section = SECTION.search(text)
+    assert section is not None
+    named = set(re.findall(r"`(providers/[\w/]+\.py)`", section["body"]))
+    assert named
+    assert all((TESTS / name).is_file() for name in named)
+    rows = [line.split("|")[1:-1] for line in section["body"].splitlines() if line[:2] == "| "]
+    for product, *claims, shown_by in rows[1:]:
+        assert "`" in shown_by or {claim.strip() for claim in claims} == {"no"}, product
+
+
+def test_a_cloud_without_an_export_table_has_no_exports() -> None:
+    with small_cloud() as cloud:
+        access = cloud.access()
+        assert gcp_cloud(access, cloud.clock).exports is not None
+        without = type(access)(
+            **{name: getattr(access, name) for name in access.__slots__ if name != "export_table"}
+        )
+        assert gcp_cloud(without, cloud.clock).exports is None

@@ -1,0 +1,110 @@
+"""What each error proves about a purchase, error by error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+from google.auth.exceptions import RefreshError, TransportError
+from requests import exceptions as http
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
+
+from service.domain.purchases import Refused, Unknown
+from service.providers.gcp.outcome import (
+    is_retryable,
+    never_sent,
+    operation_outcome,
+    outcome_of,
+    rpc_outcome,
+)
+
+
+def api(kind: Any, *texts: object, **more: object) -> Exception:  # noqa: ANN401  # the SDK is untyped
+    made: Exception = kind(*texts, **more)
+    return made
+
+
+NO_CONNECTION = MaxRetryError(None, "/", NewConnectionError(None, "refused"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        http.ConnectTimeout("slow"),
+        http.ConnectionError(NO_CONNECTION),
+        api(RefreshError, "no token"),
+        api(TransportError, "no token"),
+    ],
+)
+def test_what_was_never_sent_may_be_tried_again(error: Exception) -> None:
+    outcome = outcome_of(error)
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "not_sent"
+    assert is_retryable(outcome)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        http.ReadTimeout("slow"),
+        http.ConnectionError(ProtocolError("Connection aborted.", ConnectionResetError())),
+        http.ConnectionError(MaxRetryError(None, "/", ReadTimeoutError(None, "/", "slow"))),  # type: ignore[arg-type]
+        http.ConnectionError("nobody knows why"),
+        http.ChunkedEncodingError("cut off"),
+        http.SSLError("handshake"),
+        ValueError("a broken body"),
+        api(exceptions.InternalServerError, "oops"),
+        api(exceptions.ServiceUnavailable, "busy"),
+        api(exceptions.GatewayTimeout, "slow"),
+        api(exceptions.BadGateway, "oops"),
+        api(exceptions.Conflict, "there already"),
+        api(exceptions.Cancelled, "who knows"),
+        api(exceptions.from_http_status, 408, "slow"),
+        api(exceptions.BadRequest, "The request ID was used for another request"),
+    ],
+)
+def test_what_proves_nothing_is_unknown(error: Exception) -> None:
+    assert isinstance(outcome_of(error), Unknown)
+    assert not never_sent(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        api(exceptions.BadRequest, "no"),
+        api(exceptions.Unauthorized, "who"),
+        api(exceptions.Forbidden, "no", errors=[{"reason": "quotaExceeded"}]),
+        api(exceptions.NotFound, "what"),
+        api(exceptions.PreconditionFailed, "no"),
+    ],
+)
+def test_a_clear_no_is_final(error: Exception) -> None:
+    outcome = outcome_of(error)
+    assert isinstance(outcome, Refused)
+    assert not is_retryable(outcome)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        api(exceptions.TooManyRequests, "slow down"),
+        api(exceptions.ResourceExhausted, "slow down"),
+        api(exceptions.Forbidden, "no", errors=[{"reason": "rateLimitExceeded"}]),
+        api(exceptions.Forbidden, "no", errors=[{"reason": "userRateLimitExceeded"}]),
+    ],
+)
+def test_a_throttle_may_be_tried_again(error: Exception) -> None:
+    outcome = outcome_of(error)
+    assert isinstance(outcome, Refused)
+    assert is_retryable(outcome)
+
+
+def test_errors_inside_operations_are_told_apart() -> None:
+    assert isinstance(operation_outcome("QUOTA_EXCEEDED", ""), Refused)
+    assert isinstance(operation_outcome("INTERNAL_ERROR", ""), Unknown)
+    assert isinstance(operation_outcome("RESOURCE_ALREADY_EXISTS", ""), Unknown)
+    for code in (3, 5, 7, 8, 9):
+        assert isinstance(rpc_outcome(code, ""), Refused)
+    for code in (1, 2, 4, 10, 13, 14, 15):
+        assert isinstance(rpc_outcome(code, ""), Unknown)
