@@ -73,7 +73,7 @@ def of_line(
     holds = () if line.line in context.signed_off else context.holds
     yield rejected(line, holds, context.now)
     if line.line in context.signed_off:
-        yield flag("sign_off", wanted="signed off", actual="signed off", passed=True)
+        yield _signed_off(people_needed(line, policy), context.approvals.get(line.line, 1))
     else:
         yield from _sign_off(line, policy.sign_off)
 
@@ -152,6 +152,13 @@ def _worth(line: PlanLine, policy: Policy) -> Iterator[RuleResult]:
         policy.after_purchase.line_utilization_ratio,
         line.expected_utilization_ratio,
     )
+
+
+def _signed_off(needed: int, given: int) -> RuleResult:
+    if given >= needed:
+        return flag("sign_off", wanted="signed off", actual="signed off", passed=True)
+    wanted, actual = f"{needed} people", f"{given} person"
+    return flag("sign_off", wanted=wanted, actual=actual, passed=False, detail="approved by few")
 
 
 def people_needed(line: PlanLine, policy: Policy) -> int:

@@ -112,7 +112,8 @@ class GuardContext:
     every line asked for is bought. ``spent`` lists all purchases that count (see
     ``spent_so_far``). ``open_unknown`` lists the targets whose outcome is not known.
     ``pools`` gives each line's pool. ``signed_off`` names the lines that a person approved,
-    ``holds`` what people rejected, and until when that holds. ``demoted`` names the providers in
+    ``holds`` what people rejected, and until when that holds. ``approvals`` counts the people who
+    approved a line that is signed off; one where it is left out. ``demoted`` names the providers in
     which autopilot has given itself up: there it asks a person, as copilot does.
     """
 
@@ -130,6 +131,7 @@ class GuardContext:
     pools: Mapping[LineId, PoolSize] = field(default_factory=lambda: MappingProxyType({}))
     signed_off: frozenset[LineId] = frozenset()
     holds: tuple[Hold, ...] = ()
+    approvals: Mapping[LineId, int] = field(default_factory=lambda: MappingProxyType({}))
     demoted: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

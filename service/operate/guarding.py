@@ -26,6 +26,7 @@ from service.guard.context import (
     spent_so_far,
     unknown_targets,
 )
+from service.guard.holds import Hold
 from service.guard.policy import Policy
 from service.guard.results import at_most, flag
 from service.guard.rules import judge
@@ -55,6 +56,8 @@ def context_of(
     halted: bool,
     holds_lease: bool,
     signed_off: frozenset[LineId] = frozenset(),
+    holds: tuple[Hold, ...] = (),
+    approvals: Mapping[LineId, int] | None = None,
     beside: frozenset[PlanId] = frozenset(),
     demoted: frozenset[str] = frozenset(),
 ) -> GuardContext:
@@ -86,6 +89,8 @@ def context_of(
             if line.offering in situation.prices.offerings
         },
         signed_off=signed_off,
+        holds=holds,
+        approvals=approvals or {},
         demoted=demoted,
     )
 
@@ -186,6 +191,8 @@ class FreshJudge:
             halted=False,
             holds_lease=True,
             signed_off=frozenset({line.line}) if facts.signed_off else frozenset(),
+            holds=facts.holds,
+            approvals={line.line: facts.approvals},
             beside=facts.run,
             demoted=facts.demoted,
         )
@@ -242,6 +249,7 @@ def plan_context(
     halted: bool,
     beside: frozenset[PlanId] = frozenset(),
     demoted: frozenset[str] = frozenset(),
+    holds: tuple[Hold, ...] = (),
 ) -> GuardContext:
     """The facts for judging a whole plan as it is proposed."""
     return context_of(
@@ -257,6 +265,7 @@ def plan_context(
         holds_lease=True,
         beside=beside,
         demoted=demoted,
+        holds=holds,
     )
 
 

@@ -1,4 +1,4 @@
-"""``tenor proposals``: list, show, approve and reject what waits for a person."""
+"""``tenor proposals``: list, show, approve, reject and withdraw what waits for a person."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import getpass
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from service.domain.errors import InputError, RefusedError
@@ -30,19 +32,38 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     show = actions.add_parser("show", help="one proposal: what, why, and the policy's verdict")
     show.set_defaults(run=run_show)
     approve = actions.add_parser("approve", help="let it be bought, priced and guarded again")
-    approve.set_defaults(run=lambda options: run_decide(options, yes=True))
+    approve.add_argument(
+        "--quantity",
+        type=_quantity,
+        default=None,
+        help="only so much of it, in the offering's unit",
+    )
+    approve.set_defaults(run=lambda options: run_decide(options, "approve"))
     reject = actions.add_parser("reject", help="say no")
-    reject.set_defaults(run=lambda options: run_decide(options, yes=False))
-    for action in (show, approve, reject):
+    reject.set_defaults(run=lambda options: run_decide(options, "reject"))
+    withdraw = actions.add_parser("withdraw", help="take it back before it is bought")
+    withdraw.set_defaults(run=lambda options: run_decide(options, "withdraw"))
+    for action in (show, approve, reject, withdraw):
         action.add_argument("proposal", metavar="ID")
-    for action in (approve, reject):
+    for action in (approve, reject, withdraw):
         action.add_argument("--comment", default="", help="kept in the audit trail")
         action.add_argument("--by", default=None, help="who decides (default: the user)")
         action.add_argument(
             "--version", type=int, default=None, help="decide only if it is still this version"
         )
-    for action in (listing, show, approve, reject):
+    for action in (listing, show, approve, reject, withdraw):
         action.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _quantity(given: str) -> Decimal:
+    """Decimal text as a quantity; argparse tells of anything else."""
+    try:
+        quantity = Decimal(given)
+    except InvalidOperation as error:
+        raise argparse.ArgumentTypeError("not a plain number") from error
+    if not quantity.is_finite():
+        raise argparse.ArgumentTypeError("not a plain number")
+    return quantity
 
 
 def run_list(options: argparse.Namespace) -> int:
@@ -107,28 +128,38 @@ def run_show(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_decide(options: argparse.Namespace, *, yes: bool) -> int:
-    """Approve or reject; exit status 3 when it can no longer be decided."""
-    from service.purchase.propose import NotDecided, approve, reject  # noqa: PLC0415
+def run_decide(options: argparse.Namespace, action: str) -> int:
+    """Approve, reject or withdraw; exit status 3 when it can no longer be decided.
+
+    The policy in force says how many people must approve, and how long a rejection holds.
+    """
+    from service.guard.checks import people_needed  # noqa: PLC0415
+    from service.purchase import propose  # noqa: PLC0415
     from service.report.render import print_json  # noqa: PLC0415
     from service.store.engine import writing  # noqa: PLC0415
 
-    decide = approve if yes else reject
     with _opened() as parts:
-        found = _find(parts, options.proposal)
+        found, policy = _find(parts, options.proposal), parts.policy().policy
+        said: dict[str, Any] = {
+            "version": found.version if options.version is None else options.version,
+            "by": options.by or getpass.getuser(),
+            "comment": options.comment,
+            "now": parts.clock.now(),
+        }
+        if action == "approve":
+            said["quantity"] = options.quantity
+            said["people_needed"] = lambda line: people_needed(line, policy)
+        elif action == "reject":
+            said["holds_for"] = timedelta(hours=float(policy.timing.rejection_holds_hours))
+        decide = getattr(propose, action)
         with writing(parts.engine) as connection:
-            decided = decide(
-                connection,
-                found.proposal,
-                version=found.version if options.version is None else options.version,
-                by=options.by or getpass.getuser(),
-                comment=options.comment,
-                now=parts.clock.now(),
-            )
-    if isinstance(decided, NotDecided):
+            decided = decide(connection, found.proposal, **said)
+    if isinstance(decided, propose.NotDecided):
         raise RefusedError(rule=decided.obstacle.value, detail=decided.detail)
     if options.json:
         print_json(_document(decided))
+    elif decided.state is found.state:
+        print(f"{decided.proposal} is {decided.state.value}: another person must approve.")  # noqa: T201
     else:
         print(f"{decided.proposal} is {decided.state.value}.")  # noqa: T201
     return 0

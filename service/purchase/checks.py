@@ -20,7 +20,7 @@ from service.domain.money import CommitUsdPerHour, from_nano, nano
 from service.domain.plans import Decision, PlanLine, Verdict
 from service.domain.purchases import PurchaseOrder, Quote
 from service.purchase.desk import Declined, Desk, Facts, Request
-from service.store import alterations, demotion, holdings, intents, records
+from service.store import alterations, demotion, holdings, intents, proposals, records
 from service.store.engine import reading
 from service.store.halt import read_halt
 from service.store.intents import Scope
@@ -204,7 +204,15 @@ def _facts(
         holdings=holdings.owed(connection, now=now),
         run=records.plans_of_run(connection, request.cycle),
         demoted=demotion.demoted(connection),
+        holds=proposals.holding(connection, now=now),
+        approvals=_approvals(connection, request),
     )
+
+
+def _approvals(connection: Connection, request: Request) -> int:
+    if request.proposal is None:
+        return 0
+    return len(proposals.approvals_of(connection, request.proposal))
 
 
 def _guard_declines(verdict: Verdict) -> Declined:

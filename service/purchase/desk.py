@@ -19,6 +19,7 @@ from service.domain.hours import Clock
 from service.domain.ids import CycleId, IntentId, PlanId, ProposalId
 from service.domain.plans import PlanLine, Verdict
 from service.domain.purchases import Intent, InventoryItem, Outcome, Quote
+from service.guard.holds import Hold
 from service.providers.port import ProviderBuyer, ProviderReader
 from service.store.lease import Lease
 
@@ -30,7 +31,8 @@ class Facts:
     ``intents`` are all whose money counts, without the one being judged; ``holdings`` what the
     providers listed last, and what they stopped listing before its term was over. ``run``: the
     plans of all providers that were due at the same instant. ``demoted``: providers in which
-    autopilot asks a person. ``signed_off``: a person approved this line. Buying is not halted, or
+    autopilot asks a person. ``signed_off``: a person approved this line, ``approvals`` how many
+    did. ``holds``: what people rejected, and until when that holds. Buying is not halted, or
     the guard would not be asked.
     """
 
@@ -43,6 +45,8 @@ class Facts:
     holdings: tuple[InventoryItem, ...]
     run: frozenset[PlanId] = frozenset()
     demoted: frozenset[str] = frozenset()
+    holds: tuple[Hold, ...] = ()
+    approvals: int = 1
 
 
 class Judge(Protocol):
