@@ -60,7 +60,6 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
         for one in kept
         if hold_on(one, situation.account, holds, situation.now) is None
     ]
-    given = Given()
     request = DecisionRequest(
         cycle=cycle,
         decided_at=situation.now,
