@@ -36,10 +36,13 @@ def faults_of(service: str, operation: str, body: bytes) -> list[str]:
     """What is wrong with a successful answer's body; empty when nothing is."""
     model = service_model(service)
     shape = model.operation_model(operation).output_shape
-    if model.metadata["protocol"] in {"json", "rest-json"}:
+    if model.resolved_protocol in {"json", "rest-json"}:
         raw = json.loads(body)
         return [] if shape is None else list(_json_faults(shape, raw, operation))
     root = ET.fromstring(body)  # noqa: S314  # our own server's answer
+    if model.resolved_protocol == "rest-xml" and shape is not None:
+        # The root's name is the service's own; headers are no part of the body.
+        return list(_xml_faults(shape, root, operation))
     wrapper = shape.serialization.get("resultWrapper") if shape is not None else None
     ignored = {"requestId", "ResponseMetadata"} | ({"return"} if shape is None else set())
     holder = root if wrapper is None else _child(root, wrapper)
@@ -115,7 +118,10 @@ def _xml_faults(
             tag = _tag(child)
             if tag in names:
                 present.add(names[tag][0])
-                yield from _xml_faults(names[tag][1], child, f"{where}.{tag}")
+                member = names[tag][1]
+                flat = isinstance(member, ListShape) and member.serialization.get("flattened")
+                inner = member.member if flat and isinstance(member, ListShape) else member
+                yield from _xml_faults(inner, child, f"{where}.{tag}")
             elif tag not in (ignored or set()):
                 yield f"{where}.{tag} is unknown"
         yield from (

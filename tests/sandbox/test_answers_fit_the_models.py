@@ -22,9 +22,9 @@ RECOMMENDATION = {
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[SandboxCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxCloud]:
     """A sandbox that owns a plan and a tagged reservation in several states."""
-    with small_cloud() as cloud:
+    with small_cloud(exports=tmp_path_factory.mktemp("bucket")) as cloud:
         plans = sdk(cloud, "savingsplans")
         create_plan(plans, offer(cloud.world), tags={"tenor:intent": "i-1"})
         family = offer(cloud.world, Kind.AWS_EC2_INSTANCE_SP, 3, Payment.PARTIAL_UPFRONT)
@@ -47,6 +47,38 @@ def _buy_reservation(cloud: SandboxCloud) -> str:
     name = str(bought["ReservedInstancesId"])
     ec2.create_tags(Resources=[name], Tags=[{"Key": "tenor:intent", "Value": "i-2"}])
     return name
+
+
+SIMULATED = {
+    "PolicySourceArn": "arn:aws:iam::100000000017:user/tenor",
+    "ActionNames": ["ec2:CreateTags", "rds:AddTagsToResource"],
+}
+RESERVED = {
+    "rds": ("DescribeReservedDBInstancesOfferings", "DescribeReservedDBInstances"),
+    "elasticache": ("DescribeReservedCacheNodesOfferings", "DescribeReservedCacheNodes"),
+    "memorydb": ("DescribeReservedNodesOfferings", "DescribeReservedNodes"),
+    "opensearch": ("DescribeReservedInstanceOfferings", "DescribeReservedInstances"),
+    "redshift": ("DescribeReservedNodeOfferings", "DescribeReservedNodes"),
+}
+PURCHASES: dict[str, tuple[str, Kind, dict[str, Any]]] = {
+    "rds": (
+        "PurchaseReservedDBInstancesOffering",
+        Kind.AWS_RDS_RI,
+        {"ReservedDBInstanceId": "one", "Tags": [{"Key": "a", "Value": "b"}]},
+    ),
+    "elasticache": (
+        "PurchaseReservedCacheNodesOffering",
+        Kind.AWS_ELASTICACHE_RI,
+        {"ReservedCacheNodeId": "one"},
+    ),
+    "memorydb": ("PurchaseReservedNodesOffering", Kind.AWS_MEMORYDB_RI, {"ReservationId": "one"}),
+    "opensearch": (
+        "PurchaseReservedInstanceOffering",
+        Kind.AWS_OPENSEARCH_RI,
+        {"ReservationName": "one-of-ours"},
+    ),
+    "redshift": ("PurchaseReservedNodeOffering", Kind.AWS_REDSHIFT_RI, {}),
+}
 
 
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
@@ -74,7 +106,37 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("ec2", "DescribeReservedInstances", {}),
     ("ec2", "DescribeRegions", {}),
     ("ec2", "DeleteQueuedReservedInstances", {"ReservedInstancesIds": ["none"]}),
+    ("ec2", "DescribeReservedInstancesModifications", {}),
+    ("savingsplans", "DescribeSavingsPlansOfferings", {"planTypes": ["Database", "SageMaker"]}),
+    (
+        "savingsplans",
+        "DescribeSavingsPlansOfferingRates",
+        {"products": ["RDS", "ElastiCache", "DynamoDB", "SageMaker"]},
+    ),
+    ("pricing", "GetProducts", {"ServiceCode": "AmazonRDS"}),
+    ("pricing", "GetProducts", {"ServiceCode": "AmazonElastiCache"}),
+    ("iam", "SimulatePrincipalPolicy", SIMULATED),
+    ("s3", "ListObjectsV2", {"Bucket": "sandbox-exports"}),
+    *(
+        (service, operation, {})
+        for service, operations in RESERVED.items()
+        for operation in operations
+    ),
     ("ce", "GetSavingsPlansCoverage", {"TimePeriod": PERIOD, "Granularity": "DAILY"}),
+    (
+        "ce",
+        "GetCostAndUsage",
+        {
+            "TimePeriod": {"Start": "2026-03-03T00:00:00Z", "End": "2026-03-04T00:00:00Z"},
+            "Granularity": "HOURLY",
+            "Metrics": ["UsageQuantity"],
+            "GroupBy": [
+                {"Type": "DIMENSION", "Key": "USAGE_TYPE"},
+                {"Type": "DIMENSION", "Key": "OPERATION"},
+            ],
+            "Filter": {"Dimensions": {"Key": "LINKED_ACCOUNT", "Values": ["200000000025"]}},
+        },
+    ),
     (
         "ce",
         "GetSavingsPlansCoverage",
@@ -168,6 +230,79 @@ def test_every_changing_operation_answers_as_the_model_says(cloud: SandboxCloud)
     assert faults_of("ec2", "DeleteQueuedReservedInstances", body) == []
 
 
+@pytest.mark.parametrize("service", PURCHASES)
+def test_every_purchase_of_nodes_answers_and_lists_as_the_model_says(
+    cloud: SandboxCloud, service: str
+) -> None:
+    operation, kind, more = PURCHASES[service]
+    sold = next(
+        one
+        for one in cloud.world.catalog.offerings.values()
+        if (one.kind, one.region) == (kind, "us-east-1")
+    )
+    words = service_model(service).operation_model(operation).input_shape
+    assert words is not None
+    (name,) = (one for one in words.members if one.endswith("OfferingId"))
+    status, body = _raw_answer(cloud, service, operation, {name: sold.offering, **more})
+    assert (status, faults_of(service, operation, body)) == (200, [])
+    listing = RESERVED[service][1]
+    status, body = _raw_answer(cloud, service, listing, {})
+    assert (status, faults_of(service, listing, body)) == (200, [])
+    assert b"payment-pending" in body
+    if more:
+        client = cloud.clients().reading(service)
+        methods = {api: method for method, api in client.meta.method_to_api_mapping.items()}
+        with pytest.raises(ClientError) as caught:
+            getattr(client, methods[operation])(**{name: sold.offering, **more})
+        code = caught.value.response["Error"]["Code"]
+        assert "AlreadyExists" in code
+        assert code in error_codes_of(service, operation)
+
+
+def test_exchanges_and_modifications_answer_as_the_model_says(cloud: SandboxCloud) -> None:
+    world = cloud.world
+    convertible = [
+        one
+        for one in world.catalog.offerings.values()
+        if one.offering in world.catalog.convertible
+        and (one.kind, one.region, one.term_months) == (Kind.AWS_RI_REGIONAL, "us-east-1", 12)
+        and (one.payment, one.platform) == (Payment.NO_UPFRONT, "linux")
+    ]
+    ec2 = sdk(cloud, "ec2")
+    ids = [
+        str(
+            ec2.purchase_reserved_instances_offering(
+                ReservedInstancesOfferingId=convertible[0].offering, InstanceCount=2
+            )["ReservedInstancesId"]
+        )
+        for _ in range(2)
+    ]
+    cloud.advance(1)
+    exchange = {
+        "ReservedInstanceIds": [ids[0]],
+        "TargetConfigurations": [{"OfferingId": convertible[1].offering}],
+    }
+    zonal = {"InstanceCount": 2, "Scope": "Availability Zone", "AvailabilityZone": "us-east-1a"}
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("GetReservedInstancesExchangeQuote", exchange),
+        ("AcceptReservedInstancesExchangeQuote", exchange),
+        (
+            "ModifyReservedInstances",
+            {"ReservedInstancesIds": [ids[1]], "TargetConfigurations": [zonal]},
+        ),
+        ("DescribeReservedInstancesModifications", {}),
+        ("DescribeReservedInstances", {}),
+    ]
+    for operation, arguments in changes:
+        status, body = _raw_answer(cloud, "ec2", operation, arguments)
+        assert (status, faults_of("ec2", operation, body)) == (200, [])
+    cloud.advance(1)
+    operation = "DescribeReservedInstancesModifications"
+    _, body = _raw_answer(cloud, "ec2", operation, {})
+    assert faults_of("ec2", operation, body) == []
+    assert b"fulfilled" in body
+
+
 def test_the_check_finds_what_the_sdk_would_swallow() -> None:
     wrong = b'{"savingsPlanId": 7, "extra": "x"}'
     assert sorted(faults_of("savingsplans", "CreateSavingsPlan", wrong)) == [
@@ -217,7 +352,10 @@ def test_refusals_carry_codes_that_the_model_declares(
 def test_models_speak_the_protocols_that_the_sandbox_speaks() -> None:
     spoken = {
         name: service_model(name).metadata["protocol"]
-        for name in ("savingsplans", "pricing", "ce", "organizations", "sts", "ec2")
+        for name in (
+            *("savingsplans", "pricing", "ce", "organizations", "sts", "ec2", "iam", "s3"),
+            *RESERVED,
+        )
     }
     assert spoken == {
         "savingsplans": "rest-json",
@@ -226,4 +364,13 @@ def test_models_speak_the_protocols_that_the_sandbox_speaks() -> None:
         "organizations": "json",
         "sts": "query",
         "ec2": "ec2",
+        "iam": "query",
+        "s3": "rest-xml",
+        "rds": "query",
+        "elasticache": "query",
+        "redshift": "query",
+        "opensearch": "rest-json",
+        "memorydb": "smithy-rpc-v2-cbor",
     }
+    # MemoryDB speaks JSON too, and that is what the SDK chooses.
+    assert service_model("memorydb").resolved_protocol == "json"
