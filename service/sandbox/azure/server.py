@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -59,13 +60,15 @@ class Request:
 class AzureServer:
     """One world answering on loopback. Use as a context manager, or ``start`` and ``close``.
 
-    ``calls`` counts requests by operation, ``bodies`` keeps the last one's body.
+    ``calls`` counts requests by operation, ``bodies`` keeps the last one's body, ``watch`` is told
+    of every answer.
     """
 
     def __init__(self, world: AzureWorld, *, port: int = 0) -> None:
         self.world = world
         self.calls: Counter[str] = Counter()
         self.bodies: dict[str, bytes] = {}
+        self.watch: Callable[[str, object], object] = lambda _operation, _body: None
         self._routes = list(_ROUTES)
         self._closing = threading.Event()
         self._http = _Http((LOOPBACK, port), _RequestHandler)
@@ -170,6 +173,7 @@ class AzureServer:
             if before is not None:
                 return before
         reply = route.handler(call)
+        self.watch(route.operation, reply.body)
         for fault in faults:
             _touch(self.world, call, fault)
         for fault in faults:

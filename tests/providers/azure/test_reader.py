@@ -5,34 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from service.domain.commitments import CommitmentState, Kind, Payment
-from service.domain.errors import InputError, ProviderError
+from service.domain.errors import ProviderError
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, IntentId
 from service.domain.usage import SkuKey
-from service.providers.azure.access import AzureAccess
 from service.providers.azure.clients import AzureClients
-from service.providers.azure.price_sheet import load_price_sheet
 from service.providers.azure.reader import AzureReader
 from service.providers.azure.retirements import is_retired
 from service.providers.port import ProviderReader
 from service.sandbox.azure.cloud import AzureSandbox
-from service.sandbox.azure.wire.blobs import routes as container_routes
 from service.sandbox.azure.wire.call import Call, Reply, route
 from service.sandbox.azure.wire.reservations import reservation_json
 from service.sandbox.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from tests.sandbox.azure.clouds import (
     SMALL,
-    START,
     buyer,
     offering_named,
     order,
@@ -291,86 +284,11 @@ def test_prices_in_another_currency_are_an_error(cloud: AzureSandbox) -> None:
         reader(cloud).prices([D4], {})
 
 
-def sheet_row(cloud: AzureSandbox, **changes: str) -> dict[str, str]:
-    machine = cloud.world.catalog.machines["eastus", "Standard_D4s_v5"]
-    return {
-        "MeterId": machine.meter_id(windows=False).upper(),
-        "UnitPrice": "15.36",
-        "UnitOfMeasure": "100 Hours",
-        "PriceType": "Consumption",
-        "Currency": "USD",
-        "Term": "",
-        "EffectiveStartDate": "03/01/2026",
-        "EffectiveEndDate": "",
-    } | changes
-
-
-def with_sheet(cloud: AzureSandbox, path: Path) -> AzureReader:
-    access: AzureAccess = replace(cloud.access(), price_sheet=path)
-    return AzureReader(AzureClients(access), clock=cloud.world.clock)
-
-
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_negotiated_price_is_what_we_pay_and_the_public_one_stays_the_list_price(
-    cloud: AzureSandbox, tmp_path: Path, ending: str
-) -> None:
-    rows = [
-        sheet_row(cloud),
-        sheet_row(cloud, PriceType="SavingsPlan", Term="P1Y", UnitPrice="11"),
-        sheet_row(cloud, EffectiveStartDate="04/01/2026", UnitPrice="1"),
-        sheet_row(cloud, Currency="EUR", UnitPrice="2"),
-    ]
-    path = tmp_path / f"sheet.{ending}"
-    if ending == "csv":
-        lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
-        path.write_text("\n".join(lines), "utf-8")
-    else:
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    (sku,) = with_sheet(cloud, path).prices([D4], {})
-    assert (sku.on_demand_usd, sku.list_usd) == (Decimal("0.1536"), Decimal("0.192"))
-    plans = [one for one in with_sheet(cloud, path).offerings([D4]) if one.kind.is_spend]
-    assert plans[0].rate_usd("eastus", D4.sku) == Decimal("0.11")
-
-
-def test_a_price_sheet_that_is_none_is_an_error(cloud: AzureSandbox, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no price sheet"):
-        with_sheet(cloud, tmp_path / "nowhere").prices([D4], {})
-    path = tmp_path / "sheet.csv"
-    path.write_text("MeterId,UnitPrice\nx,1\n", "utf-8")
-    with pytest.raises(InputError, match="unitofmeasure"):
-        with_sheet(cloud, path).prices([D4], {})
-    rows = sheet_row(cloud, UnitOfMeasure="some Hours")
-    path.write_text(",".join(rows) + "\n" + ",".join(rows.values()) + "\n", "utf-8")
-    with pytest.raises(InputError, match="some Hours"):
-        load_price_sheet(path, START.astimezone(UTC))
-
-
 def test_purchases_carry_no_float_that_is_not_what_was_ordered(cloud: AzureSandbox) -> None:
     buyer(cloud).buy(plan_order(cloud, quantity="1.001"))
     body = json.loads(cloud.server.bodies["azure.SavingsPlanOrderAlias.Create"])
     assert repr(body["properties"]["commitment"]["amount"]) == "1.001"
     assert "billingPlan" in body["properties"]
-
-
-def test_a_price_sheet_export_is_brought_from_the_container(
-    cloud: AzureSandbox, tmp_path: Path
-) -> None:
-    row = sheet_row(cloud)
-    text = f"{','.join(row)}\n{','.join(row.values())}\n"
-    run = tmp_path / "container" / "prices" / "20260301-20260331" / "run"
-    run.mkdir(parents=True)
-    (run / "part_0_0001.csv").write_text(text, "utf-8")
-    blobs = [{"blobName": "prices/20260301-20260331/run/part_0_0001.csv", "byteCount": len(text)}]
-    (run / "manifest.json").write_text(json.dumps({"blobs": blobs}), "utf-8")
-    cloud.server.add_routes(container_routes(tmp_path / "container"))
-    own = tmp_path / "sheet"
-    own.mkdir()
-    (own / "notes.txt").write_text("not Tenor's", "utf-8")
-    access = replace(cloud.access(), price_sheet=own, price_sheet_prefix="prices")
-    there = AzureReader(AzureClients(access), clock=cloud.world.clock)
-    (sku,) = there.prices([D4], {})
-    assert sku.on_demand_usd == Decimal("0.1536")
-    assert (own / "notes.txt").is_file()
 
 
 @pytest.mark.parametrize(

@@ -104,15 +104,17 @@ def _refund_json(call: Call, name: str, session: ReturnSession) -> dict[str, obj
                 "policyErrors": [_refusal(one) for one in session.errors],
             }
         },
-        "billingInformation": _billing_json(giving),
+        "billingInformation": {"billingPlan": _plan(giving), **_billing_json(giving)},
     }
+
+
+def _plan(giving: Giving) -> str:
+    return "Monthly" if giving.reservation.order.terms.monthly else "Upfront"
 
 
 def _billing_json(giving: Giving) -> dict[str, object]:
     zero = money(Decimal(0))
-    terms = giving.reservation.order.terms
     return {
-        "billingPlan": "Monthly" if terms.monthly else "Upfront",
         "billingCurrencyTotalPaidAmount": zero,
         "billingCurrencyProratedAmount": zero,
         "billingCurrencyRemainingCommitmentAmount": money(giving.remaining_usd),
