@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from service.domain.errors import InputError
 from service.domain.hours import HourRange
+from service.store import migrate
 from service.store.usage_days import UsageDays
 from service.usage.days import SeenCommitment
 from service.usage.ingest import read_export
@@ -248,3 +249,21 @@ def test_rows_of_contract_commitments_are_no_usage(tmp_path: Path) -> None:
     with read_export(tmp_path / "export") as export:
         assert export.set_aside == {"contract commitment, not usage": 1}
         assert export.formats == ("FOCUS 1.3",)
+
+
+def test_a_store_from_before_learns_commitments_from_files_that_did_not_change(
+    engine: Engine, tmp_path: Path
+) -> None:
+    rows = [*rows_of(hours_of(24), "focus-1.2"), covered("sp", PLAN, "Spend")]
+    source = write_rows(tmp_path / "export.csv", rows)
+    days = UsageDays(engine, tmp_path / "usage")
+    refresh(days, source, now=NOW)
+    migrate.downgrade(engine, "0006")
+    migrate.upgrade(engine)
+    # As it was: the days are there, and nothing is known of what they name.
+    assert [day.rows for day in days.manifest()] == [24]
+    assert days.commitments_seen(DAY) == ()
+    memory = tmp_path / "usage" / "parts.json"
+    memory.write_text(memory.read_text("utf-8").replace('"reader": "', '"reader": "old'), "utf-8")
+    assert refresh(days, source, now=NOW).parts_read == 1
+    assert [one.commitment for one in days.commitments_seen(DAY)] == [PLAN]
