@@ -144,6 +144,21 @@ def ask_for(
         )
 
 
+def ask_for_in(engine: Engine, order: AlterationOrder, provider: str, *, now: datetime) -> None:
+    """Ask for an alteration in any cloud."""
+    with writing(engine) as connection:
+        asked = ask(
+            connection,
+            order,
+            provider=provider,
+            run="run-1",
+            reason="regret: it loses",
+            expires_at=now + timedelta(days=3),
+            now=now,
+        )
+    assert asked is not None
+
+
 def rules(mode: str = "autopilot", *, pay: str = "0", kinds: str = "") -> Policy:
     """A sound policy with everything but the alterations out of the way."""
     more = kinds or "cancel_queued, return, exchange"

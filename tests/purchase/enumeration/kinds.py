@@ -1,0 +1,261 @@
+"""Every kind of purchase and alteration that is enumerated, and how each cloud is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+
+from service.domain.alterations import AlterationKind, Target
+from service.domain.commitments import Kind, Offering, Payment
+from service.domain.ids import AccountId, OfferingId
+from service.domain.purchases import InventoryItem
+from tests.purchase.enumeration.sites import Change, Purchase, Site, reach, same_as
+
+HISTORY_DAYS, HORIZON_DAYS = 2, 400
+MIDNIGHT_HOURS = 30
+"""Until what Google sells has become active: it begins with the next day in California."""
+
+CLOUDS = ("aws", "azure", "gcp")
+
+
+def _is(kind: Kind, payment: Payment | None = None, word: str = "") -> Callable[[Offering], bool]:
+    return lambda one: (
+        one.kind is kind
+        and one.term_months == 12
+        and payment in {None, one.payment}
+        and word in one.offering
+    )
+
+
+_CREATE = "savingsplans.CreateSavingsPlan"
+_RESERVE = "ec2.PurchaseReservedInstancesOffering"
+COMPUTE = Purchase(
+    "compute savings plan", _is(Kind.AWS_COMPUTE_SP, Payment.NO_UPFRONT), "1.5", _CREATE
+)
+CONVERTIBLE = Purchase(
+    "convertible reservation",
+    _is(Kind.AWS_RI_REGIONAL, Payment.NO_UPFRONT, "/convertible/"),
+    "2",
+    _RESERVE,
+)
+AWS_PURCHASES = (
+    COMPUTE,
+    Purchase(
+        "compute savings plan, half upfront",
+        _is(Kind.AWS_COMPUTE_SP, Payment.PARTIAL_UPFRONT),
+        "1.5",
+        _CREATE,
+    ),
+    Purchase(
+        "instance savings plan", _is(Kind.AWS_EC2_INSTANCE_SP, Payment.NO_UPFRONT), "2", _CREATE
+    ),
+    Purchase(
+        "standard reservation",
+        _is(Kind.AWS_RI_REGIONAL, Payment.ALL_UPFRONT, "/standard/"),
+        "1",
+        _RESERVE,
+    ),
+    CONVERTIBLE,
+    Purchase(
+        "zonal reservation", _is(Kind.AWS_RI_ZONAL, Payment.NO_UPFRONT, "/standard/"), "1", _RESERVE
+    ),
+)
+
+
+def _dearer(offering: Offering, item: InventoryItem) -> tuple[Target, ...]:
+    """More of a larger size of the same family: never worth less than what is given."""
+    name = OfferingId(offering.offering.replace(".large/", ".2xlarge/"))
+    return (Target(name, item.commitment.quantity, None, item.term_months, offering.payment),)
+
+
+def _halves(offering: Offering, item: InventoryItem) -> tuple[Target, ...]:
+    half = str(item.commitment.quantity / 2)
+    return same_as(offering, item, half, half)
+
+
+AWS_CHANGES = (
+    Change(
+        "return of a savings plan",
+        AlterationKind.RETURN,
+        COMPUTE,
+        "savingsplans.ReturnSavingsPlan",
+    ),
+    Change(
+        "exchange of a convertible reservation",
+        AlterationKind.EXCHANGE,
+        CONVERTIBLE,
+        "ec2.AcceptReservedInstancesExchangeQuote",
+        makes=_dearer,
+    ),
+    Change(
+        "modification of a reservation",
+        AlterationKind.MODIFY,
+        CONVERTIBLE,
+        "ec2.ModifyReservedInstances",
+        makes=_halves,
+    ),
+)
+
+RESERVATION = Purchase(
+    "reservation",
+    _is(Kind.AZURE_RESERVATION, Payment.ALL_UPFRONT),
+    "2",
+    "azure.ReservationOrder.Purchase",
+)
+LASTING = Purchase(
+    "reservation of a size that is not retired",
+    lambda one: _is(Kind.AZURE_RESERVATION, Payment.ALL_UPFRONT)(one) and "_v5/" in one.offering,
+    "2",
+    "azure.ReservationOrder.Purchase",
+)
+AZURE_PURCHASES = (
+    RESERVATION,
+    Purchase(
+        "reservation paid monthly",
+        _is(Kind.AZURE_RESERVATION, Payment.NO_UPFRONT),
+        "2",
+        "azure.ReservationOrder.Purchase",
+    ),
+    Purchase(
+        "savings plan",
+        _is(Kind.AZURE_SAVINGS_PLAN, Payment.NO_UPFRONT),
+        "1.5",
+        "azure.SavingsPlanOrderAlias.Create",
+    ),
+)
+
+
+def _more_of_same(offering: Offering, item: InventoryItem) -> tuple[Target, ...]:
+    count = item.commitment.quantity + 1
+    return (Target(offering.offering, count, None, item.term_months, offering.payment),)
+
+
+AZURE_CHANGES = (
+    Change("return", AlterationKind.RETURN, RESERVATION, "azure.Return.Post"),
+    Change(
+        "exchange",
+        AlterationKind.EXCHANGE,
+        RESERVATION,
+        "azure.Exchange.Post",
+        makes=_more_of_same,
+    ),
+    Change(
+        "split",
+        AlterationKind.SPLIT,
+        RESERVATION,
+        "azure.Reservation.Split",
+        makes=lambda offering, item: same_as(offering, item, "1", "1"),
+    ),
+    Change("renewal", AlterationKind.SET_RENEWAL, LASTING, "azure.Reservation.Update", renew=True),
+)
+
+RESOURCE = Purchase(
+    "resource commitment",
+    _is(Kind.GCP_RESOURCE_CUD, None, "/vcpu/"),
+    "4",
+    "gcp.regionCommitments.insert",
+)
+GCP_PURCHASES = (
+    RESOURCE,
+    Purchase("flexible commitment", _is(Kind.GCP_FLEXIBLE_CUD), "1.5", "gcp.orders.place"),
+)
+GCP_CHANGES = (
+    Change(
+        "renewal",
+        AlterationKind.SET_RENEWAL,
+        RESOURCE,
+        "gcp.regionCommitments.update",
+        wait_hours=MIDNIGHT_HOURS,
+        renew=True,
+    ),
+    Change(
+        "longer term",
+        AlterationKind.UPGRADE_TERM,
+        RESOURCE,
+        "gcp.regionCommitments.update",
+        wait_hours=MIDNIGHT_HOURS,
+    ),
+    Change(
+        "merge",
+        AlterationKind.MERGE,
+        RESOURCE,
+        "gcp.regionCommitments.insert",
+        sources=2,
+        wait_hours=MIDNIGHT_HOURS,
+    ),
+    Change(
+        "split",
+        AlterationKind.SPLIT,
+        RESOURCE,
+        "gcp.regionCommitments.insert",
+        makes=lambda offering, item: same_as(offering, item, "1"),
+        wait_hours=MIDNIGHT_HOURS,
+    ),
+)
+
+
+@contextmanager
+def site(provider: str, seed: int = 7) -> Iterator[Site]:
+    """A fresh cloud that answers on loopback until the block ends."""
+    starter = {"aws": _aws, "azure": _azure, "gcp": _gcp}[provider]
+    with starter(seed) as opened:
+        yield opened
+
+
+@contextmanager
+def _aws(seed: int) -> Iterator[Site]:
+    from service.sandbox.cloud import SandboxCloud  # noqa: PLC0415 - one cloud per process
+    from service.sandbox.world import WorldOptions  # noqa: PLC0415
+
+    options = WorldOptions(seed=seed, history_days=HISTORY_DAYS, horizon_days=HORIZON_DAYS)
+    with SandboxCloud.generated(options) as cloud:
+        reached = reach("aws", cloud.endpoint_url, cloud.world.clock)
+        yield Site(
+            "aws",
+            cloud,
+            "ValidationException",
+            reached,
+            AWS_PURCHASES,
+            AWS_CHANGES,
+            cloud.world.payer,
+        )
+        reached.close()
+
+
+@contextmanager
+def _azure(seed: int) -> Iterator[Site]:
+    from service.sandbox.azure.cloud import AzureSandbox  # noqa: PLC0415
+    from service.sandbox.azure.world import AzureWorldOptions  # noqa: PLC0415
+
+    options = AzureWorldOptions(
+        seed=seed,
+        history_days=HISTORY_DAYS,
+        horizon_days=HORIZON_DAYS,
+        refund_limit_usd=Decimal(10**9),
+    )
+    with AzureSandbox.generated(options) as cloud:
+        reached = reach("azure", cloud.endpoint_url, cloud.world.clock)
+        yield Site(
+            "azure",
+            cloud,
+            "InvalidRequestContent",
+            reached,
+            AZURE_PURCHASES,
+            AZURE_CHANGES,
+            cloud.world.payer,
+        )
+        reached.close()
+
+
+@contextmanager
+def _gcp(seed: int) -> Iterator[Site]:
+    from service.sandbox.gcp.cloud import GcpSandbox  # noqa: PLC0415
+    from service.sandbox.gcp.world import GcpWorldOptions  # noqa: PLC0415
+
+    options = GcpWorldOptions(seed=seed, history_days=HISTORY_DAYS, horizon_days=HORIZON_DAYS)
+    with GcpSandbox.generated(options) as cloud:
+        reached = reach("gcp", cloud.endpoint_url, cloud.world.clock)
+        project = AccountId(cloud.world.projects["commitments"])
+        yield Site("gcp", cloud, "invalid", reached, GCP_PURCHASES, GCP_CHANGES, project)
+        reached.close()

@@ -1,0 +1,294 @@
+"""Three sandbox clouds with the real SDKs and adapters, and what can be done in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from service.domain.alterations import AlterationKind, AlterationOrder, Target
+from service.domain.commitments import Offering, Payment
+from service.domain.hours import TERM_HOURS, Clock
+from service.domain.ids import AccountId, ClientToken, IntentId, LineId, OfferingId
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import PlanLine
+from service.domain.purchases import Bought, InventoryItem, PurchaseOrder
+from service.providers.port import (
+    ProviderAlterer,
+    ProviderBuyer,
+    ProviderFinder,
+    ProviderReader,
+)
+from service.sandbox.faults import Fault, FaultKind
+
+AWS_REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """One cloud behind the port, spoken to over HTTP."""
+
+    reader: ProviderReader
+    buyer: ProviderBuyer
+    finder: ProviderFinder | None
+    alterer: ProviderAlterer
+    close: Callable[[], None]
+
+
+def reach(provider: str, endpoint: str, clock: Clock) -> Reach:
+    """Clients of this process's own. The SDKs are imported here, once per process."""
+    if provider == "aws":
+        return _reach_aws(endpoint, clock)
+    if provider == "azure":
+        return _reach_azure(endpoint, clock)
+    return _reach_gcp(endpoint, clock)
+
+
+def _reach_aws(endpoint: str, clock: Clock) -> Reach:
+    from service.providers.aws.alterer import AwsAlterer  # noqa: PLC0415 - loads the SDK
+    from service.providers.aws.buyer import AwsBuyer  # noqa: PLC0415
+    from service.providers.aws.clients import AwsClients  # noqa: PLC0415
+    from service.providers.aws.reader import AwsReader  # noqa: PLC0415
+    from service.sandbox.access import sandbox_access  # noqa: PLC0415
+
+    clients = AwsClients(sandbox_access(endpoint))
+    return Reach(
+        reader=AwsReader(clients, regions=[AWS_REGION]),
+        buyer=AwsBuyer(clients, clock=clock),
+        finder=None,
+        alterer=AwsAlterer(clients, clock=clock),
+        close=clients.close,
+    )
+
+
+def _reach_azure(endpoint: str, clock: Clock) -> Reach:
+    from service.providers.azure.cloud import azure_cloud  # noqa: PLC0415 - loads the SDK
+    from service.sandbox.azure.access import sandbox_access  # noqa: PLC0415
+
+    parts = azure_cloud(sandbox_access(endpoint), clock)
+    return Reach(parts.reader, parts.buyer, parts.finder, parts.alterer, parts.close)
+
+
+def _reach_gcp(endpoint: str, clock: Clock) -> Reach:
+    from service.providers.gcp.cloud import gcp_cloud  # noqa: PLC0415 - loads the SDK
+    from service.sandbox.gcp.access import sandbox_access  # noqa: PLC0415
+
+    parts = gcp_cloud(sandbox_access(endpoint), clock)
+    return Reach(parts.reader, parts.buyer, parts.finder, parts.alterer, parts.close)
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """One kind of purchase: how its offering is known, how much is bought, which call buys."""
+
+    name: str
+    fits: Callable[[Offering], bool]
+    quantity: str
+    operation: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One kind of alteration: what it needs to exist, what it makes, which call does it."""
+
+    name: str
+    kind: AlterationKind
+    source: Purchase
+    operation: str
+    sources: int = 1
+    makes: Callable[[Offering, InventoryItem], tuple[Target, ...]] = lambda _o, _i: ()
+    wait_hours: float = 1
+    renew: bool | None = None
+
+
+@dataclass
+class Site:
+    """A sandbox that answers, and this process's own way to it."""
+
+    provider: str
+    cloud: Any
+    refusal: str
+    reached: Reach
+    purchases: Sequence[Purchase]
+    changes: Sequence[Change]
+    payer: AccountId
+    offerings: Mapping[str, Offering] = field(default_factory=dict)
+    lines: dict[tuple[str, int], PlanLine] = field(default_factory=dict)
+    number: int = 0
+
+    @property
+    def endpoint(self) -> str:
+        return str(self.cloud.endpoint_url)
+
+    @property
+    def clock(self) -> Clock:
+        clock: Clock = self.cloud.world.clock
+        return clock
+
+    def advance(self, hours: float) -> None:
+        self.cloud.advance(hours)
+
+    def arm(self, operation: str, fault: FaultKind | None) -> None:
+        """The next call of ``operation`` goes wrong, and no other."""
+        self.cloud.world.faults.clear()
+        if fault is None:
+            return
+        self.cloud.world.faults.add(
+            Fault(operation, fault, code=self.refusal, lag_hours=0.5, lag_reads=0)
+        )
+
+    def calls(self, operation: str) -> int:
+        return int(self.cloud.server.calls[operation])
+
+    def paid(self) -> list[str]:
+        """Every purchase that costs money, or will, however it came about."""
+        found = self.cloud.snapshot().paid_by_intent
+        return sorted(name for names in found.values() for name in names)
+
+    def listed(self) -> dict[str, InventoryItem]:
+        items = self.reached.reader.inventory()
+        return {item.commitment.commitment: item for item in items}
+
+    def offering(self, wanted: Purchase) -> Offering:
+        """The first offering on sale that ``wanted`` means."""
+        known = self.offerings.get(wanted.name)
+        if known is None:
+            keys = sorted(self.cloud.world.catalog.skus)
+            if self.provider == "aws":
+                keys = [key for key in keys if key.region == AWS_REGION]
+            keys = keys[:40]
+            on_sale = self.reached.reader.offerings(keys)
+            found = {
+                one.name: next(filter(one.fits, on_sale), None)
+                for one in (*self.purchases, *(change.source for change in self.changes))
+            }
+            self.offerings = {name: one for name, one in found.items() if one is not None}
+            known = self.offerings[wanted.name]
+        return known
+
+    def line(self, wanted: Purchase, number: int) -> PlanLine:
+        """A plan line for ``wanted``, at the price of when it was first asked for."""
+        if (wanted.name, number) not in self.lines:
+            self.lines[wanted.name, number] = self._line(wanted, number)
+        return self.lines[wanted.name, number]
+
+    def _line(self, wanted: Purchase, number: int) -> PlanLine:
+        offering, quantity = self.offering(wanted), Decimal(wanted.quantity)
+        order = self._order(offering, quantity, f"quote-{number}")
+        quote = self.reached.buyer.quote(order)
+        hours = TERM_HOURS[offering.term_months]
+        return PlanLine(
+            line=LineId(f"line-{number}"),
+            offering=offering.offering,
+            provider=self.provider,
+            kind=offering.kind,
+            account=self.payer,
+            region=offering.region,
+            family=offering.family,
+            term_months=offering.term_months,
+            payment=offering.payment,
+            quantity=quantity,
+            commit_usd_per_hour=CommitUsdPerHour(round(quote.commit_usd_per_hour, 9)),
+            upfront_usd=round(quote.upfront_usd, 9),
+            total_usd=round(Decimal(quote.commit_usd_per_hour) * hours, 9),
+            expected_savings_usd_per_hour=Decimal(1),
+            expected_savings_low_usd_per_hour=Decimal("0.5"),
+            expected_savings_high_usd_per_hour=Decimal(2),
+            expected_utilization_ratio=Decimal("0.97"),
+            break_even_months=Decimal(8),
+            reason="steady use",
+        )
+
+    def own(self, change: Change) -> tuple[InventoryItem, ...]:
+        """Buy what ``change`` starts from, and let it become what can be altered."""
+        before = set(self.listed())
+        offering = self.offering(change.source)
+        for _ in range(change.sources):
+            self.number += 1
+            order = self._order(offering, Decimal(change.source.quantity), f"own-{self.number}")
+            quote = self.reached.buyer.quote(order)
+            order = replace(order, upfront_usd=quote.upfront_usd, reference=quote.reference)
+            outcome = self.reached.buyer.buy(order)
+            assert isinstance(outcome, Bought), outcome
+        self.advance(change.wait_hours)
+        now = self.clock.now()
+        ready = tuple(
+            item
+            for name, item in self.listed().items()
+            if name not in before and change.kind in self.reached.alterer.ways(item, now)
+        )
+        assert len(ready) == change.sources, (change.name, ready)
+        return ready
+
+    def alteration(
+        self, change: Change, items: Sequence[InventoryItem], number: int
+    ) -> AlterationOrder:
+        offering = self.offering(change.source)
+        return AlterationOrder(
+            intent=IntentId(f"7e0{number:05d}-0000-4000-8000-0000000000a1"),
+            token=ClientToken(f"7e0{number:05d}-0000-4000-8000-0000000000a2"),
+            alteration=change.kind,
+            account=self.payer,
+            kind=items[0].kind,
+            sources=tuple(item.commitment.commitment for item in items),
+            targets=change.makes(offering, items[0]),
+            most_to_pay_usd=Decimal(100_000),
+            renew=change.renew,
+        )
+
+    def _order(self, offering: Offering, quantity: Decimal, name: str) -> PurchaseOrder:
+        number = int("".join(letter for letter in name if letter.isdigit()) or 0)
+        return PurchaseOrder(
+            intent=IntentId(f"0e0{number:05d}-0000-4000-8000-00000000000{len(name) % 10}"),
+            token=ClientToken(f"0f0{number:05d}-0000-4000-8000-00000000000{len(name) % 10}"),
+            account=self.payer,
+            offering=offering.offering,
+            kind=offering.kind,
+            term_months=offering.term_months,
+            payment=offering.payment,
+            quantity=quantity,
+            upfront_usd=Decimal(0),
+        )
+
+
+def order_of(line: PlanLine, name: str) -> PurchaseOrder:
+    """An order for ``line`` that is only quoted."""
+    return PurchaseOrder(
+        intent=IntentId(name),
+        token=ClientToken(name),
+        account=line.account,
+        offering=line.offering,
+        kind=line.kind,
+        term_months=line.term_months,
+        payment=line.payment,
+        quantity=line.quantity,
+        upfront_usd=line.upfront_usd,
+    )
+
+
+def same_as(offering: Offering, item: InventoryItem, *quantities: str) -> tuple[Target, ...]:
+    """Parcels of the source's own offering."""
+    return tuple(
+        Target(
+            offering=None,
+            quantity=Decimal(quantity),
+            zone=None,
+            term_months=item.term_months,
+            payment=offering.payment,
+        )
+        for quantity in quantities
+    )
+
+
+def of_offering(name: str, quantity: str, months: int, payment: Payment) -> tuple[Target, ...]:
+    """One commitment of another offering."""
+    return (
+        Target(
+            offering=OfferingId(name),
+            quantity=Decimal(quantity),
+            zone=None,
+            term_months=months,
+            payment=payment,
+        ),
+    )
