@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from service.domain.commitments import Kind, Payment
+from service.domain.commitments import Commitment, Kind, Payment
 from service.domain.ids import AccountId, CycleId, LineId, OfferingId, PlanId
 from service.domain.money import CommitUsdPerHour
 
@@ -81,6 +81,24 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanGiven:
+    """What a decision was given that is kept nowhere else, so that it can be taken again.
+
+    Usage is that of ``usage_hours`` hours up to ``PlanInputs.usage_through``. ``owned_digest``:
+    the kept snapshot of what owned commitments cover, empty where nothing is owned. ``rooms``:
+    what the caps left, a quantity for each time that the decision asked, in that order.
+    """
+
+    account: AccountId
+    menu: tuple[OfferingId, ...]
+    usage_hours: int
+    owned_digest: str
+    commitments: tuple[Commitment, ...]
+    rooms: tuple[Decimal, ...]
+    step_hours: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A decision, whole. Dollars are over the planning window (see ``window_hours``).
 
@@ -102,6 +120,7 @@ class Plan:
     lines: tuple[PlanLine, ...]
     refusals: tuple[Refusal, ...]
     inputs: PlanInputs
+    given: PlanGiven | None = None
 
 
 class Decision(StrEnum):

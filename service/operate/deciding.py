@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from service import __version__
-from service.domain.commitments import Commitment, Offering
-from service.domain.hours import iso
+from service.domain.commitments import Offering
 from service.domain.ids import CycleId, PlanId
-from service.domain.money import text
 from service.domain.plans import Plan, PlanInputs, PlanLine, Verdict
 from service.guard.caps import sum_of
 from service.guard.context import GuardContext, target_of
-from service.guard.holds import hold_on
 from service.guard.menu import permitted, room_for, target_for
 from service.guard.rules import judge
 from service.observe.tracing import traced
+from service.operate.given import Given, commitments_digest
 from service.operate.guarding import context_of, covered_usd_per_hour, plan_context
 from service.operate.situation import Situation
 from service.plan.decide import DecisionRequest, decide
 from service.plan.guarded import risk_budget
-from service.store import demotion, holdings, intents, proposals, records
+from service.store import demotion, holdings, intents, records
 from service.store.engine import reading
 from service.store.halt import is_halted
 from service.wiring import Parts
@@ -53,18 +50,12 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
             holds_lease=True,
             beside=records.plans_of_run(connection, cycle),
         )
-        holds = proposals.holding(connection, now=situation.now)
-    # What a person rejected is not planned either: a refused line would take others' room.
-    menu = [
-        one.offering
-        for one in kept
-        if hold_on(one, situation.account, holds, situation.now) is None
-    ]
+    given = Given()
     request = DecisionRequest(
         cycle=cycle,
         decided_at=situation.now,
         dataset=situation.dataset(),
-        menu=tuple(sorted(menu)),
+        menu=tuple(sorted(offering.offering for offering in kept)),
         accounts={parts.cloud.provider: situation.account},
         inputs=inputs_of(situation, parts.cloud.provider, parts.settings.seed),
         lead_time_hours=int(policy.timing.lead_time_hours),
@@ -72,9 +63,9 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
         capital_annual_ratio=float(policy.finance.cost_of_capital_annual_ratio),
         gap_tolerance_ratio=policy.finance.solver_gap_tolerance_ratio,
         risk=risk_budget(policy),
-        room=_Room(situation, before),
+        room=given.recorded(_Room(situation, before)),
     )
-    return decide(request)
+    return given.kept_with(decide(request), request, situation, parts.engine)
 
 
 def inputs_of(situation: Situation, provider: str, seed: int) -> PlanInputs:
@@ -82,7 +73,7 @@ def inputs_of(situation: Situation, provider: str, seed: int) -> PlanInputs:
     return PlanInputs(
         usage_digest=situation.usage_digest,
         prices_digest=situation.prices.digest,
-        commitments_digest=_digest_of(situation.commitments),
+        commitments_digest=commitments_digest(situation.commitments),
         policy_digest=situation.policy.digest,
         usage_through=situation.usage_through,
         seed=seed,
@@ -104,7 +95,6 @@ def guard(parts: Parts, situation: Situation, plan: Plan) -> tuple[Verdict, ...]
             halted=is_halted(connection),
             beside=records.plans_of_run(connection, plan.cycle),
             demoted=demotion.demoted(connection),
-            holds=proposals.holding(connection, now=now),
         )
     return judge(plan.lines, policy=situation.policy, context=context)
 
@@ -147,20 +137,3 @@ def _commit_usd_per_unit(offering: Offering) -> Decimal:
         return Decimal(1)
     (rate_usd,) = offering.rates_usd.values()
     return rate_usd
-
-
-def _digest_of(commitments: Sequence[Commitment]) -> str:
-    rows = sorted(
-        "|".join(
-            (
-                one.commitment,
-                one.offering,
-                text(one.quantity),
-                iso(one.start),
-                iso(one.end),
-                one.state.value,
-            )
-        )
-        for one in commitments
-    )
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()

@@ -119,7 +119,7 @@ def read_situation(
         account=account,
         policy=policy,
         usage=usage,
-        usage_digest=_digest_of(usage),
+        usage_digest=usage_digest(usage),
         prices=replace(prices, offerings=offerings),
         on_sale=frozenset(prices.offerings),
         owned=owned,
@@ -306,7 +306,8 @@ def _is_known(connection: Connection) -> bool:
     return ledger.holds(connection, PolicyChanged.name)
 
 
-def _digest_of(usage: Usage) -> str:
+def usage_digest(usage: Usage) -> str:
+    """A digest of hours, lines and every quantity."""
     content = hashlib.sha256(f"{iso(usage.hours.start)} {usage.hours.count}".encode())
     content.update(repr(usage.lines).encode())
     content.update(np.ascontiguousarray(usage.quantity).tobytes())

@@ -191,6 +191,12 @@ def see_policy(connection: Connection, *, digest: str, body: str, now: datetime)
     return None if previous == digest else previous
 
 
+def policy_text(connection: Connection, digest: str) -> str | None:
+    """The text of a policy that was in force, or ``None``."""
+    query = select(policies.c.body).where(policies.c.digest == digest)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def keep_prices(
     connection: Connection,
     *,
