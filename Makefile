@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 YEARS ?= 1
+FIRST ?= 0
 
-.PHONY: demo test lint types fast format lock clean benchmarks
+.PHONY: demo test lint types fast format lock clean benchmarks simulate
 
 demo: $(VENV)/.installed
 	$(BIN)/tenor demo
@@ -28,6 +29,10 @@ fast: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Seeded years of buying on the three sandbox clouds; a year that shows a problem names its seed.
+simulate: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.purchase.simulation.run --years $(YEARS) --first $(FIRST)
 
 benchmarks: $(VENV)/.installed-dev
 	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done

@@ -1,0 +1,160 @@
+"""Google's state machines behind the port: commitments by name, flexible orders by request."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from service.domain.alterations import AlterationKind, AlterationOrder
+from service.domain.commitments import CommitmentState, Kind
+from service.domain.ids import AccountId, CommitmentId, OfferingId
+from service.domain.purchases import Bought, InventoryItem, Outcome, PurchaseOrder, Unknown
+from service.sandbox.faults import ApiError
+from service.sandbox.gcp.commitments import Contents, Wanted
+from service.sandbox.gcp.operations import Operation
+from service.sandbox.gcp.orders import OrderRecord, term_of
+from service.sandbox.gcp.world import GcpWorld, GcpWorldOptions
+from tests.purchase.simulation.clouds import SimCloud, Ware, item
+
+REGION, FAMILY = "us-central1", "n2"
+FLEXIBLE, RESOURCE = OfferingId("flexible"), OfferingId("resource")
+STATES = {
+    "CREATING": CommitmentState.PAYMENT_PENDING,
+    "PENDING": CommitmentState.PAYMENT_PENDING,
+    "QUEUED": CommitmentState.QUEUED,
+    "NOT_YET_ACTIVE": CommitmentState.QUEUED,
+    "ACTIVE": CommitmentState.ACTIVE,
+    "CANCELLED": CommitmentState.RETIRED,
+    "EXPIRED": CommitmentState.RETIRED,
+}
+
+
+class SimGcp(SimCloud):
+    """One project that buys."""
+
+    provider = "gcp"
+
+    def __init__(self, seed: int, days: int) -> None:
+        options = GcpWorldOptions(seed=seed, history_days=1, horizon_days=days)
+        world = GcpWorld.generated(options)
+        super().__init__(world, AccountId(world.projects["commitments"]))
+        vcpu_usd, gb_usd = world.rates(REGION, FAMILY, 12)
+        self.wares = (
+            Ware(RESOURCE, Kind.GCP_RESOURCE_CUD, vcpu_usd + 4 * gb_usd),
+            Ware(FLEXIBLE, Kind.GCP_FLEXIBLE_CUD, Decimal(1)),
+        )
+
+    def sell(self, order: PurchaseOrder) -> tuple[CommitmentId, Any]:
+        if order.offering == FLEXIBLE:
+            return self._place(order)
+        name = f"tenor-{order.token}"
+        key = f"{self.account}/{REGION}/{name}"
+        if key in self.world.commitments.records:
+            raise ApiError("alreadyExists", f"{name} already exists", 409)
+        vcpus = int(order.quantity)
+        wanted = Wanted(
+            project=self.account,
+            region=REGION,
+            name=name,
+            family=FAMILY,
+            commitment_type="GENERAL_PURPOSE_N2",
+            plan_months=12,
+            description=f"tenor:intent={order.intent}",
+            renews=False,
+            contents=Contents(vcpus, vcpus * 4 * 1024, self.world.rates(REGION, FAMILY, 12)),
+        )
+        operation = self._operation("insert", name)
+        self.world.commitments.add(wanted, self.world.new_number(), operation, self.now())
+        record = self.world.commitments.records[key]
+        operation.look(self.now())
+        operation.look(self.now())
+        return CommitmentId(key), record
+
+    def _place(self, order: PurchaseOrder) -> tuple[CommitmentId, Any]:
+        known = next(
+            (one for one in self.world.orders.records.values() if order.intent in one.display_name),
+            None,
+        )
+        if known is not None:
+            return CommitmentId(f"orders/{known.order_id}"), known
+        offer = next(one for one in self.world.catalog.flexible.values() if one.term_months == 12)
+        start, end = term_of(self.now(), 12)
+        operation = self._operation("place", order.intent)
+        record = OrderRecord(
+            order_id=str(self.world.new_id()),
+            display_name=f"tenor:intent={order.intent}",
+            offer=offer.offer,
+            term_months=12,
+            discount_ratio=offer.discount_ratio,
+            usd_per_hour=order.quantity,
+            region=REGION,
+            created_at=self.now(),
+            operation=operation,
+            start=start,
+            end=end,
+        )
+        self.world.orders.add(record)
+        operation.look(self.now())
+        operation.look(self.now())
+        return CommitmentId(f"orders/{record.order_id}"), record
+
+    def _operation(self, kind: str, target: str) -> Operation:
+        return Operation(
+            name=f"operation-{self.world.new_id()}",
+            number=self.world.new_number(),
+            kind=kind,
+            project=self.account,
+            region=REGION,
+            target=target,
+            inserted_at=self.now(),
+            finish=lambda: None,
+        )
+
+    def look_up(self, order: PurchaseOrder) -> Outcome:
+        key = f"{self.account}/{REGION}/tenor-{order.token}"
+        if key in self.world.commitments.records:
+            return Bought(CommitmentId(key))
+        return Unknown("no commitment has its name")
+
+    def listed(self) -> list[InventoryItem]:
+        now = self.now()
+        resource, flexible = self.wares
+        found = [
+            item(
+                one.key,
+                resource,
+                Decimal(one.contents(now).vcpus),
+                account=self.account,
+                term=(one.start, one.end),
+                state=STATES[one.status(now)],
+                intent=one.description.partition("tenor:intent=")[2] or None,
+                renews=one.renews,
+            )
+            for one in self.world.commitments.records.values()
+            if self._shown(one)
+        ]
+        found += [
+            item(
+                f"orders/{one.order_id}",
+                flexible,
+                one.usd_per_hour,
+                account=self.account,
+                term=(one.start, one.end),
+                state=STATES[one.status(now)],
+                intent=one.display_name.partition("tenor:intent=")[2] or None,
+            )
+            for one in self.world.orders.records.values()
+            if self._shown(one)
+        ]
+        return found
+
+    def ways(self, item: InventoryItem, now: datetime) -> frozenset[AlterationKind]:
+        live = item.commitment.state is CommitmentState.ACTIVE and now < item.commitment.end
+        resource = item.kind is Kind.GCP_RESOURCE_CUD and not item.renews
+        return frozenset({AlterationKind.SET_RENEWAL} if live and resource else ())
+
+    def change(self, order: AlterationOrder) -> tuple[CommitmentId, ...]:
+        (source,) = order.sources
+        self.world.commitments.records[source].renews = bool(order.renew)
+        return ()

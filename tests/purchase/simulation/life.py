@@ -1,0 +1,355 @@
+"""One deployment, one cloud and everybody around them, for a year, driven by one seed.
+
+Replicas take turns at one lease; the cloud refuses, times out, lags and grows dearer; processes
+stop at any step and forget what they were doing; people approve, halt, resume and restore; what is
+owned is returned, exchanged, split and renewed. Every choice comes from the seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+from sqlalchemy import Engine, select
+
+from service.billing.bill import bill
+from service.domain.alterations import AlterationKind, AlterationOrder, Target
+from service.domain.errors import LeaseLostError
+from service.domain.hours import HOUR, HourRange, floor_hour
+from service.domain.ids import ClientToken, IntentId, LineId, PlanId
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import Decision, PlanLine
+from service.domain.purchases import IntentState, InventoryItem, ProposalState
+from service.purchase.alter import Bench, alter, resume_alterations
+from service.purchase.desk import Desk, Judge, Step
+from service.purchase.execute import execute, execute_approved
+from service.purchase.propose import approve, expire_due, record_proposals
+from service.purchase.resume import resume
+from service.purchase.written_alterations import ask, expire_alterations
+from service.reconcile.settle import reconcile
+from service.store import alterations, holdings, intents, ledger, proposals, schema
+from service.store.engine import reading, writing
+from service.store.halt import set_halt
+from tests.purchase.altering import yes
+from tests.purchase.simulation.clouds import Mishap, SimCloud
+from tests.purchase.world import (
+    CYCLE,
+    cap,
+    let_lease_run_out,
+    make_line,
+    store_plan,
+    take_lease,
+    verdict,
+)
+
+CAP = Decimal(12)
+GRACE = timedelta(hours=2)
+DAYS = 365
+
+
+class ProcessStopped(BaseException):
+    """The process is gone. Not an ``Exception``: nothing in the service may handle it."""
+
+
+class Life:
+    """A year of one deployment. ``problems`` is what independent checkers found."""
+
+    def __init__(self, engine: Engine, cloud: SimCloud, seed: int) -> None:
+        self.random = random.Random(f"{cloud.provider} {seed}")  # noqa: S311 - keeps no secret
+        self.engine = engine
+        self.cloud = cloud
+        self.faulty = True
+        self.lines: list[tuple[PlanId, PlanLine]] = []
+        self.holders = 0
+        self.problems: list[str] = []
+        self.purchases = 0
+        self.desk = self.start_process()
+
+    def start_process(self) -> Desk:
+        """A new replica: it has the lease once the old one's has run out."""
+        self.holders += 1
+        let_lease_run_out(self.engine)
+        return Desk(
+            provider=self.cloud.provider,
+            engine=self.engine,
+            reader=self.cloud,
+            buyer=self.cloud,
+            clock=self.cloud.clock,
+            lease=take_lease(self.engine, f"replica-{self.holders}", timedelta(hours=1)),
+            judge=self.judge(),
+            new_key=self.new_key,
+            reached=self.reached,
+        )
+
+    def judge(self) -> Judge:
+        return cap(CAP)
+
+    def new_key(self) -> str:
+        bits = f"{self.random.getrandbits(128):032x}"
+        return f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-8{bits[17:20]}-{bits[20:]}"
+
+    def reached(self, step: Step) -> None:
+        """Trouble in the middle of a purchase. What the cloud has answered is then lost too."""
+        if not self.faulty or step is Step.ANSWERED:
+            return
+        trouble = self.random.random()
+        if trouble < 0.05:
+            raise ProcessStopped
+        if trouble < 0.06:
+            self.set_halt(halted=True)
+        if trouble < 0.08:
+            self.start_process()  # somebody else has the lease now; this process goes on
+
+    # What people and plans do.
+
+    def new_plan(self) -> None:
+        number = len(self.lines) + 1
+        plan = PlanId(f"plan-{number}")
+        lines = [self.make_line(number + offset) for offset in range(2)]
+        self.lines += [(plan, line) for line in lines]
+        store_plan(self.engine, *lines, plan=plan)
+        with writing(self.engine) as connection:
+            record_proposals(
+                connection,
+                plan=plan,
+                lines=lines[:1],
+                verdicts=[verdict(line, Decision.NEEDS_SIGN_OFF) for line in lines],
+                lifetime=timedelta(days=10),
+                now=self.cloud.now(),
+            )
+
+    def make_line(self, number: int) -> PlanLine:
+        ware = self.random.choice(self.cloud.wares)
+        quantity = Decimal(self.random.choice([1, 2]))
+        if not ware.kind.is_spend:
+            quantity = Decimal(2)
+        commit = quantity * ware.usd_per_hour
+        return replace(
+            make_line(number),
+            line=LineId(f"line-{number}"),
+            offering=ware.offering,
+            provider=self.cloud.provider,
+            kind=ware.kind,
+            account=self.cloud.account,
+            payment=ware.payment,
+            quantity=quantity,
+            commit_usd_per_hour=CommitUsdPerHour(round(commit, 9)),
+            upfront_usd=Decimal(0),
+            total_usd=round(commit * 8_760, 9),
+        )
+
+    def approve(self) -> None:
+        with writing(self.engine) as connection:
+            waiting = proposals.list_proposals(connection, states=(ProposalState.WAITING,))
+            for one in waiting:
+                approve(
+                    connection,
+                    one.proposal,
+                    version=one.version,
+                    by="ana",
+                    comment="",
+                    now=self.cloud.now(),
+                )
+
+    def buy(self) -> None:
+        """Autopilot's line of a recent plan, again and again, as a confused caller might."""
+        recent = self.lines[-6:]
+        if recent:
+            plan, line = self.random.choice(recent)
+            if line.line != _first_of(plan):
+                execute(self.desk, line=line, plan=plan, cycle=CYCLE)
+
+    def buy_approved(self) -> None:
+        execute_approved(self.desk)
+
+    def alter(self) -> None:
+        """Something that is owned is asked to be altered, and is."""
+        items = [
+            (item, kind)
+            for item in self.cloud.inventory()
+            for kind in sorted(self.cloud.ways(item, self.cloud.now()))
+        ]
+        if items:
+            item, kind = self.random.choice(items)
+            order = self._alteration(item, kind)
+            with writing(self.engine) as connection:
+                asked = ask(
+                    connection,
+                    order,
+                    provider=self.cloud.provider,
+                    run="run",
+                    reason="drill",
+                    expires_at=self.cloud.now() + timedelta(days=3),
+                    now=self.cloud.now(),
+                )
+            if asked is not None:
+                alter(self.bench(), order.intent)
+
+    def _alteration(self, item: InventoryItem, kind: AlterationKind) -> AlterationOrder:
+        target = Target(None, item.commitment.quantity + 1, None, 12, item.payment)
+        return AlterationOrder(
+            intent=IntentId(self.new_key()),
+            token=ClientToken(self.new_key()),
+            alteration=kind,
+            account=self.cloud.account,
+            kind=item.kind,
+            sources=(item.commitment.commitment,),
+            targets=(target,) if kind is AlterationKind.EXCHANGE else (),
+            most_to_pay_usd=Decimal(0),
+            renew=True if kind is AlterationKind.SET_RENEWAL else None,
+        )
+
+    def bench(self) -> Bench:
+        return Bench(self.desk, self.cloud, yes, self.cloud.now())
+
+    def tidy_up(self) -> None:
+        now = self.cloud.now()
+        with writing(self.engine) as connection:
+            expire_due(connection, now=now)
+            expire_alterations(connection, now=now)
+        self.read()
+        resume(self.desk)
+        resume_alterations(self.bench())
+
+    def read(self) -> None:
+        reconcile(
+            provider=self.cloud.provider,
+            engine=self.engine,
+            reader=self.cloud,
+            buyer=self.cloud,
+            clock=self.cloud.clock,
+            held=self.desk.lease,
+            grace=GRACE,
+            finder=self.cloud,
+        )
+
+    def set_halt(self, *, halted: bool) -> None:
+        with writing(self.engine) as connection:
+            set_halt(connection, halted=halted, by="ops", reason="drill", now=self.cloud.now())
+
+    # How time passes.
+
+    def live(self, days: int = DAYS) -> None:
+        """A year of trouble, then quiet, and the checkers' last look."""
+        left = Decimal(days - 3)
+        while left > 0:
+            self.turn()
+            step = Decimal(self.random.choice([1, 6, 48, 120, 240])) / 24
+            self.cloud.advance(float(min(step, left) * 24))
+            left -= step
+            self.watch()
+        self.rest()
+        self.check()
+
+    def turn(self) -> None:
+        """One thing happens."""
+        acts: list[Callable[[], object]] = [
+            self.new_plan,
+            self.approve,
+            self.buy,
+            self.buy,
+            self.buy_approved,
+            self.alter,
+            self.tidy_up,
+            self.tidy_up,
+        ]
+        if self.random.random() < 0.5:
+            self.set_halt(halted=False)
+        self.cloud.mishap = self.random.choice(list(Mishap)) if self.faulty else Mishap.NONE
+        self.cloud.lag_hours = self.random.choice([0.2, 1.0, 1.5])
+        self.cloud.rate = Decimal(self.random.choice(["1", "1", "1", "0.9", "1.5"]))
+        try:
+            for act in self.random.choices(acts, k=self.random.choice([1, 2])):
+                act()
+        except (ProcessStopped, LeaseLostError):
+            self.desk = self.start_process()
+
+    def rest(self) -> None:
+        """The faults end, and the service does what it does every hour."""
+        self.faulty = False
+        self.cloud.mishap, self.cloud.rate = Mishap.NONE, Decimal(1)
+        self.set_halt(halted=False)
+        self.desk = self.start_process()
+        for _ in range(4):
+            self.tidy_up()
+            self.cloud.advance(3)
+        self.tidy_up()
+
+    # What independent checkers see: the world's own books, never Tenor's reasoning.
+
+    def watch(self) -> None:
+        """At every moment: the cap is held, and nothing was bought twice."""
+        owned = self.cloud.world.snapshot().committed_usd_per_hour
+        if owned > CAP * Decimal("1.0001"):
+            self.problems.append(f"{owned} USD/h owned above the cap of {CAP}")
+        if self.cloud.world.double_purchases():
+            self.problems.append("one intent was bought twice")
+
+    def check(self) -> None:
+        """At rest: ledger equals cloud, nothing stuck, bills agree."""
+        paid = self.cloud.paid()
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(schema.intents)).mappings().all()
+            mirror = {i.commitment.commitment: i for i in holdings.inventory(connection)}
+            changed = alterations.list_alterations(connection)
+            ledger.verify(connection)
+        bought = {row["intent_id"] for row in rows if row["state"] == IntentState.BOUGHT}
+        ours = {row["intent_id"] for row in rows}
+        altered = {one.order.intent for one in changed}
+        self.purchases = len(bought)
+        made_up = {name for name in paid if name.startswith(("untagged", "token"))}
+        strangers = set(paid) - ours - altered - made_up
+        self.problems += [f"{one} paid for without an intent" for one in sorted(strangers)]
+        lost = {name for name in paid if name in ours} - bought
+        self.problems += [f"{one} is paid for and not bought in the ledger" for one in sorted(lost)]
+        open_rows = [row["state"] for row in rows if row["state"] not in {"bought", "refused"}]
+        self.problems += [f"an intent is stuck in {state}" for state in open_rows]
+        for one in changed:
+            if one.state in {*alterations.UNDER_WAY}:
+                self.problems.append(f"an alteration is stuck in {one.state}")
+        self.problems += [
+            f"{k} was called {n} times" for k, n in self.cloud.called.items() if n > 1
+        ]
+        listed = {item.commitment.commitment: item for item in self.cloud.inventory()}
+        if {k: _face(v) for k, v in listed.items()} != {k: _face(v) for k, v in mirror.items()}:
+            self.problems.append("the mirror is not the cloud's inventory")
+        self.check_bills(set(mirror))
+
+    def check_bills(self, known: set[str]) -> None:
+        """The cloud's own bill of the last week is the bill of what the ledger knows of."""
+        end = floor_hour(self.cloud.now()).replace(hour=0)
+        hours = HourRange(end - 7 * 24 * HOUR, 7 * 24)
+        dataset = self.cloud.world.dataset(hours)
+        ledgers = tuple(
+            one
+            for one in dataset.commitments
+            if any(one.commitment == name or _part_of(one.commitment, name) for name in known)
+        )
+        whole, ours = bill(dataset), bill(replace(dataset, commitments=ledgers))
+        if whole.total_usd != ours.total_usd:
+            self.problems.append(f"billed {whole.total_usd}, the ledger explains {ours.total_usd}")
+
+    def outline(self) -> list[tuple[str, str, str]]:
+        """The life as the database tells it, for comparing two."""
+        with reading(self.engine) as connection:
+            rows = intents.list_intents(connection)
+        return [(one.order.intent, one.state.value, one.detail) for one in rows]
+
+
+def _first_of(plan: PlanId) -> LineId:
+    """The line of a plan that waits for a person."""
+    return LineId(f"line-{plan.removeprefix('plan-')}")
+
+
+def _part_of(commitment: str, name: str) -> bool:
+    """True for one stretch, or one resource, of the commitment that is listed as ``name``."""
+    parts = (f"{name} before ", f"{name}/")
+    return commitment.startswith(parts) or commitment == name.replace("orders/", "order/")
+
+
+def _face(item: InventoryItem) -> tuple[object, ...]:
+    one = item.commitment
+    return (one.state, one.quantity, one.start, one.end, item.renews)
