@@ -11,7 +11,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _SHORT_LINES_SHARE = 0.25
 _SHORT_BY_MOST = 0.03
-_ROWS_PER_PART = 40_000
+_DAYS_PER_PART = 8
 
 
 class AzureExportWriter:
@@ -50,7 +50,7 @@ class AzureExportWriter:
         with world.lock:
             world.settle()
             now, first = world.now(), world.usage.hours.start
-            changed: set[datetime] = set()
+            changed: dict[datetime, set[int]] = {}
             for index in range(max((now - first) // DAY, 0)):
                 day = first + index * DAY
                 if self._versions.get(day, 0) == self._last_version:
@@ -59,8 +59,8 @@ class AzureExportWriter:
                 if version > self._versions.get(day, 0):
                     self._tables[day] = self._table(day, version)
                     self._versions[day] = version
-                    changed.add(day.replace(day=1))
-            return [path for month in sorted(changed) for path in self._run(month, now)]
+                    changed.setdefault(day.replace(day=1), set()).add(_part(day))
+            return [path for month in sorted(changed) for path in self._run(month, changed[month])]
 
     @property
     def _last_version(self) -> int:
@@ -114,19 +114,28 @@ class AzureExportWriter:
             if billed.day <= charge.at < until
         ]
 
-    def _run(self, month: datetime, now: datetime) -> list[Path]:
-        """One run: parts first, then the manifest, then the run before goes."""
+    def _run(self, month: datetime, changed: Collection[int]) -> list[Path]:
+        """One run: parts first, then the manifest, then the run before goes.
+
+        Parts in which nothing changed are the files of the run before.
+        """
+        now = self._world.now()
         days = sorted(day for day in self._tables if day.replace(day=1) == month)
         last = month_end(month) - DAY
         period = self._folder / EXPORT_NAME / f"{month:%Y%m%d}-{last:%Y%m%d}"
         run = period / str(self._world.new_id())
         run.mkdir(parents=True)
         before = [path for path in period.iterdir() if path != run]
-        whole = pa.concat_tables([self._tables[day] for day in days])
-        parts = [
-            _write(whole.slice(first, _ROWS_PER_PART), run / f"part_0_{number:04d}.parquet")
-            for number, first in enumerate(range(0, whole.num_rows, _ROWS_PER_PART), start=1)
-        ]
+        parts = []
+        for number in sorted({_part(day) for day in days}):
+            path = run / f"part_0_{number:04d}.parquet"
+            known = [one / path.name for one in before if (one / path.name).is_file()]
+            if known and number not in changed:
+                path.hardlink_to(known[0])
+            else:
+                tables = [self._tables[day] for day in days if _part(day) == number]
+                _write(pa.concat_tables(tables), path)
+            parts.append(path)
         manifest = run / "manifest.json"
         aside = manifest.with_name(".manifest.part")
         aside.write_text(json.dumps(self._manifest(month, now, run, parts)), "utf-8")
@@ -162,8 +171,12 @@ class AzureExportWriter:
         }
 
 
-def _write(table: Any, path: Path) -> Path:  # noqa: ANN401
+def _part(day: datetime) -> int:
+    """The number of the part of its month that holds the day."""
+    return 1 + (day.day - 1) // _DAYS_PER_PART
+
+
+def _write(table: Any, path: Path) -> None:  # noqa: ANN401
     aside = path.with_name(f".{path.name}.part")
     pq.write_table(table, aside, compression="snappy", write_statistics=False)
     aside.replace(path)
-    return path
