@@ -29,7 +29,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     demo.add_argument("--once", action="store_true", help="run headless to the end and report")
     demo.add_argument("--seed", type=int, default=7, help="seed of the simulated organisation")
     demo.add_argument(
-        "--clouds", default="aws", help="which sandbox clouds (aws,azure,gcp: all)"
+        "--clouds", default="aws,azure,gcp", help="which sandbox clouds (aws,azure,gcp: all)"
     )
     demo.add_argument("--json", action="store_true", help="print one JSON object at the end")
     demo.set_defaults(run=run_demo)
