@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from service.domain.ids import OfferingId
-from service.plan.ordered import Ordered
+from service.plan.ordered import Found, Ordered, Prices
 
 Levels = Mapping[OfferingId, float]
 
 _APART = 6  # families that are also moved one by one
 _LEAST_GAIN_RATIO = 1e-8
+_BLUNT = 10.0  # gaps of so many times what is enough are worth sharper prices
+_SHARES = (0.5, 0.25, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +46,85 @@ def climb(
     ``bill_usd`` includes ``owned_usd``, the owned commitments' cost. ``within_ratio`` as in
     ``Ordered.bound``.
     """
-    levels, usd, lower = start, bill_usd(start), 0.0
+    state = _State(ordered, bill_usd, start, within_ratio)
     for _ in range(rounds):
-        before = usd
-        found = ordered.bound(levels, within_ratio=within_ratio)
-        lower = max(lower, found.lower_bound_usd)
-        fitted = bill_usd(found.fitted)
-        if fitted < usd:
-            levels, usd = found.fitted, fitted
+        before = state.usd
+        found = state.bounded(ordered.prices(state.levels))
+        state.consider(found.fitted)
         together = {name: level for gain in found.gains for name, level in gain.levels.items()}
         for move in (together, *(gain.levels for gain in found.gains[:_APART])):
-            if not move or usd - owned_usd - lower <= enough_usd or expired():
+            if not move or state.gap_usd - owned_usd <= enough_usd or expired():
                 break
-            moved = ordered.fitted({**levels, **move})
-            billed = bill_usd(moved)
-            if billed < usd:
-                levels, usd = moved, billed
-        if usd >= before * (1.0 - _LEAST_GAIN_RATIO) or usd - owned_usd - lower <= enough_usd:
+            state.consider(ordered.fitted({**state.levels, **move}))
+        if state.usd >= before * (1.0 - _LEAST_GAIN_RATIO):
             break
-    return Climbed(levels, usd, lower)
+        if state.gap_usd - owned_usd <= enough_usd:
+            break
+    if within_ratio is not None:
+        _sharpen(state, owned_usd + _BLUNT * enough_usd, rounds, expired)
+    return Climbed(state.levels, state.usd, state.lower_usd)
+
+
+class _State:
+    """The best levels and the highest bound so far."""
+
+    def __init__(
+        self,
+        ordered: Ordered,
+        bill_usd: Callable[[Levels], float],
+        levels: Levels,
+        within_ratio: float | None,
+    ) -> None:
+        self.ordered = ordered
+        self._bill_usd = bill_usd
+        self._within_ratio = within_ratio
+        self.levels, self.usd, self.lower_usd = levels, bill_usd(levels), 0.0
+
+    @property
+    def gap_usd(self) -> float:
+        """Bill less bound, the owned commitments' cost included."""
+        return self.usd - self.lower_usd
+
+    def bounded(self, prices: Prices) -> Found:
+        """The bound at ``prices``, counted if it is the highest."""
+        found = self.ordered.bound(self.levels, prices=prices, within_ratio=self._within_ratio)
+        self.lower_usd = max(self.lower_usd, found.lower_bound_usd)
+        return found
+
+    def consider(self, levels: Levels) -> None:
+        """Take ``levels`` where they are billed less."""
+        usd = self._bill_usd(levels)
+        if usd < self.usd:
+            self.levels, self.usd = levels, usd
+
+
+def _sharpen(state: _State, blunt_usd: float, rounds: int, expired: Callable[[], bool]) -> None:
+    """Raise the bound where families stand between two optima.
+
+    The bound is concave in the prices. Those beside the families' best answers lie across the
+    ridge, so the highest point between them and the present ones is higher.
+    """
+    ordered = state.ordered
+    here = ordered.prices(state.levels)
+    found, height = None, -1.0
+    for _ in range(rounds):
+        if state.gap_usd <= blunt_usd or expired():
+            return
+        if found is None:
+            found = state.bounded(here)
+            height = found.lower_bound_usd
+        answers = {name: level for gain in found.gains for name, level in gain.levels.items()}
+        if not answers:
+            return
+        moved = ordered.fitted({**state.levels, **answers})
+        state.consider(moved)
+        there = ordered.prices(moved)
+        found = None
+        for share in _SHARES:
+            tried = here.towards(there, share)
+            of = state.bounded(tried)
+            if of.lower_bound_usd > height * (1.0 + _LEAST_GAIN_RATIO):
+                here, found, height = tried, of, of.lower_bound_usd
+                break
+        if found is None:
+            return

@@ -36,6 +36,19 @@ _ROUNDING_RATIO = 1e-11
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices of outer room by resource and hour, and the outer levels (quantities) beside them."""
+
+    by_resource: tuple[Floats, ...]
+    fitted: Mapping[OfferingId, float]
+
+    def towards(self, other: Prices, share: float) -> Prices:
+        """A mixture: no purchase gains from it either, so it bounds as well."""
+        mixed = zip(self.by_resource, other.by_resource, strict=True)
+        return Prices(tuple(one + share * (two - one) for one, two in mixed), self.fitted)
+
+
+@dataclass(frozen=True, slots=True)
 class Gain:
     """What one family would save by other levels (quantities), the others staying as they are."""
 
@@ -85,16 +98,40 @@ class Ordered:
         families = (name for family in self._families for name in family.offerings)
         return frozenset(families) | {name for name in self._outer.offering if name is not None}
 
+    def prices(self, levels: Mapping[OfferingId, float]) -> Prices:
+        """What outer room is worth beside the families' part of ``levels`` (quantities)."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            left = self._left(levels, pool)
+        outer = self._outer
+        expected = [
+            0.0 if name is None else levels.get(name, 0.0) * float(per)
+            for name, per in zip(outer.offering, outer.units_per_quantity, strict=True)
+        ]
+        found = _prices(outer, left, expected)
+        fitted = {
+            name: level / float(per)
+            for name, per, (_, level) in zip(
+                outer.offering, outer.units_per_quantity, found, strict=True
+            )
+            if name is not None
+        }
+        return Prices(tuple(price for price, _ in found), fitted)
+
     def bound(
-        self, levels: Mapping[OfferingId, float], *, within_ratio: float | None = None
+        self,
+        levels: Mapping[OfferingId, float],
+        *,
+        prices: Prices | None = None,
+        within_ratio: float | None = None,
     ) -> Found:
-        """The bound at the prices that the portfolio ``levels`` (quantities) leads to.
+        """The bound at ``prices``, by default those that the portfolio ``levels`` leads to.
 
         ``within_ratio``: how close to its own best cost each family is to be bounded; ``None``
         when only gains are asked for.
         """
+        at = self.prices(levels) if prices is None else prices
+        cost, owned_usd = self._costs(at)
         with ThreadPoolExecutor(_THREADS) as pool:
-            cost, owned_usd, outer = self._priced(self._left(levels, pool), levels)
             found = list(
                 pool.map(
                     lambda one: one.bound(cost[one.rows], levels, within_ratio=within_ratio),
@@ -104,13 +141,12 @@ class Ordered:
         lower = float(np.vdot(cost[self._alone], self._demand[self._alone])) - owned_usd
         lower += sum(one.lower_usd for one in found) - _ROUNDING_RATIO * self._total_usd
         gains = [Gain(one.gain_usd, one.levels) for one in found if one.gain_usd > 0]
-        return Found(lower, {**levels, **outer}, tuple(sorted(gains, key=lambda one: -one.usd)))
+        fitted = {**levels, **at.fitted}
+        return Found(lower, fitted, tuple(sorted(gains, key=lambda one: -one.usd)))
 
     def fitted(self, levels: Mapping[OfferingId, float]) -> dict[OfferingId, float]:
         """``levels`` with the outer offerings' best amounts beside the others."""
-        with ThreadPoolExecutor(_THREADS) as pool:
-            _, _, outer = self._priced(self._left(levels, pool), levels)
-        return {**levels, **outer}
+        return {**levels, **self.prices(levels).fitted}
 
     def _left(self, levels: Mapping[OfferingId, float], pool: ThreadPoolExecutor) -> Floats:
         left = np.empty_like(self._demand)
@@ -124,26 +160,17 @@ class Ordered:
         of = self._order.rooms[room]
         return of.offering.offering, float(of.per_quantity) * float(of.usd_per_room)
 
-    def _priced(
-        self, left: Floats, near: Mapping[OfferingId, float]
-    ) -> tuple[Floats, float, dict[OfferingId, float]]:
-        """What a dollar of each line costs by hour, the owned outer rooms' worth, outer levels."""
+    def _costs(self, prices: Prices) -> tuple[Floats, float]:
+        """What a dollar of each line costs by hour at most, and the owned outer rooms' worth."""
         outer = self._outer
-        cost = np.ones_like(left)
-        levels: dict[OfferingId, float] = {}
+        cost = np.ones_like(self._demand)
         owned_usd = 0.0
-        expected = [
-            0.0 if name is None else near.get(name, 0.0) * float(per)
-            for name, per in zip(outer.offering, outer.units_per_quantity, strict=True)
-        ]
-        for place, (price, level) in enumerate(_prices(outer, left, expected)):
-            name = outer.offering[place]
-            if name is not None:
-                levels[name] = level / float(outer.units_per_quantity[place])
-            owned_usd += float(outer.owned[place] @ price)
-            for line, rate in zip(outer.lines[place], outer.rates[place], strict=True):
+        each = zip(outer.lines, outer.rates, outer.owned, prices.by_resource, strict=True)
+        for lines, rates, owned, price in each:
+            owned_usd += float(owned @ price)
+            for line, rate in zip(lines, rates, strict=True):
                 np.minimum(cost[line], rate * price, out=cost[line])
-        return cost, owned_usd, levels
+        return cost, owned_usd
 
 
 def _prices(outer: Outer, left: Floats, near: Sequence[float]) -> list[tuple[Floats, float]]:
