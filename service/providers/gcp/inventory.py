@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 _PAGE = 500
 _ORDERS_PAGE = 100
+_WITHOUT_COMPUTE = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
 _COMPUTE_OFFERS = "services/compute.googleapis.com/"
 _MACHINE, _UNREACHABLE = "MACHINE", "UNREACHABLE"
 COMMIT_PARAMETER, REGION_PARAMETER = "hourly_commit", "region"
@@ -69,8 +70,14 @@ def _listed(clients: GcpClients, project: AccountId) -> list[tuple[str, Listed]]
         pager = clients.commitments().aggregated_list(request=request, **options)  # type: ignore[arg-type]
         return iter(pager.pages)
 
+    try:
+        listing = invoke_all("regionCommitments.aggregatedList", pages)
+    except ProviderError as error:
+        if error.code not in _WITHOUT_COMPUTE:
+            raise
+        return []  # Compute Engine was never switched on there, so nothing of it is owned
     found: list[tuple[str, Listed]] = []
-    for page in invoke_all("regionCommitments.aggregatedList", pages):
+    for page in listing:
         silent = [*page.unreachables]
         for scope, answer in page.items.items():
             if getattr(answer.warning, "code", "") == _UNREACHABLE:

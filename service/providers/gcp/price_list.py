@@ -1,8 +1,8 @@
 """Compute Engine's public price list: on-demand prices and what commitments cost, by region.
 
 Cloud Catalog lists each machine series' vCPU and GB hours, and beside them its resource
-commitments ("Commitment v1: N2 Cpu in Americas for 1 Year"). Of tiered prices the first that costs
-anything counts. Prices are exact nano-dollars.
+commitments ("Commitment v1: N2 Cpu in Americas for 1 Year"; of C2 "Commitment: Compute optimized
+Core running in Americas for 1 Year"). Of tiered prices the first that costs anything counts. Prices are exact nano-dollars.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _PAGE = 5_000
 _MAX_AGE_SECONDS = 3_600
 _NANO = 1_000_000_000
 _COMMITMENT = re.compile(
-    r"Commitment v1: (?P<series>.*?) ?(?P<resource>Cpu|Ram|Core) in .+ for (?P<years>[13]) Years?\Z"
+    r"Commitment(?: v1)?: (?P<series>.*?) ?(?P<resource>Cpu|Ram|Core)(?: running)? in .+ "
+    r"for (?P<years>[13]) Years?\Z"
 )
 _MAKERS = re.compile(r" (?:AMD|Arm|Intel|Instance)\b")
 _RESOURCES = {"Cpu": VCPU, "Core": VCPU, "Ram": RAM}

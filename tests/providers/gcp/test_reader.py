@@ -186,6 +186,17 @@ def test_a_listing_that_fails_is_an_error_and_not_an_empty_inventory(
     assert len(reader.inventory()) == 1
 
 
+def test_a_project_without_compute_engine_owns_nothing_of_it(
+    cloud: GcpSandbox, reader: GcpReader
+) -> None:
+    assert isinstance(buyer_of(cloud).buy(vcpus()), Bought)
+    listing = "gcp.regionCommitments.aggregatedList"
+    off = Fault(listing, FaultKind.REFUSE, code="accessNotConfigured", status=403, after_calls=1)
+    strike(cloud, off)
+    assert len(reader.inventory()) == 1
+    assert cloud.server.calls[listing] == len(cloud.world.projects)
+
+
 def test_a_throttled_read_is_tried_again(cloud: GcpSandbox, reader: GcpReader) -> None:
     strike(cloud, Fault("gcp.projects.getBillingInfo", FaultKind.THROTTLE))
     assert reader.identity().account == "acme-commitments"
