@@ -1,8 +1,9 @@
 """Compute Engine's public price list: on-demand prices and what commitments cost, by region.
 
 Cloud Catalog lists each machine series' vCPU and GB hours, and beside them its resource
-commitments ("Commitment v1: N2 Cpu in Americas for 1 Year"; of C2 "Commitment: Compute optimized
-Core running in Americas for 1 Year"). Of tiered prices the first that costs anything counts. Prices are exact nano-dollars.
+commitments: "Commitment v1: N2 Cpu in Americas for 1 Year", and of C2 "Commitment: Compute
+optimized Core running in Americas for 1 Year". Of tiered prices the first that costs anything
+counts. Prices are exact nano-dollars.
 """
 
 from __future__ import annotations
