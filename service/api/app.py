@@ -31,8 +31,9 @@ from service.api import (
 from service.api.access import Access
 from service.api.context import AppContext, WallClock, attach, context_in
 from service.api.edge import Edge
+from service.api.examples import add_examples
 from service.api.ports import PolicySource, ScheduledJob, UsageSource
-from service.api.problems import Problem, ProblemError, answer
+from service.api.problems import Kind, Problem, ProblemError, answer, documented
 from service.domain.errors import PolicyError
 from service.domain.hours import Clock
 from service.web.frame import SignInNeededError
@@ -119,6 +120,15 @@ def _answer(request: Request, error: Exception) -> Response:
     return page_for(request, error) or answer(request, error)
 
 
+def _document_the_edge(schema: dict[str, Any]) -> None:
+    """Every operation may be answered so, before any handler is asked."""
+    everywhere = documented(Kind.BAD_REQUEST, Kind.WRONG_HOST, Kind.TOO_MANY)
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for code, described in everywhere.items():
+                operation["responses"].setdefault(str(code), described)
+
+
 def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         schema = get_openapi(
@@ -134,5 +144,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas["Problem"] = problem
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
+        _document_the_edge(schema)
+        add_examples(schema)
         app.openapi_schema = schema
     return app.openapi_schema

@@ -208,7 +208,7 @@ def _answers(*forms: Format, example: str) -> dict[int | str, dict[str, Any]]:
         if form is Format.PARQUET:
             shape = {"type": "string", "contentMediaType": media}
         if form is Format.JSON:
-            shape = {"type": "object", "required": ["items"]}
+            shape = {"type": "object", "required": ["items"], "examples": [{"items": []}]}
         content[media] = {"schema": shape}
         if form is Format.CSV:
             content[media]["example"] = example

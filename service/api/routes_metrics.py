@@ -23,9 +23,7 @@ def router() -> APIRouter:
         response_class=Response,
         responses={
             200: {"content": {"text/plain": {"example": "tenor_halted 0.0"}}},
-            **documented(
-                Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_READY, Kind.INTERNAL
-            ),
+            **documented(Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_READY, Kind.INTERNAL),
         },
     )
     return routes

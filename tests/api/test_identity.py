@@ -133,7 +133,7 @@ def by_shared_secret(issuer: LocalIssuer) -> str:
     public = issuer.keys[0].as_pem(private=False)
     key = OctKey.import_key(b"x" * 64)
     assert public
-    return issuer.token(key=key, algorithm="HS256")
+    return issuer.token(key=key, algorithm="HS256", header={"kid": issuer.keys[0].kid})
 
 
 BAD: dict[str, Callable[[LocalIssuer], str]] = {
