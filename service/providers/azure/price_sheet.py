@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import IO
 
 from service.domain.errors import InputError
-from service.providers.azure.words import CURRENCY, TERM_MONTHS
+from service.providers.azure.words import CURRENCY, TERM_MONTHS, block_of
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _REQUIRED = ("meterid", "unitprice", "unitofmeasure", "pricetype")
-_UNIT = re.compile(r"\s*([\d,.]+)\s*(.*)\Z")
 Rows = Iterable[Mapping[str, str]]
 
 
@@ -101,16 +100,9 @@ def _price(
 
 
 def _block(file: Path, number: int, unit: str) -> Decimal:
-    """How many units a price is for: 100 of ``100 Hours``."""
-    found = _UNIT.match(unit)
-    if found is None:
+    block = block_of(unit)
+    if block is None:
         raise _fault(file, number, "UnitOfMeasure", f"{unit!r} does not begin with a number")
-    try:
-        block = Decimal(found[1].replace(",", ""))
-    except InvalidOperation as error:
-        raise _fault(file, number, "UnitOfMeasure", f"{unit!r} is no unit") from error
-    if block <= 0:
-        raise _fault(file, number, "UnitOfMeasure", f"{unit!r} is no unit")
     return block
 
 

@@ -1,7 +1,8 @@
 """Public prices from the Retail Prices API, and a customer's own over them.
 
-One row prices one meter; its SKU is named as bills name it. The first tier counts, the one that all
-usage passes through. Spot and development rows are other SKUs and drop out. A reservation's price
+One row prices one meter; its SKU is named as bills name it. Of several rows for one thing the first
+tier counts, the one that all usage passes through, then the meter's own region, then the newest.
+Spot and development rows are other SKUs and drop out. A reservation's price
 is for the whole term, whatever its unit of measure says; savings plan rates stand inside the
 on-demand rows and are per unit. A price that is not there is an error, never an estimate.
 """
@@ -19,7 +20,7 @@ from service.providers.azure.access import PROVIDER
 from service.providers.azure.catalog import Catalog
 from service.providers.azure.clients import Answer, AzureClients
 from service.providers.azure.price_sheet import NO_SHEET, PriceSheet
-from service.providers.azure.words import CURRENCY, RETAIL_TERMS
+from service.providers.azure.words import CURRENCY, RETAIL_TERMS, block_of
 from service.providers.port import ShownPrice
 from service.usage.azure_sku import VIRTUAL_MACHINES, azure_sku, describe_sku
 
@@ -31,16 +32,17 @@ Named = tuple[str, str]
 
 @dataclass(slots=True)
 class Retail:
-    """What the price list says, by region and SKU (or size), in dollars.
+    """What the price list says, by region and SKU (or size), in dollars for one unit.
 
     ``on_demand``: unit, what this customer pays, the public price. ``plans`` and
     ``reservations`` are by months of the term; the latter for one machine and the whole term.
+    ``ranks`` tells how good the row is that each came from.
     """
 
     on_demand: dict[Named, tuple[str, Decimal, Decimal]] = field(default_factory=dict)
     plans: dict[Named, dict[int, Decimal]] = field(default_factory=dict)
     reservations: dict[Named, dict[int, Decimal]] = field(default_factory=dict)
-    tiers: dict[Named, Decimal] = field(default_factory=dict)
+    ranks: dict[tuple[Named, int], _Rank] = field(default_factory=dict)
 
     def note(self, row: Answer, sheet: PriceSheet) -> None:
         """Take in one row; ``ProviderError`` where two rows price one thing differently."""
@@ -49,20 +51,31 @@ class Retail:
         if kind == "Reservation":
             months = RETAIL_TERMS.get(str(row.get("reservationTerm")))
             size = (region, str(row.get("armSkuName") or ""))
-            if months is not None and not _is_windows(row):
-                price = sheet.reservation_usd(_meter(row), months) or _usd(row, "retailPrice")
+            if months is not None and not _is_windows(row) and self._counts(row, size, months):
+                own = sheet.reservation_usd(_meter(row), months)
+                price = _usd(row, "retailPrice") if own is None else own
                 _put(self.reservations.setdefault(size, {}), months, price, size)
         elif kind == "Consumption":
-            self._note_usage(row, (region, sku_of(row)), sheet)
+            name, block = (region, sku_of(row)), block_of(str(row.get("unitOfMeasure")))
+            if block is not None and self._counts(row, name, 0):
+                self._note_usage(row, name, block, sheet)
 
-    def _note_usage(self, row: Answer, name: Named, sheet: PriceSheet) -> None:
-        tier = _usd(row, "tierMinimumUnits") if row.get("tierMinimumUnits") else Decimal(0)
-        if tier > self.tiers.get(name, tier):
-            return
-        if tier < self.tiers.get(name, tier):
-            self.on_demand.pop(name, None)
-        self.tiers[name] = tier
-        public = _usd(row, "retailPrice")
+    def _counts(self, row: Answer, name: Named, months: int) -> bool:
+        """Whether the row is no worse than what is known; forgets what is worse than it."""
+        rank, known = _rank(row), self.ranks.get((name, months))
+        if known is not None and rank < known:
+            return False
+        if known is not None and rank > known:
+            if months:
+                self.reservations[name].pop(months, None)
+            else:
+                self.on_demand.pop(name, None)
+                self.plans.pop(name, None)
+        self.ranks[name, months] = rank
+        return True
+
+    def _note_usage(self, row: Answer, name: Named, block: Decimal, sheet: PriceSheet) -> None:
+        public = _usd(row, "retailPrice") / block
         paid = sheet.on_demand_usd(_meter(row))
         priced = (str(row.get("unitOfMeasure")), public if paid is None else paid, public)
         _put(self.on_demand, name, priced, name)
@@ -71,17 +84,24 @@ class Retail:
             months = RETAIL_TERMS.get(str(plan.get("term")))
             if months is not None:
                 own = sheet.plan_usd(_meter(row), months)
-                rates[months] = _usd(plan, "retailPrice") if own is None else own
+                rates[months] = _usd(plan, "retailPrice") / block if own is None else own
+
+
+_Rank = tuple[Decimal, bool, str]
+"""How good a row is: its tier (negative: the first is best), its meter's region, its date."""
+
+
+def _rank(row: Answer) -> _Rank:
+    tier = _usd(row, "tierMinimumUnits") if row.get("tierMinimumUnits") else Decimal(0)
+    primary = row.get("isPrimaryMeterRegion") is not False
+    return -tier, primary, str(row.get("effectiveStartDate") or "")
 
 
 def retail(clients: AzureClients, keys: Iterable[SkuKey], sheet: PriceSheet = NO_SHEET) -> Retail:
     """Everything that the price list says of ``keys``."""
     found = Retail()
     for text in _filters(keys):
-        rows = clients.retail(
-            {"api-version": API_VERSION, "currencyCode": CURRENCY, "$filter": text}
-        )
-        for row in rows:
+        for row in clients.retail({"api-version": API_VERSION, "$filter": text}):
             if row.get("currencyCode") != CURRENCY:
                 raise _unusable(f"a price is in {row.get('currencyCode')}")
             found.note(row, sheet)

@@ -154,3 +154,16 @@ def required_instant(word: object, name: str) -> datetime:
             detail=f"the answer has no {name}",
         )
     return found
+
+
+_UNIT = re.compile(r"\s*([\d,]*\.?\d+)\s*([KM](?![A-Za-z]))?")
+_THOUSANDS = {None: 1, "K": 1_000, "M": 1_000_000}
+
+
+def block_of(unit_of_measure: str) -> Decimal | None:
+    """How many units a price is for: 100 of ``100 Hours``, 10,000 of ``10K``; else ``None``."""
+    found = _UNIT.match(unit_of_measure)
+    if found is None:
+        return None
+    block = Decimal(found[1].replace(",", "")) * _THOUSANDS[found[2]]
+    return block if block > 0 else None

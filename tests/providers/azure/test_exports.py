@@ -175,7 +175,11 @@ def test_what_is_brought_is_read_as_hourly_usage(
     rows = pq.read_table(tmp_path / "day.parquet").to_pylist()
     assert {row["account"] for row in rows} == {line.account for line in world.usage.lines}
     first, last = world.usage.hours.clip(world.options.start, world.options.start + timedelta(1))
-    used = float(world.usage.quantity[first:last].sum())
+    quantity = world.usage.quantity[first:last].sum(axis=0)
+    lines = [line for line, used in zip(world.usage.lines, quantity, strict=True) if used > 0]
+    assert {(row["region"], row["sku"]) for row in rows} == {(one.region, one.sku) for one in lines}
+    assert {row["resource_group"] for row in rows} == {one.resource_group for one in lines}
+    used = float(quantity.sum())
     assert sum(float(row["quantity"]) for row in rows) == pytest.approx(used, rel=1e-6)
 
 
