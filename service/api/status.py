@@ -18,18 +18,15 @@ from service.api import models, status_models
 from service.api.context import AppContext
 from service.api.ports import ScheduledJob
 from service.api.reads import commitment_of, within_accounts
+from service.api.status_caps import used
 from service.domain.commitments import OWNED_STATES
 from service.domain.errors import InputError
 from service.domain.hours import HOUR, MONTH_HOURS
 from service.domain.ids import PlanId
 from service.domain.plans import Decision
 from service.domain.purchases import IntentState, ProposalState
-from service.guard.caps import used
-from service.guard.context import spent_so_far
 from service.store import lease, schema
 from service.store.halt import Halt, read_halt
-from service.store.holdings import inventory
-from service.store.intents import COUNTED, list_intents
 from service.store.records import verdicts_of
 from service.store.states import VerdictStage
 from service.store.usage_tables import usage_days
@@ -105,13 +102,12 @@ def _caps(
     except InputError:
         return []
     # Counted as the guard counts, or the room that is shown is not the room that there is.
-    counted = spent_so_far(
-        list_intents(connection, states=COUNTED), inventory(connection), now=now, run=None
-    )
+    counted = used(connection, now)
     found = []
-    for span, limits, amounts in used(caps, counted, now=now):
-        if span == "run" or amounts is None:
-            continue
+    for span, limits, amounts in (
+        ("day", caps.per_day, counted.day),
+        ("total", caps.in_total, counted.total),
+    ):
         for measure, limit, amount in (
             ("commit_usd_per_hour", limits.commit_usd_per_hour, amounts.commit_usd_per_hour),
             ("upfront_usd", limits.upfront_usd, amounts.upfront_usd),

@@ -1,0 +1,163 @@
+"""Decides what has been used of the policy's caps, summed by the database.
+
+The same purchases as the guard counts (``guard.context.spent_so_far``), without reading each of
+them: a test holds both against each other. Recorded, called, unknown and bought intents count, and
+what the inventory lists beside them; an intent that is listed lives as long as its listing says,
+another until its term must be over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+)
+
+from service.domain.commitments import OWNED_STATES
+from service.domain.hours import TERM_HOURS
+from service.domain.money import from_nano
+from service.guard.caps import Sum
+from service.guard.context import DAY
+from service.store.intents import COUNTED
+from service.store.schema import commitments, intents
+
+_OWNED = tuple(sorted(state.value for state in OWNED_STATES))
+_COUNTED = tuple(sorted(state.value for state in COUNTED))
+_LONGEST = max(TERM_HOURS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What counts against the caps of the last 24 hours, and of all that is live."""
+
+    day: Sum
+    total: Sum
+
+
+def used(connection: Connection, now: datetime) -> Used:
+    """What is used by ``now`` (UTC)."""
+    day, total = _of_intents(connection, now), _of_inventory(connection, now)
+    return Used(day=day[0] + total[0], total=day[1] + total[1])
+
+
+def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
+    item = commitments.alias()
+    owed = _nano(intents.c.commit_usd_per_hour) * _term_hours(intents.c.term_months)
+    stated = _nano(intents.c.total_usd)
+    obligation = case((stated > owed, stated), else_=owed)
+    begun = or_(
+        *(
+            and_(
+                _months(intents.c.term_months, months),
+                intents.c.recorded_at > now - timedelta(hours=hours),
+            )
+            for months, hours in TERM_HOURS.items()
+        )
+    )
+    listed = item.c.commitment_id.is_not(None)
+    lives = case(
+        (listed, and_(item.c.state.in_(_OWNED), item.c.end_at > now)),
+        else_=begun,
+    )
+    amounts = (_nano(intents.c.commit_usd_per_hour), _nano(intents.c.upfront_usd), obligation)
+    query = (
+        select(*_sums(intents.c.recorded_at > now - DAY, amounts), *_sums(lives, amounts))
+        .select_from(intents)
+        .outerjoin(
+            item,
+            and_(
+                item.c.commitment_id == intents.c.commitment_id,
+                item.c.vanished_at.is_(None),
+            ),
+        )
+        .where(intents.c.state.in_(_COUNTED))
+    )
+    return _two(connection.execute(query).one())
+
+
+def _of_inventory(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
+    """What is listed and stands for none of the intents that count."""
+    item, first = commitments, commitments.alias()
+    by_name = (
+        select(literal(1))
+        .where(intents.c.commitment_id == item.c.commitment_id, intents.c.state.in_(_COUNTED))
+        .exists()
+    )
+    earlier = (
+        select(literal(1))
+        .where(
+            first.c.intent_id == item.c.intent_id,
+            first.c.vanished_at.is_(None),
+            or_(
+                first.c.first_seen_at < item.c.first_seen_at,
+                and_(
+                    first.c.first_seen_at == item.c.first_seen_at,
+                    first.c.commitment_id < item.c.commitment_id,
+                ),
+            ),
+        )
+        .exists()
+    )
+    by_tag = (
+        select(literal(1))
+        .where(
+            intents.c.intent_id == item.c.intent_id,
+            intents.c.commitment_id.is_(None),
+            intents.c.state.in_(_COUNTED),
+        )
+        .exists()
+    )
+    owed = _nano(item.c.commit_usd_per_hour) * _term_hours(item.c.term_months)
+    upfront = _nano(item.c.upfront_usd)
+    amounts = (
+        _nano(item.c.commit_usd_per_hour),
+        upfront,
+        case((upfront > owed, upfront), else_=owed),
+    )
+    lives = and_(item.c.state.in_(_OWNED), item.c.end_at > now)
+    query = select(*_sums(item.c.start_at > now - DAY, amounts), *_sums(lives, amounts)).where(
+        item.c.vanished_at.is_(None), ~by_name, or_(~by_tag, earlier)
+    )
+    return _two(connection.execute(query).one())
+
+
+def _nano(column: ColumnElement[Any]) -> ColumnElement[int]:
+    """An amount as the whole nano-dollars that the database holds."""
+    return type_coerce(column, BigInteger)
+
+
+def _months(column: ColumnElement[Any], months: int) -> ColumnElement[bool]:
+    """True for a term of ``months``; an unknown one counts as the longest."""
+    if TERM_HOURS[months] == _LONGEST:
+        return or_(column == months, column.is_(None), column.not_in(list(TERM_HOURS)))
+    return column == months
+
+
+def _term_hours(column: ColumnElement[Any]) -> ColumnElement[int]:
+    return case(
+        *((column == months, hours) for months, hours in TERM_HOURS.items()), else_=_LONGEST
+    )
+
+
+def _sums(
+    counts: ColumnElement[bool], amounts: tuple[ColumnElement[int], ...]
+) -> list[ColumnElement[Any]]:
+    return [func.sum(case((counts, amount), else_=0)) for amount in amounts]
+
+
+def _two(row: Any) -> tuple[Sum, Sum]:  # noqa: ANN401 - six sums
+    amounts = [from_nano(int(amount)) if amount is not None else Decimal(0) for amount in row]
+    return Sum(*amounts[:3]), Sum(*amounts[3:])

@@ -1,0 +1,84 @@
+"""The room under the caps that is shown is the room that the guard leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, update
+
+from service.api.status_caps import used
+from service.domain.commitments import CommitmentState
+from service.domain.ids import CommitmentId, IntentId
+from service.domain.purchases import IntentState
+from service.guard.caps import total
+from service.guard.caps import used as used_by_guard
+from service.guard.context import spent_so_far
+from service.guard.policy import load_policy
+from service.store import holdings
+from service.store.engine import reading, writing
+from service.store.intents import COUNTED, list_intents
+from service.store.schema import commitments, intents
+from tests.api.world import POLICY, World, add_purchase, listed, make_world
+
+
+def agree(world: World) -> None:
+    now = world.clock.now()
+    with reading(world.engine) as connection:
+        spent = spent_so_far(
+            list_intents(connection, states=COUNTED),
+            holdings.inventory(connection),
+            now=now,
+            run=None,
+        )
+        shown = used(connection, now)
+    guard = {
+        span: amounts
+        for span, _, amounts in used_by_guard(load_policy(POLICY).caps, spent, now=now)
+    }
+    assert guard["day"] == shown.day
+    assert guard["total"] == shown.total
+
+
+@pytest.mark.parametrize("hours", [0, 23, 25, 8759, 8761])
+def test_sums_of_the_database_are_those_of_the_guard(engine: Engine, hours: int) -> None:
+    world = make_world(engine)
+    for number, state in enumerate((IntentState.BOUGHT, IntentState.UNKNOWN, IntentState.REFUSED)):
+        add_purchase(world, number, state=state)
+    now = world.clock.now()
+    outside = listed(None, CommitmentId("sp-outside"), now)
+    ended = replace(
+        outside,
+        commitment=replace(
+            outside.commitment,
+            commitment=CommitmentId("sp-returned"),
+            state=CommitmentState.RETURNED,
+        ),
+    )
+    twins = [listed(IntentId("i-1"), CommitmentId(f"sp-twin-{n}"), now) for n in (1, 2)]
+    with writing(engine) as connection:
+        for item in (outside, ended, *twins):
+            holdings.keep(connection, "aws", item, now=now)
+    agree(world)
+    world.clock.instant += timedelta(hours=hours)
+    agree(world)
+
+
+def test_a_commitment_that_vanished_counts_through_its_intent(engine: Engine) -> None:
+    world = make_world(engine)
+    add_purchase(world, 7)
+    with writing(engine) as connection:
+        connection.execute(update(commitments).values(vanished_at=world.clock.now()))
+    agree(world)
+
+
+def test_an_intent_of_before_terms_were_kept_counts_as_the_longest(engine: Engine) -> None:
+    world = make_world(engine)
+    add_purchase(world, 8)
+    with writing(engine) as connection:
+        connection.execute(update(intents).values(term_months=None))
+    with reading(engine) as connection:
+        shown = used(connection, world.clock.now())
+    assert shown.total.obligation_usd >= 10_950
+    assert total(()) != shown.total
