@@ -141,6 +141,22 @@ def test_a_routed_request_of_any_shape_is_answered_or_refused(
 
 
 @SETTINGS
+@given(
+    path=st.sampled_from(["/", "/sandbox-exports", "/sandbox-exports/"]) | st.text(max_size=20),
+    query=st.dictionaries(
+        st.sampled_from(["prefix", "max-keys", "continuation-token", "encoding-type", "x"]),
+        st.sampled_from(["1", "-1", "zero", "url"]) | st.text(max_size=9),
+        max_size=4,
+    ),
+)
+def test_a_bucket_is_read_or_refused(path: str, query: dict[str, str]) -> None:
+    words = urlencode(query, errors="replace")
+    answer = ask("s3", path, None, b"", method="GET", query=words)
+    assert 400 <= answer.status < 500  # this world has no exports
+    assert answer.body.startswith(b"<Error>")
+
+
+@SETTINGS
 @given(service=st.sampled_from(sorted(OPERATIONS)), body=st.binary(max_size=60))
 def test_bytes_that_are_no_body_are_refused(service: str, body: bytes) -> None:
     operation = next(iter(OPERATIONS[service]))

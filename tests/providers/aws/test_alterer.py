@@ -191,3 +191,47 @@ def test_says_how_each_alteration_may_be_repeated(cloud: SandboxCloud) -> None:
     assert alterer.alteration_idempotency(AlterationKind.EXCHANGE) is Idempotency.LOOKUP
     with pytest.raises(InvariantError, match="split"):
         alterer.alteration_idempotency(AlterationKind.SPLIT)
+
+
+@pytest.mark.parametrize("kind", [Kind.AWS_COMPUTE_SP, Kind.AWS_RI_REGIONAL])
+@pytest.mark.parametrize("fault", LOST)
+def test_a_lost_answer_to_a_deletion_is_found_done(
+    cloud: SandboxCloud, kind: Kind, fault: FaultKind
+) -> None:
+    start = cloud.world.after_hours(48)
+    name = bought(
+        cloud,
+        plan_order(cloud, offer(cloud.world), start_at=start)
+        if kind.is_spend
+        else reservation_order(cloud, terms(), start_at=start),
+    )
+    order = alteration(cloud, AlterationKind.CANCEL_QUEUED, name, of=kind)
+    operation = (
+        "savingsplans.DeleteQueuedSavingsPlan"
+        if kind.is_spend
+        else "ec2.DeleteQueuedReservedInstances"
+    )
+    strike(cloud, Fault(operation, fault))
+    first = alterer_of(cloud).alter(order)
+    # An empty answer to a deletion says that it was done, whatever else is in it.
+    assert isinstance(first, Unknown | Altered)
+    assert isinstance(alterer_of(cloud).alter(order), Altered)
+    assert cloud.server.calls[operation] == 1
+    assert state(cloud, name) is CommitmentState.FAILED
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [FaultKind.REFUSE, FaultKind.THROTTLE, FaultKind.TIMEOUT_BEFORE, FaultKind.ERROR_BEFORE],
+)
+def test_a_return_that_did_not_happen_leaves_the_plan_and_can_be_asked_again(
+    cloud: SandboxCloud, fault: FaultKind
+) -> None:
+    name = plan(cloud)
+    order = back(cloud, name)
+    strike(cloud, Fault(RETURN, fault))
+    outcome = alterer_of(cloud).alter(order)
+    assert isinstance(outcome, Refused | Unknown)
+    assert isinstance(outcome, Refused) == (fault in {FaultKind.REFUSE, FaultKind.THROTTLE})
+    assert state(cloud, name) is CommitmentState.ACTIVE
+    assert isinstance(alterer_of(cloud).alter(order), Altered)

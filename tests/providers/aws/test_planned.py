@@ -1,4 +1,4 @@
-"""What the reader tells of AWS is enough to plan, to buy and to bill by, for every kind of offer."""
+"""What the reader tells of AWS is enough to plan, buy and bill by, for every kind of offer."""
 
 from __future__ import annotations
 
