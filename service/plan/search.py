@@ -107,7 +107,7 @@ class Search:
         """The best amounts found beside ``held``, and the bound proven for all amounts."""
         stack = self.stack(held)
         cells = max(self.market.quantity.high.size, 1)
-        if cells > LARGE_CELLS and self._lasts(held):
+        if cells > (LARGE_CELLS if self.closely else _SAMPLE_CELLS) and self._lasts(held):
             return self._solve_large(held, stack)
         problem = self.posed(stack, len(held))
         ordered = self.ordered(stack, len(held))
@@ -140,11 +140,12 @@ class Search:
         if ordered.knows and not self.expired():
             fewer = few.ordered(sample, len(held))
             levels = few._climbed(sample, fewer, levels, large=None).levels  # noqa: SLF001 - a Search
-            found = self._climbed(stack, ordered, levels, large=True)
+            found = self._climbed(stack, ordered, levels, large=True if self.closely else None)
             levels, lower = found.levels, found.lower_bound_usd
             owned = float(stack.usd_per_level[: len(held)] @ stack.levels[: len(held)])
             on_demand = float(self.market.on_demand_usd @ stack.quantity_by_line)
-            if found.usd - owned - lower <= _SLACK_RATIO * on_demand:
+            near = found.usd - owned - lower <= _SLACK_RATIO * on_demand
+            if near or not self.closely:
                 return Solved(levels, lower, solved.iterations)
         problem = self.posed(stack, len(held))
         relaxed = self.relaxed(problem)
