@@ -27,6 +27,7 @@ from service.providers.port import Fetched
 
 _MANIFEST = "manifest.json"
 _PERIOD = re.compile(r"(?:^|/)(?P<period>\d{8}-\d{8})/")
+_MONTH = re.compile(r"\d{8}-\d{8}\Z")
 _ENDINGS = (".parquet", ".csv", ".csv.gz")
 _STAMP = ".fetched.json"
 
@@ -144,14 +145,19 @@ def _stamps(folder: Path) -> Mapping[str, str]:
 
 
 def _delete_others(folder: Path, kept: Mapping[str, str]) -> int:
-    """Delete what no manifest names any more; how many files that were."""
+    """Delete what no manifest names any more; how many files that were.
+
+    Only folders of months are looked into: what else lies there is not ours.
+    """
     gone = 0
-    for path in sorted(folder.rglob("*"), reverse=True):
+    months = (path for path in folder.iterdir() if _MONTH.match(path.name) and path.is_dir())
+    found = {path for month in months for path in (month, *month.rglob("*"))}
+    for path in sorted(found, reverse=True):
         local = path.relative_to(folder).as_posix()
         if path.is_dir():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif local not in kept and local != _STAMP:
+        elif local not in kept:
             path.unlink()
             gone += not path.name.startswith(".")
     return gone

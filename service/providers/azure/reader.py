@@ -102,7 +102,7 @@ class AzureReader:
             return NO_SHEET
         if access.price_sheet_prefix is None:
             return load_price_sheet(access.price_sheet, self._clock.now())
-        # A folder of its own: what is fetched into is cleared of everything else.
+        # A folder of its own: a price sheet is all that lies in it.
         folder = access.price_sheet / "fetched"
         AzureExports(self._clients, prefix=access.price_sheet_prefix).fetch(folder)
         return load_price_sheet(folder, self._clock.now())

@@ -127,8 +127,12 @@ def test_what_no_manifest_names_any_more_is_deleted(
     stray = tmp_path / "in" / "20240101-20240131" / "0000.parquet"
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"gone at the source")
+    others = tmp_path / "in" / "by-hand" / "focus.parquet"
+    others.parent.mkdir()
+    others.write_bytes(b"not ours")
     exports.fetch(tmp_path / "in")
     assert not stray.parent.exists()
+    assert others.is_file()
 
 
 @pytest.mark.parametrize(
