@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.domain.errors import InputError
 from service.domain.hours import Clock
 from service.providers.gcp.alterer import GcpAlterer
 from service.providers.gcp.buyer import GcpBuyer
@@ -56,14 +57,21 @@ def gcp_cloud(access: GcpAccess, clock: Clock) -> GcpCloud:
 def access_of(settings: Settings) -> GcpAccess | None:
     """How the settings say to reach Google Cloud; ``None`` when they do not speak of it.
 
-    A loopback endpoint is a sandbox's, whose project, account and offers are its own.
+    A loopback endpoint is a sandbox's, whose project, account and offers are its own. Raises
+    ``InputError`` when they speak of it by half.
     """
     if settings.gcp_endpoint_url is not None:
         from service.sandbox.gcp.access import sandbox_access  # noqa: PLC0415 - a sandbox run
 
         return sandbox_access(settings.gcp_endpoint_url)
-    if settings.gcp_project is None or settings.gcp_billing_account is None:
+    if settings.gcp_project is None and settings.gcp_billing_account is None:
         return None
+    if settings.gcp_project is None or settings.gcp_billing_account is None:
+        raise InputError(
+            "Google Cloud is set up by half",
+            file="the settings",
+            remedy="Set both TENOR_GCP_PROJECT and TENOR_GCP_BILLING_ACCOUNT, or neither.",
+        )
     offers = {12: settings.gcp_flexible_offer_12, 36: settings.gcp_flexible_offer_36}
     return GcpAccess(
         project=settings.gcp_project,

@@ -115,6 +115,12 @@ def test_settings_without_google_cloud_have_no_access_to_it() -> None:
     assert access_of(Settings()) is None
 
 
+@pytest.mark.parametrize("name", ["TENOR_GCP_PROJECT", "TENOR_GCP_BILLING_ACCOUNT"])
+def test_settings_that_speak_of_it_by_half_are_bad_input(name: str) -> None:
+    with pytest.raises(InputError, match="by half"):
+        access_of(read_settings({name: "something"}))
+
+
 def test_settings_say_how_to_reach_google_cloud(tmp_path: Path) -> None:
     settings = read_settings(
         {
