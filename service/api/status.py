@@ -261,18 +261,20 @@ def _lock_in(
 ) -> status_models.LockIn:
     table = schema.commitments
     rows = connection.execute(
-        select(table.c.commit_usd_per_hour, table.c.end_at).where(
+        select(func.sum(table.c.commit_usd_per_hour), table.c.end_at, func.count())
+        .where(
             table.c.state.in_(OWNED),
             table.c.end_at > now,
             table.c.vanished_at.is_(None),
             *within_accounts(table.c.account, accounts),
         )
+        .group_by(table.c.end_at)
     ).all()
-    hourly = sum((commit for commit, _ in rows), Decimal(0))
-    remaining = sum((commit * _hours(end - now) for commit, end in rows), Decimal(0))
+    hourly = sum((commit for commit, _, _ in rows), Decimal(0))
+    remaining = sum((commit * _hours(end - now) for commit, end, _ in rows), Decimal(0))
     months = remaining / hourly / MONTH_HOURS if hourly else Decimal(0)
     return status_models.LockIn(
-        commitments=len(rows),
+        commitments=sum(count for _, _, count in rows),
         commit_usd_per_hour=hourly,
         remaining_usd=remaining.quantize(Decimal("0.01")),
         weighted_months_left=months.quantize(Decimal("0.1")),
