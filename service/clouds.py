@@ -92,7 +92,10 @@ def _azure(settings: Settings, clock: Clock) -> Cloud | None:
     from service.providers.azure import cloud  # noqa: PLC0415 - its SDKs load only when used
 
     access = cloud.azure_access(settings)
-    return None if access is None else _behind_the_port("azure", cloud.azure_cloud(access, clock))
+    if access is None:
+        return None
+    parts = cloud.azure_cloud(access, clock)
+    return _behind_the_port("azure", parts, bound_account=access.subscription_id.lower())
 
 
 def _gcp(settings: Settings, clock: Clock) -> Cloud | None:
@@ -101,7 +104,10 @@ def _gcp(settings: Settings, clock: Clock) -> Cloud | None:
     from service.providers.gcp import cloud  # noqa: PLC0415 - its SDKs load only when used
 
     access = cloud.access_of(settings)
-    return None if access is None else _behind_the_port("gcp", cloud.gcp_cloud(access, clock))
+    if access is None:
+        return None
+    parts = cloud.gcp_cloud(access, clock)
+    return _behind_the_port("gcp", parts, bound_account=access.project)
 
 
 class _Whole(Protocol):
@@ -123,7 +129,7 @@ class _Whole(Protocol):
     def close(self) -> Callable[[], None]: ...
 
 
-def _behind_the_port(provider: str, whole: _Whole) -> Cloud:
+def _behind_the_port(provider: str, whole: _Whole, *, bound_account: str) -> Cloud:
     return Cloud(
         provider=provider,
         reader=whole.reader,
@@ -133,6 +139,7 @@ def _behind_the_port(provider: str, whole: _Whole) -> Cloud:
         permissions=whole.permissions,
         exports=whole.exports,
         close=whole.close,
+        bound_account=bound_account,
     )
 
 
