@@ -75,7 +75,7 @@ class Run:
         self.url = f"sqlite:///{self.path}"
         self.engine: Engine = open_engine(self.url)
         # Room for one line beside what earlier cases left in this cloud.
-        owned = site.reached.reader.inventory()
+        owned = site.listed().values()
         self.owed = sum((item.commit_usd_per_hour for item in owned if is_owed(item)), Decimal(0))
 
     def close(self) -> None:

@@ -195,6 +195,10 @@ GCP_CHANGES = (
 )
 
 
+PURCHASES = {"aws": AWS_PURCHASES, "azure": AZURE_PURCHASES, "gcp": GCP_PURCHASES}
+CHANGES = {"aws": AWS_CHANGES, "azure": AZURE_CHANGES, "gcp": GCP_CHANGES}
+
+
 @contextmanager
 def site(provider: str, seed: int = 7) -> Iterator[Site]:
     """A fresh cloud that answers on loopback until the block ends."""

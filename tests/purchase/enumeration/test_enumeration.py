@@ -7,8 +7,11 @@ unknown, and no cap is passed: an independent look at what the cloud sold says s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,15 +19,38 @@ import pytest
 from service.purchase.desk import Step
 from tests.purchase.enumeration.cases import (
     FAULTS,
+    Case,
     cases,
     problems_of_change,
     problems_of_purchase,
 )
-from tests.purchase.enumeration.kinds import CLOUDS, site
+from tests.purchase.enumeration.kinds import CHANGES, CLOUDS, PURCHASES, site
 from tests.purchase.enumeration.sites import Purchase, Site
 from tests.purchase.enumeration.victims import PROCESSES, Breeder
 
 PROCESSES.set_forkserver_preload(["tests.purchase.enumeration.preloaded"])
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """All cases of one kind in a cloud of its own. ``number`` is its place in the cloud's list."""
+
+    provider: str
+    is_purchase: bool
+    number: int
+    template: Path
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Done:
+    """How many cases a job had, and every problem that was seen."""
+
+    provider: str
+    name: str
+    cases: int
+    problems: tuple[str, ...]
 
 
 @contextmanager
@@ -35,28 +61,47 @@ def breeding(opened: Site, purchase: Purchase) -> Iterator[Breeder]:
     breeder.close()
 
 
-@pytest.mark.parametrize("provider", CLOUDS)
-def test_whatever_is_killed_wherever_nothing_is_bought_twice_or_lost(
-    provider: str, sqlite_template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def enumerate_kind(job: Job) -> Done:
+    """Every crash point × every fault of one kind."""
+    folder = job.folder / f"{job.provider}-{job.is_purchase}-{job.number}"
+    folder.mkdir()
     found: list[str] = []
-    purchases = changes = 0
-    with site(provider) as opened, breeding(opened, opened.purchases[0]) as breeder:
-        for purchase in opened.purchases:
-            for case in cases(purchase):
-                purchases += 1
-                found += problems_of_purchase(opened, breeder, case, sqlite_template, tmp_path)
-    for change in opened.changes:
-        with site(provider) as fresh, breeding(fresh, change.source) as breeder:
-            for case in cases(change):
-                changes += 1
-                found += problems_of_change(fresh, breeder, case, sqlite_template, tmp_path)
+    with site(job.provider) as opened:
+        what = (opened.purchases if job.is_purchase else opened.changes)[job.number]
+        source = what if isinstance(what, Purchase) else what.source
+        todo = list(cases(what))
+        with breeding(opened, source) as breeder:
+            for case in todo:
+                found += _problems(opened, breeder, case, job.template, folder)
+    return Done(job.provider, what.name, len(todo), tuple(found))
+
+
+def _problems(
+    opened: Site, breeder: Breeder, case: Case, template: Path, folder: Path
+) -> list[str]:
+    of = problems_of_purchase if isinstance(case.what, Purchase) else problems_of_change
+    return of(opened, breeder, case, template, folder)
+
+
+def test_whatever_is_killed_wherever_nothing_is_bought_twice_or_lost(
+    sqlite_template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = [
+        Job(provider, is_purchase, number, sqlite_template, tmp_path)
+        for provider in CLOUDS
+        for is_purchase, kinds in ((True, PURCHASES), (False, CHANGES))
+        for number in range(len(kinds[provider]))
+    ]
+    with ProcessPoolExecutor(WORKERS, mp_context=PROCESSES) as pool:
+        done = list(pool.map(enumerate_kind, jobs))
+    counts = Counter[str]()
+    for one in done:
+        counts[one.provider] += one.cases
     with capsys.disabled():
         print(  # noqa: T201 - the count is the proof's size
-            f"\n{provider}: {purchases + changes} cases = {len(Step)} crash points × "
-            f"{len(FAULTS)} faults × ({len(opened.purchases)} purchases + "
-            f"{len(opened.changes)} alterations)"
+            f"\n{sum(counts.values())} cases = {len(Step)} crash points × {len(FAULTS)} faults × "
+            f"{len(jobs)} kinds: {dict(counts)}"
         )
-    assert found == []
-    assert purchases == len(Step) * len(FAULTS) * len(opened.purchases) > 0
-    assert changes == len(Step) * len(FAULTS) * len(opened.changes) > 0
+    assert [problem for one in done for problem in one.problems] == []
+    assert sum(counts.values()) == len(Step) * len(FAULTS) * len(jobs)
+    assert set(counts) == set(CLOUDS)

@@ -1,0 +1,174 @@
+"""Several daemons on one PostgreSQL: one executor at a time, whatever freezes or lies; halting."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections import Counter
+from datetime import timedelta
+from decimal import Decimal
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+
+from service.domain.ids import AccountId
+from service.domain.plans import Decision
+from service.domain.purchases import IntentState
+from service.purchase.execute import execute_proposal
+from service.purchase.propose import approve, proposal_id, record_proposals
+from service.store import schema
+from service.store.engine import open_engine, reading, writing
+from service.store.halt import set_halt
+from service.store.lease import Lease
+from tests.purchase.cloud import FileCloud
+from tests.purchase.rivals import STOP, Rival, TimedCloud, call_times, strive
+from tests.purchase.world import (
+    PLAN,
+    START,
+    HandClock,
+    cap,
+    make_line,
+    open_desk,
+    problems,
+    states,
+    store_plan,
+    take_lease,
+    verdict,
+)
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.purchase.rivals"])
+LINES = 40
+CAP = Decimal(25)
+SKEW = timedelta(hours=2)
+FREEZES = 4
+
+pytestmark = pytest.mark.postgres
+
+
+def start(url: str, folder: Path, *, lease: timedelta, dawdle: float) -> list[ForkServerProcess]:
+    rivals = [
+        PROCESSES.Process(
+            target=strive,
+            args=(Rival(url, folder, f"replica-{number}", skew, LINES, CAP, dawdle, lease),),
+        )
+        for number, skew in enumerate((timedelta(0), SKEW, -SKEW))
+    ]
+    for one in rivals:
+        one.start()
+    return rivals
+
+
+def wait_for_calls(folder: Path, count: int) -> None:
+    """Until so many purchases have reached the cloud."""
+    deadline = time.monotonic() + 240
+    while len(call_times(folder)) < count:
+        assert time.monotonic() < deadline, "nobody buys"
+        time.sleep(0.01)
+
+
+def end(rivals: list[ForkServerProcess], folder: Path) -> None:
+    (folder / STOP).touch()
+    for one in rivals:
+        one.join(timeout=120)
+        assert one.exitcode == 0
+
+
+def prepare(url: str) -> Engine:
+    engine = open_engine(url)
+    store_plan(engine, *(make_line(number) for number in range(1, LINES + 1)))
+    return engine
+
+
+def test_daemons_that_freeze_past_their_lease_never_buy_twice_nor_past_the_cap(
+    postgres_database_url: str, tmp_path: Path
+) -> None:
+    engine = prepare(postgres_database_url)
+    rivals = start(postgres_database_url, tmp_path, lease=timedelta(seconds=2), dawdle=0.01)
+    choose = random.Random(5)  # noqa: S311 - chooses whom to freeze
+    wait_for_calls(tmp_path, 1)
+    for _ in range(FREEZES):
+        victim = choose.choice(rivals)
+        assert victim.pid is not None
+        os.kill(victim.pid, signal.SIGSTOP)
+        time.sleep(2.5)  # longer than the lease
+        os.kill(victim.pid, signal.SIGCONT)
+        time.sleep(choose.random() / 4)
+    end(rivals, tmp_path)
+    cloud = TimedCloud(tmp_path, HandClock())
+    found = [one for one in problems(engine, cloud, cap_usd_per_hour=CAP) if "stuck" not in one]
+    assert found == []
+    with reading(engine) as connection:
+        rows = connection.execute(select(schema.intents)).mappings().all()
+        fences = Counter(row["fence"] for row in rows)
+    assert len(fences) > 1  # several replicas bought, one after the other
+    assert max(row["calls"] for row in rows) == 1
+    engine.dispose()
+
+
+def test_a_halt_stops_every_replica_within_a_second(
+    postgres_database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = prepare(postgres_database_url)
+    rivals = start(postgres_database_url, tmp_path, lease=timedelta(seconds=20), dawdle=0.03)
+    wait_for_calls(tmp_path, 3)
+    with writing(engine) as connection:
+        set_halt(connection, halted=True, by="ops", reason="drill", now=START)
+    halted_at = time.time()
+    time.sleep(3)
+    end(rivals, tmp_path)
+    calls = call_times(tmp_path)
+    late = max(0.0, max(calls) - halted_at)
+    with capsys.disabled():
+        print(f"\na halt took {late:.3f} s, {len(calls)} calls before it")  # noqa: T201
+    assert len(calls) >= 3
+    assert len(calls) < LINES
+    assert late < 1
+    assert IntentState.CALLING not in states(engine)
+    engine.dispose()
+
+
+CROWD = 6
+
+
+def _approve_and_execute(job: tuple[str, Path, int, Lease, Decimal]) -> None:
+    url, folder, number, held, most = job
+    engine = open_engine(url)
+    account = AccountId(f"{number:012d}")
+    cloud = FileCloud(folder / "cloud.db", HandClock(), account=account)
+    desk = open_desk(engine, cloud, held, HandClock(), judge=cap(most))
+    with writing(engine) as connection:
+        waiting = proposal_id(PLAN, make_line(number).line)
+        approve(connection, waiting, version=1, by="ana", comment="", now=START)
+    execute_proposal(desk, waiting)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("most", [Decimal(2), Decimal(5)])
+def test_approvals_in_many_processes_at_once_cannot_pass_a_budget(
+    postgres_database_url: str, tmp_path: Path, most: Decimal
+) -> None:
+    engine = open_engine(postgres_database_url)
+    lines = [make_line(number, account=AccountId(f"{number:012d}")) for number in range(CROWD)]
+    store_plan(engine, *lines)
+    with writing(engine) as connection:
+        record_proposals(
+            connection,
+            plan=PLAN,
+            lines=lines,
+            verdicts=[verdict(line, Decision.NEEDS_SIGN_OFF) for line in lines],
+            lifetime=timedelta(days=1),
+            now=START,
+        )
+    held = take_lease(engine, "crowd")
+    jobs = [(postgres_database_url, tmp_path, number, held, most) for number in range(CROWD)]
+    with PROCESSES.Pool(CROWD) as pool:
+        pool.map(_approve_and_execute, jobs)
+    sold = FileCloud(tmp_path / "cloud.db", HandClock()).sales()
+    assert sum((sale.quantity for sale in sold), Decimal(0)) == most
+    engine.dispose()
