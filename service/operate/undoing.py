@@ -14,9 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
-from service.billing.market import compile_market
 from service.domain.alterations import Alteration, AlterationKind, AlterationOrder, AlterationState
-from service.domain.commitments import Commitment
 from service.domain.hours import DAY_HOURS, HOUR, iso
 from service.domain.ids import ClientToken, CommitmentId, CycleId, IntentId
 from service.domain.plans import Plan
@@ -25,8 +23,9 @@ from service.guard.alterations import mode_of_item
 from service.guard.fields import Mode
 from service.operate.altering import do_decided, said
 from service.operate.deciding import forecast_and_plan
-from service.operate.guarding import REPLAY_HOURS, over_window
+from service.operate.exchanging import ask_for_exchanges
 from service.operate.reconciling import reconcile
+from service.operate.replaying import REPLAY_HOURS, saving_usd_per_hour
 from service.operate.situation import Situation, read_situation
 from service.purchase.lifecycle import Word
 from service.purchase.written_alterations import ask, withdraw
@@ -72,7 +71,10 @@ def undo(parts: Parts, *, lease: Lease) -> str:
     if parts.cloud.alterer is None:
         return "nothing can be taken back here"
     done = reconcile(parts, lease=lease)
-    return give_back(parts, read_situation(parts, inventory_read_at=done.read_at), lease=lease)
+    situation = read_situation(parts, inventory_read_at=done.read_at)
+    moved = ask_for_exchanges(parts, situation)
+    back = give_back(parts, situation, lease=lease)
+    return f"{back}; {moved} exchanges asked for" if moved else back
 
 
 def give_back(parts: Parts, situation: Situation, *, lease: Lease) -> str:
@@ -136,23 +138,6 @@ def _regret(
     if again >= commit * BOUGHT_AGAIN_RATIO:
         return None
     return Regret(item, loses, again)
-
-
-def saving_usd_per_hour(situation: Situation, name: CommitmentId) -> Decimal:
-    """What one owned commitment saves over the newest weeks, beside all else; below 0: loses."""
-    dataset = situation.dataset(REPLAY_HOURS)
-    market = compile_market(dataset.usage, dataset.skus, dataset.offerings)
-    owned = [
-        over_window(one, situation) for one in situation.commitments if _is_live(one, situation)
-    ]
-    rest = [one for one in owned if one.commitment != name]
-    with_it, without_it = market.bill(tuple(owned)), market.bill(tuple(rest))
-    return (without_it.total_usd - with_it.total_usd) / dataset.usage.hours.count
-
-
-def _is_live(one: Commitment, situation: Situation) -> bool:
-    lead = timedelta(hours=int(situation.policy.timing.lead_time_hours))
-    return one.state.is_owned and one.end > situation.now + lead
 
 
 def without(situation: Situation, name: CommitmentId) -> Situation:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from service.domain.commitments import Commitment, CommitmentState
 from service.domain.errors import RefusedError
-from service.domain.hours import DAY_HOURS, HourRange, floor_hour
+from service.domain.hours import DAY_HOURS, HOUR, HourRange, floor_hour
 from service.store import holdings
 from service.store.engine import reading
 from service.wiring import Parts
@@ -20,14 +20,24 @@ from service.wiring import Parts
 TOLD_AFTER = timedelta(hours=72)
 """How old a day must be for its commitment to be told in full; providers lag a day or two."""
 
+SEEN_WITHIN = timedelta(days=5)
+"""How far back exports are asked which commitments they name; older ones may have ended."""
+
+NAMED_ALIKE = frozenset({"aws", "azure"})
+"""Providers whose exports name commitments as their inventories do. Google's bills name
+subscriptions instead; there the charges alone are compared."""
+
+NAMED_AT_MOST = 3
+
 SLACK_RATIO = Decimal("0.01")
 
 
 def refuse_unlisted(parts: Parts) -> None:
-    """``RefusedError`` when the organisation was charged for more plans than are listed.
+    """``RefusedError`` when exports or charges know of more commitments than are listed.
 
-    Looks at one whole day, the newest that is told in full; a plan that is younger is not seen.
+    Charges: one whole day, the newest that is told in full; a plan that is younger is not seen.
     """
+    _refuse_unnamed(parts)
     if parts.cloud.committed_usd is None:
         return
     day = (parts.clock.now() - TOLD_AFTER).date()
@@ -43,6 +53,37 @@ def refuse_unlisted(parts: Parts) -> None:
             f"purchase account's inventory explains {listed_usd:.2f}: another account owns the "
             "rest, and its usage would be covered twice",
         )
+
+
+def _refuse_unnamed(parts: Parts) -> None:
+    """Refuse while recent exports name commitments that no inventory reading ever listed."""
+    provider = parts.cloud.provider
+    if provider not in NAMED_ALIKE:
+        return
+    now = floor_hour(parts.clock.now())
+    recent = HourRange(now - SEEN_WITHIN, SEEN_WITHIN // HOUR)
+    seen = [one for one in parts.usage.commitments_seen(recent) if one.provider == provider]
+    with reading(parts.engine) as connection:
+        known = holdings.list_holdings(connection, provider=provider)
+    names = [str(one.item.commitment.commitment) for one in known]
+    missing = unnamed([one.commitment for one in seen], names)
+    if missing:
+        raise RefusedError(
+            rule="unlisted_commitments",
+            detail=f"exports name {', '.join(missing[:NAMED_AT_MOST])}"
+            f"{' and more' if len(missing) > NAMED_AT_MOST else ''}, which the inventory does not "
+            "list: somebody owns what cannot be seen, and its usage would be covered twice",
+        )
+
+
+def unnamed(seen: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Those of ``seen`` that are none of ``known``: the last part of an ARN or path is the id."""
+    listed = {_last_part(one) for one in known}
+    return sorted({one for one in seen if _last_part(one) not in listed})
+
+
+def _last_part(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2].lower()
 
 
 def charged_usd(plans: Iterable[Commitment], day: date) -> Decimal:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from service.domain.alterations import (
     Alteration,
+    AlterationKind,
     AlterationOrder,
     AlterationOutcome,
     AlterationQuote,
@@ -179,8 +180,13 @@ def _write_intent(
                 now=now,
             )
         return declined
+    # How many an exchange gives, the provider says; what was asked for was an estimate.
+    exchanged = found.order.alteration is AlterationKind.EXCHANGE and bool(quote.targets)
     order = replace(
-        found.order, most_to_pay_usd=cap, reference=quote.reference or found.order.reference
+        found.order,
+        most_to_pay_usd=cap,
+        reference=quote.reference or found.order.reference,
+        targets=quote.targets if exchanged else found.order.targets,
     )
     return write_down(
         connection, found, order, quote=quote, sources=sources, fence=desk.lease.fence, now=now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -15,9 +16,13 @@ from service.operate.demo import Demo
 from service.operate.ingesting import ingest
 from service.operate.reconciling import reconcile
 from service.operate.situation import Situation, read_situation
+from service.operate.unlisted import refuse_unlisted, unnamed
 from service.providers.aws import savings_plans
 from service.providers.aws.clients import AwsClients
+from service.store.engine import writing
 from service.store.lease import Lease
+from service.store.usage_seen import note_commitments
+from service.usage.days import NamedCommitment
 
 
 def situation_of(demo: Demo) -> Situation:
@@ -81,3 +86,24 @@ def test_plans_that_are_all_listed_stop_nothing(demo: Demo, lease: Lease) -> Non
     settled(demo, lease)
     [one] = situation_of(demo).commitments
     assert one.quantity == 5
+
+
+def test_a_commitment_that_exports_name_and_no_inventory_lists_stops_decisions(
+    demo: Demo, lease: Lease
+) -> None:
+    reconcile(demo.parts, lease=lease)
+    refuse_unlisted(demo.parts)
+    day = (demo.parts.clock.now() - timedelta(days=3)).date()
+    arn = "arn:aws:savingsplans::999999999999:savingsplan/5f0c0000-0000-4000-8000-00000000abcd"
+    with writing(demo.parts.engine) as connection:
+        note_commitments(
+            connection, {("aws", day): [NamedCommitment(arn, "999999999999", "spend")]}
+        )
+    with pytest.raises(RefusedError, match="unlisted_commitments"):
+        refuse_unlisted(demo.parts)
+
+
+def test_names_are_compared_by_their_last_part() -> None:
+    known = ["5f0c-ABCD", "/providers/Microsoft.Capacity/reservationOrders/o/reservations/r-1"]
+    assert unnamed(["arn:aws:savingsplans::1:savingsplan/5f0c-abcd"], known) == []
+    assert unnamed(["/PROVIDERS/x/reservations/R-1", "r-2"], known) == ["r-2"]

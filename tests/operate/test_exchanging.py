@@ -1,0 +1,96 @@
+"""A convertible reservation of a family that nobody uses any more becomes one that is used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+
+from service.domain.alterations import AlterationKind
+from service.domain.commitments import Kind, Payment
+from service.domain.ids import AccountId, ClientToken, IntentId
+from service.domain.purchases import Bought, PurchaseOrder
+from service.operate.demo import Demo
+from service.operate.exchanging import ask_for_exchanges, moves
+from service.operate.reconciling import reconcile
+from service.operate.situation import Situation, read_situation
+from service.providers.aws.reservation_terms import ReservationTerms
+from service.store import alterations, demotion
+from service.store.engine import reading
+from service.store.lease import Lease
+
+FAMILY = "m5"
+
+
+def own_convertible(demo: Demo, lease: Lease) -> None:
+    """Two large machines of the family, reserved as convertible, and adopted."""
+    terms = ReservationTerms(
+        "us-east-1", f"{FAMILY}.large", "Linux/UNIX", "default", "convertible", 12,
+        Payment.NO_UPFRONT, None,
+    )  # fmt: skip
+    order = PurchaseOrder(
+        intent=IntentId("somebody"),
+        token=ClientToken("somebody"),
+        account=AccountId(demo.cloud.world.payer),
+        offering=terms.offering,
+        kind=terms.kind,
+        term_months=12,
+        payment=Payment.NO_UPFRONT,
+        quantity=Decimal(2),
+        upfront_usd=Decimal(0),
+    )
+    assert isinstance(demo.parts.cloud.buyer.buy(order), Bought)
+    demo.cloud.advance(2)
+    reconcile(demo.parts, lease=lease)
+
+
+def facts(demo: Demo, lease: Lease, *, without_family: bool) -> Situation:
+    """The facts of now, exchanges allowed; without the family's usage when asked for."""
+    done = reconcile(demo.parts, lease=lease)
+    situation = read_situation(demo.parts, inventory_read_at=done.read_at)
+    policy = situation.policy
+    allowed = policy.allowed.model_copy(
+        update={"kinds": (*policy.allowed.kinds, Kind.AWS_RI_REGIONAL)}
+    )
+    changes = policy.alterations.model_copy(
+        update={"allowed": (AlterationKind.EXCHANGE,), "max_pay_usd_per_run": Decimal(1_000)}
+    )
+    policy = policy.model_copy(update={"allowed": allowed, "alterations": changes})
+    quantity = situation.usage.quantity.copy()
+    if without_family:
+        gone = np.array([f":{FAMILY}." in str(one.sku) for one in situation.usage.lines])
+        quantity[:, gone] = 0
+    usage = replace(situation.usage, quantity=quantity)
+    return replace(situation, usage=usage, policy=policy)
+
+
+def test_an_exchange_is_asked_for_only_when_the_family_fell(demo: Demo, lease: Lease) -> None:
+    own_convertible(demo, lease)
+    used = facts(demo, lease, without_family=False)
+    [item] = [one for one in used.inventory if one.exchangeable]
+    assert moves(used, item) == []
+    assert ask_for_exchanges(demo.parts, used) == 0
+
+    fallen = facts(demo, lease, without_family=True)
+    best, *_ = moves(fallen, item)
+    assert best.saves_usd_per_hour > 0
+    assert best.target.family != FAMILY
+    assert ask_for_exchanges(demo.parts, fallen) == 1
+    with reading(demo.parts.engine) as connection:
+        [asked] = alterations.list_alterations(connection)
+    quote = demo.parts.cloud.alterer
+    assert quote is not None
+    now = quote.quote_alteration(asked.order)
+    assert now.target_value_usd >= now.source_value_usd  # the ratchet, in the provider's words
+    assert asked.order.most_to_pay_usd == now.pay_usd
+    assert asked.reason.startswith("exchange: saves ")
+    with reading(demo.parts.engine) as connection:
+        assert demotion.demoted(connection) == frozenset()
+
+
+def test_the_shipped_policy_asks_for_no_exchange(demo: Demo, lease: Lease) -> None:
+    own_convertible(demo, lease)
+    fallen = facts(demo, lease, without_family=True)
+    shipped = replace(fallen, policy=demo.parts.policy().policy)
+    assert ask_for_exchanges(demo.parts, shipped) == 0
