@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 from service.domain.errors import InputError, ProviderError, RefusedError, TenorError
@@ -19,13 +20,13 @@ def ingest(parts: Parts) -> str:
     had is raised at the end, after writing it down.
     """
     problems: list[TenorError] = []
-    changed = 0
+    changed, cost_usd = 0, Decimal(0)
     for one in parts.each():
         source = one.settings.exports
         try:
             if one.cloud.exports is not None:
                 source = source / one.cloud.provider
-                one.cloud.exports.fetch(source)
+                cost_usd += one.cloud.exports.fetch(source).cost_usd
             elif len(parts.clouds) > 1 and (source / one.cloud.provider).is_dir():
                 source = source / one.cloud.provider
             changed += _ingest_from(one, source)
@@ -33,7 +34,8 @@ def ingest(parts: Parts) -> str:
             problems.append(error)
     if problems:
         raise problems[0]
-    return f"{changed} days changed"
+    said = f"{changed} days changed"
+    return f"{said}; asking for them costs {cost_usd} USD" if cost_usd else said
 
 
 def _ingest_from(parts: Parts, source: Path) -> int:

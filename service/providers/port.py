@@ -63,11 +63,13 @@ class Fetched:
     """What a source of usage holds now. ``files`` lie in the folder that was asked for.
 
     ``newest_at``: when the provider last wrote any of it, ``None`` when there is nothing.
+    ``cost_usd``: what the provider charges for having been asked.
     """
 
     files: tuple[Path, ...]
     changed: int
     newest_at: datetime | None
+    cost_usd: Decimal = Decimal(0)
 
 
 class ProviderExports(Protocol):

@@ -88,7 +88,7 @@ class CostExplorerUsage:
         files = tuple(sorted(folder.glob("cost-explorer-*.csv")))
         newest = max((path.stat().st_mtime for path in written), default=None)
         at = None if newest is None else datetime.fromtimestamp(newest, UTC)
-        return Fetched(files, len(written), at)
+        return Fetched(files, len(written), at, self.spent.usd)
 
     def _wanted(self, folder: Path, now: datetime) -> list[date]:
         """Days that are known by now and were not settled when their file was written."""
