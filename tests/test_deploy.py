@@ -19,7 +19,8 @@ from service.settings import CONFIG_FILE, Settings, read_settings
 from service.store.alteration_tables import demotions
 from service.store.engine import writing
 from service.store.states import Role
-from tests.api.world import add_purchase, add_report, add_usage, make_world
+from tests.api.figures import add_report, add_usage
+from tests.api.world import add_purchase, make_world
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MONITORING = DOCS / "monitoring"

@@ -45,6 +45,20 @@ _DESCRIPTION = (
 )
 
 
+_PARTS = (
+    routes_health,
+    routes_status,
+    routes_metrics,
+    routes_ledger,
+    routes_proposals,
+    routes_exports,
+    routes_events,
+    routes_halt,
+    routes_tokens,
+    routes_meta,
+)
+
+
 def create_app(
     *,
     engine: Engine,
@@ -88,18 +102,7 @@ def create_app(
             status_kept_seconds=status_kept_seconds,
         ),
     )
-    for part in (
-        routes_health,
-        routes_status,
-        routes_metrics,
-        routes_ledger,
-        routes_proposals,
-        routes_exports,
-        routes_events,
-        routes_halt,
-        routes_tokens,
-        routes_meta,
-    ):
+    for part in _PARTS:
         app.include_router(part.router())
     mount_pages(app)
     for error in (

@@ -137,28 +137,34 @@ def approve(
     if isinstance(decided, NotDecided):
         return decided
     proposals.record_approval(connection, proposal, approval)
-    planned = (found.planned or found.line).quantity
-    event: ProposalApproved | ProposalEndorsed = ProposalApproved(
-        proposal=proposal,
-        by=by,
-        comment=comment,
-        version=version,
-        quantity=line.quantity,
-        planned_quantity=planned,
-    )
-    if target is ProposalState.WAITING:
-        event = ProposalEndorsed(
-            proposal=proposal,
-            by=by,
-            comment=comment,
-            version=version,
-            quantity=line.quantity,
-            planned_quantity=planned,
-            approvals=given,
-            needed=needed,
-        )
+    event = _yes(found, approval, given=given, needed=needed)
     ledger.append(connection, event, now=now, actor=by)
     return _read_again(connection, proposal)
+
+
+def _yes(
+    found: Proposal, approval: Approval, *, given: int, needed: int
+) -> ProposalApproved | ProposalEndorsed:
+    planned = (found.planned or found.line).quantity
+    if given >= needed:
+        return ProposalApproved(
+            proposal=found.proposal,
+            by=approval.by,
+            comment=approval.comment,
+            version=approval.version,
+            quantity=approval.quantity,
+            planned_quantity=planned,
+        )
+    return ProposalEndorsed(
+        proposal=found.proposal,
+        by=approval.by,
+        comment=approval.comment,
+        version=approval.version,
+        quantity=approval.quantity,
+        planned_quantity=planned,
+        approvals=given,
+        needed=needed,
+    )
 
 
 def reject(

@@ -25,7 +25,7 @@ from service.observe.events import CATALOGUE
 from service.store import schema
 from service.store.engine import reading
 from service.store.states import Role
-from service.web import forms, live, sign_in
+from service.web import forms, sign_in
 from service.web.frame import ReadingVisitor, WholeVisitor, error_page, keep_templates
 from service.web.render import STATIC, environment
 
@@ -200,7 +200,6 @@ def mount_pages(app: FastAPI) -> None:
     app.include_router(routes)
     app.include_router(forms.router())
     app.include_router(sign_in.router())
-    app.include_router(live.router())
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 

@@ -14,7 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 from joserfc.jwk import ECKey, OctKey
-from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from service.api.access import access_from
@@ -25,7 +24,7 @@ from service.domain.errors import InputError
 from service.settings import Settings
 from service.store.states import Role
 from tests.api.issuer import CLIENT, SECRET, LocalIssuer, local_issuer
-from tests.api.world import World, add_proposals, csrf_in, world_in
+from tests.api.world import World, add_proposals, csrf_in
 
 ROLES = "viewers=viewer, approvers=approver, operators=operator, admins=admin"
 
@@ -399,7 +398,3 @@ def test_plain_http_is_for_this_machine_only(url: str) -> None:
     assert require_secure(url, variable="X") == url
     with pytest.raises(InputError):
         require_secure("http://127.0.0.1.evil.test", variable="X")
-
-
-def test_a_world_is_as_it_was_before(world: World, sqlite_engine: Engine) -> None:
-    assert world_in(world.app, sqlite_engine).app.state.tenor.access.identity is None

@@ -141,18 +141,6 @@ def test_a_last_event_that_is_no_number_is_refused(world: World, last: str) -> N
     assert client.get("/v1/events/stream?wait_seconds=0").status_code == 422
 
 
-def test_a_page_listens_with_its_session_and_strangers_do_not(world: World) -> None:
-    add_proposals(world)
-    client = world.signed_in(world.token(Role.VIEWER))
-    path = "/live/events?wait_seconds=0"
-    answer = client.get(path, headers={"Last-Event-ID": "0"})
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert "event: proposal.recorded" in answer.text
-    assert world.client().get(path, follow_redirects=False).status_code == 303
-    limited_to = world.signed_in(world.token(Role.ADMIN, accounts=frozenset({"999900001111"})))
-    assert limited_to.get(path).status_code == 403
-
-
 def test_streams_are_bounded_and_places_are_given_back(world: World) -> None:
     slots = world.app.state.tenor.slots
     token = world.token(Role.VIEWER)

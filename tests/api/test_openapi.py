@@ -7,8 +7,9 @@ from jsonschema import Draft202012Validator
 
 from service.api.problems import Kind
 from service.store.states import Role
+from tests.api.figures import add_report, add_usage
 from tests.api.test_who_may import CHANGES, OPEN_ROUTES, call
-from tests.api.world import World, add_proposals, add_purchase, add_report, add_usage
+from tests.api.world import World, add_proposals, add_purchase
 
 NOT_JSON = {
     "/metrics",

@@ -14,16 +14,8 @@ from service.store import holdings
 from service.store.engine import writing
 from service.store.states import Role
 from service.web.render import KIND_NAMES, STATIC, TEMPLATES
-from tests.api.world import (
-    NOW,
-    World,
-    add_proposals,
-    add_purchase,
-    add_report,
-    add_usage,
-    listed,
-    make_world,
-)
+from tests.api.figures import add_report, add_usage
+from tests.api.world import NOW, World, add_proposals, add_purchase, listed, make_world
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 

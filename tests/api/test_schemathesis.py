@@ -24,7 +24,8 @@ from sqlalchemy import Engine
 
 from service.store.engine import open_engine
 from service.store.states import Role
-from tests.api.world import World, add_proposals, add_purchase, add_report, add_usage, make_world
+from tests.api.figures import add_report, add_usage
+from tests.api.world import World, add_proposals, add_purchase, make_world
 from tests.purchase.world import take_lease
 
 CHECKS = [

@@ -13,17 +13,8 @@ from service.store import due, lease
 from service.store.engine import open_engine, reading, writing
 from service.store.schema import job_runs
 from service.store.states import Role, RunState
-from tests.api.world import (
-    JOBS,
-    NOW,
-    Job,
-    World,
-    add_proposals,
-    add_purchase,
-    add_report,
-    add_usage,
-    make_world,
-)
+from tests.api.figures import add_report, add_usage
+from tests.api.world import JOBS, NOW, Job, World, add_proposals, add_purchase, make_world
 
 
 def status_of(world: World) -> dict[str, Any]:

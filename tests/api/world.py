@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from fastapi import FastAPI
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from service.api.access import Access
@@ -57,7 +57,6 @@ from service.store import holdings, intents, ledger, records
 from service.store.engine import writing
 from service.store.halt import set_halt
 from service.store.states import Role, RunState, VerdictStage
-from service.store.usage_tables import usage_days
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 POLICY = Path(__file__).resolve().parents[2] / "policies" / "copilot-cautious.yaml"
@@ -371,51 +370,3 @@ def listed(intent: IntentId | None, commitment: CommitmentId, now: datetime) -> 
         intent=intent,
         returnable_until=now + timedelta(days=7),
     )
-
-
-def add_usage(world: World, *, age: timedelta = timedelta(hours=50)) -> None:
-    """The manifest of one day of usage whose last hour ended ``age`` ago."""
-    end = (world.clock.now() - age).replace(minute=0, second=0, microsecond=0)
-    with writing(world.engine) as connection:
-        connection.execute(
-            insert(usage_days).values(
-                provider="aws",
-                day=(end - HOUR).date(),
-                file="aws/day.parquet",
-                digest="e" * 64,
-                rows=10,
-                hours_present=1,
-                hours_mask=1,
-                first_hour=end - HOUR,
-                last_hour=end - HOUR,
-                seen_at=world.clock.now(),
-                eligible_usd=Decimal(10),
-                total_usd=Decimal(12),
-                hour_weights={"weights": [None] * 24},
-            )
-        )
-
-
-def add_report(world: World, *, subject: str = "all", realised_usd: Decimal = Decimal(90)) -> None:
-    """A week's report of what was promised and realised."""
-    end = world.clock.now().replace(minute=0, second=0, microsecond=0)
-    with writing(world.engine) as connection:
-        records.record_report(
-            connection,
-            records.ReportRow(
-                report=f"r-{subject}",
-                subject=subject,
-                period_start=end - timedelta(days=7),
-                period_end=end,
-                promised_usd=Decimal(100),
-                promised_low_usd=Decimal(80),
-                promised_high_usd=Decimal(110),
-                realised_usd=realised_usd,
-                made_at=end,
-                document={
-                    "effective_savings_rate": "0.213",
-                    "coverage_ratio": "0.7",
-                    "utilization_ratio": "0.99",
-                },
-            ),
-        )
