@@ -9,16 +9,27 @@ from pathlib import Path
 import pytest
 
 from service.domain.errors import InputError
+from service.domain.ids import IntentId
+from service.domain.purchases import Bought
 from service.providers.azure.clients import AzureClients
 from service.providers.azure.permissions import AzurePermissions, needed_for
 from service.providers.port import PermissionProof, ProviderPermissions
 from service.sandbox.azure.cloud import AzureSandbox
 from service.sandbox.azure.server import shipped_routes
 from service.sandbox.faults import Fault, FaultKind
-from tests.sandbox.azure.clouds import SMALL, small_cloud, strike
+from tests.sandbox.azure.clouds import (
+    SMALL,
+    buyer,
+    order,
+    plan_order,
+    quoted,
+    small_cloud,
+    strike,
+)
 
 DOCUMENTS = Path(__file__).resolve().parents[3] / "docs" / "permissions"
 MODES = ("observe", "copilot", "autopilot")
+OTHER_INTENT = IntentId("0b5e6f1c-1111-4000-8000-000000000002")
 
 
 def proofs(
@@ -43,11 +54,25 @@ def test_the_documented_role_is_all_that_its_mode_needs_and_no_more(mode: str) -
         assert not lacking
 
 
-@pytest.mark.parametrize(("mode", "more"), [("observe", "copilot"), ("copilot", "autopilot")])
-def test_the_role_of_a_lesser_mode_does_not_do_for_a_greater(mode: str, more: str) -> None:
-    with small_cloud(options=replace(SMALL, granted=granted(mode))) as cloud:
+@pytest.mark.parametrize("more", ["copilot", "autopilot"])
+def test_the_role_that_observes_does_not_do_for_one_that_buys(more: str) -> None:
+    with small_cloud(options=replace(SMALL, granted=granted("observe"))) as cloud:
         lacking = {name for name, one in proofs(cloud, more).items() if one.allowed is False}
-        assert lacking == set(granted(more)) - set(granted(mode))
+        assert lacking == set(granted(more)) - set(granted("observe"))
+
+
+def test_copilot_carries_out_what_was_signed_off_and_needs_all_that_autopilot_does() -> None:
+    assert granted("copilot") == granted("autopilot")
+
+
+@pytest.mark.parametrize(("mode", "buys"), [("observe", False), ("copilot", True)])
+def test_the_role_of_a_mode_buys_exactly_when_the_mode_executes(mode: str, *, buys: bool) -> None:
+    with small_cloud(options=replace(SMALL, granted=granted("autopilot"))) as cloud:
+        reserved, planned = quoted(cloud, order(cloud)), plan_order(cloud)
+        cloud.world.granted = granted(mode)
+        for ordered in (reserved, replace(planned, intent=OTHER_INTENT)):
+            assert isinstance(buyer(cloud).buy(ordered), Bought) is buys
+        assert cloud.snapshot().commitments_active == (2 if buys else 0)
 
 
 @pytest.mark.parametrize("action", granted("autopilot") if DOCUMENTS.is_dir() else ())
