@@ -8,12 +8,10 @@ practice run cannot reach a real cloud and real keys cannot reach a practice one
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -25,6 +23,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
 from service.domain.errors import InputError, ProviderError
+from service.providers.loopback import is_loopback
 
 PROVIDER = "aws"
 SESSION_NAME = "tenor"
@@ -84,16 +83,6 @@ class AwsAccess:
                 file="the settings",
                 remedy="Pass the keys that the sandbox printed.",
             )
-
-
-def is_loopback(url: str) -> bool:
-    """The URL's host is a loopback address written as a number; names are not trusted."""
-    parts = urlsplit(url)
-    try:
-        address = ipaddress.ip_address(parts.hostname or "")
-    except ValueError:
-        return False
-    return address.is_loopback and parts.scheme in {"http", "https"}
 
 
 class AwsClients:

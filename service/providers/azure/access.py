@@ -8,13 +8,13 @@ cloud and real credentials cannot reach a practice one.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from service.domain.errors import InputError
+from service.providers.loopback import is_loopback
 
 PROVIDER = "azure"
 RETAIL_URL = "https://prices.azure.com"
@@ -133,13 +133,3 @@ class AzureAccess:
     def retail_url(self) -> str:
         """Where public prices are asked for."""
         return self.endpoint_url or RETAIL_URL
-
-
-def is_loopback(url: str) -> bool:
-    """The URL's host is a loopback address written as a number; names are not trusted."""
-    parts = urlsplit(url)
-    try:
-        address = ipaddress.ip_address(parts.hostname or "")
-    except ValueError:
-        return False
-    return address.is_loopback and parts.scheme in {"http", "https"}

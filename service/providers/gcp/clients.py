@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from service.domain.errors import InputError, ProviderError
-from service.providers.aws.clients import is_loopback
 from service.providers.gcp.words import PROVIDER
+from service.providers.loopback import is_loopback
 
 if TYPE_CHECKING:
     from google.api_core.client_options import ClientOptions
