@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from service.backtest.walk import Buy, Strategy, StrategyFactory, View
 from service.plan.ladder import DEFAULT_CAUTION, tranche
-from service.plan.ladder_bounds import ALIKE, DRIFT, NEWEST, STEADY, YEAR, YOUNG, Caution
+from service.plan.ladder_bounds import (
+    ALIKE,
+    DRIFT,
+    LEARNT,
+    NEWEST,
+    STEADY,
+    YEAR,
+    YOUNG,
+    Caution,
+)
 from service.plan.ladder_terms import PoolState
 
 NAME = "tenor"
@@ -44,17 +53,27 @@ def _ablated(caution: Caution, gap_share: float = 1.0) -> StrategyFactory:
     return make
 
 
+def _by_bounds(*left_out: str) -> StrategyFactory:
+    return _ablated(Caution(without=frozenset({LEARNT, *left_out})))
+
+
 ABLATIONS: Mapping[str, StrategyFactory] = {
-    "tenor-without-drift": _ablated(Caution(without=frozenset({DRIFT}))),
-    "tenor-without-burst": _ablated(Caution(without=frozenset({STEADY}))),
-    "tenor-without-year": _ablated(Caution(without=frozenset({YEAR}))),
-    "tenor-without-alike": _ablated(Caution(without=frozenset({ALIKE}))),
-    "tenor-without-young": _ablated(Caution(without=frozenset({YOUNG}))),
-    "tenor-without-newest": _ablated(Caution(without=frozenset({NEWEST}))),
-    "tenor-without-doubt": _ablated(Caution(deviations=0.0)),
-    "tenor-without-floor": _ablated(Caution(least_share=0.0)),
-    "tenor-without-long-drift": _ablated(Caution(long_weeks=10_000)),
+    "tenor-blind-to-last-year": _ablated(
+        Caution(blind=("alike", "grown_", "went_", "would_", "block_65", "block_78", "block_104"))
+    ),
+    "tenor-blind-to-drift": _ablated(Caution(blind=("drift_", "doubt_", "fear", "slope_"))),
+    "tenor-blind-to-bursts": _ablated(Caution(blind=("steady", "low_", "least_", "block_"))),
+    "tenor-blind-to-noise": _ablated(Caution(blind=("rough_", "jumpy_", "jump_"))),
+    "tenor-blind-to-age": _ablated(Caution(blind=("weeks_",))),
+    "tenor-by-bounds": _by_bounds(),
+    "tenor-by-bounds-without-drift": _by_bounds(DRIFT),
+    "tenor-by-bounds-without-burst": _by_bounds(STEADY),
+    "tenor-by-bounds-without-year": _by_bounds(YEAR),
+    "tenor-by-bounds-without-alike": _by_bounds(ALIKE),
+    "tenor-by-bounds-without-young": _by_bounds(YOUNG),
+    "tenor-by-bounds-without-newest": _by_bounds(NEWEST),
     "tenor-with-pacing-half": _ablated(DEFAULT_CAUTION, 0.5),
     "tenor-with-pacing-quarter": _ablated(DEFAULT_CAUTION, 0.25),
 }
-"""Ours with one part taken out or put in, to show what each part is worth."""
+"""Ours with one part taken out or put in, to show what each part is worth: signs that the learnt
+share is not shown, the single bounds in its place, and those less one."""

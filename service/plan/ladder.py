@@ -8,8 +8,9 @@ to the level that it bears itself, a shorter one above that. What is not worth o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from service.plan.ladder_bounds import Caution, bounds
+from service.plan.ladder_bounds import LEARNT, LONGEST_LEARNT_HOURS, Caution, bounds
 from service.plan.ladder_reasons import Step, explain
 from service.plan.ladder_terms import PoolState, Term, TermTranche, Tranche
 
@@ -29,12 +30,16 @@ def tranche(
     """What to buy for ``pool`` now from ``terms``. Deterministic in its arguments.
 
     Buys nothing where no term has a discount, less than a week of use has been seen, or enough
-    is owned. ``reasons=False`` skips the explanation, which backtests do not read.
+    is owned. ``reasons=False`` skips the explanation, which backtests do not read. The learnt
+    share knows terms of a year alone; beside a longer one the single bounds decide on all.
     """
+    useful = ladder(terms)
+    if any(term.hours > LONGEST_LEARNT_HOURS for term in useful):
+        caution = replace(caution, without=caution.without | {LEARNT})
     owned = level = pool.owned_now
     steps: list[Step] = []
     wanted = 0.0
-    for term in ladder(terms):
+    for term in useful:
         found = bounds(pool, term, caution)
         if not found:
             break

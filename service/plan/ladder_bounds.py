@@ -1,5 +1,9 @@
 """The considerations that bound how much of a pool to own: the least of them decides.
 
+Where no term is longer than a year, the share that pools with such signs came to bear
+(``ladder_learnt``) takes the place of the single bounds: it weighs them, and what else the weeks
+say, against each other.
+
 Each answers "own at most this much" in on-demand dollars per hour, from the hours seen. Next
 week can buy more, so an upward drift never raises a bound above what pays today: waiting for it
 costs a week's saving, buying ahead of it costs the term when it does not come. A fall cannot be
@@ -26,6 +30,8 @@ from service.forecast.level import (
     whole_weeks,
 )
 from service.forecast.season import MIN_OVERLAP_WEEKS, YEAR_WEEKS, expected_year, suspected_year
+from service.plan.ladder_learnt import learnt_share
+from service.plan.ladder_signs import newest_level
 from service.plan.ladder_terms import PoolState, Term
 
 RECENT = "the last 28 days"
@@ -36,10 +42,12 @@ YOUNG = "the last 70 days, while no year could repeat"
 YEAR = "the year that the last two lead one to expect"
 ALIKE = "the year that last year's same weeks lead one to suspect"
 PLANNED = "the planned changes"
+LEARNT = "what pools with such signs came to bear for a year"
 
 _RECENT_DAYS = 28
 _NEWEST_DAYS = 7
 _YOUNG_DAYS = 70
+LONGEST_LEARNT_HOURS = 366 * DAY_HOURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,8 @@ class Caution:
     windows of the drift; the kinder of the two counts. ``least_share``: the share of today's
     best level below which no drift takes the bound, on a term of a year. ``steady_weeks``,
     ``steady_quantile``: window and quantile of the level that no burst moves.
-    ``without``: names of bounds left out, for ablations.
+    ``without``: names of bounds left out, for ablations. ``blind``: starts of the names of
+    signs that the learnt share is not shown, likewise.
     """
 
     deviations: float = 2.0
@@ -64,6 +73,7 @@ class Caution:
     steady_weeks: int = 26
     steady_quantile: float = 0.3
     without: frozenset[str] = frozenset()
+    blind: tuple[str, ...] = ()
 
 
 def best_level(spend: Series, discount_ratio: float) -> float:
@@ -74,15 +84,30 @@ def best_level(spend: Series, discount_ratio: float) -> float:
 def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]:
     """Every bound on the capacity to own through ``term``, by the consideration's name.
 
-    Where a yearly cycle is recognised, the year to expect takes the place of drift and burst,
-    which would mistake a season for either. Before one could be seen, a rise may be the first
-    half of one: the last 70 days bound too, and the past year wherever the newest weeks go its
-    way. Holidays count as the ordinary days they replace. Empty with less than a week of use.
+    Holidays count as the ordinary days they replace. Empty with less than a week of use.
     """
     seen = without_holidays(pool.seen, begin=pool.begin, holidays=pool.holidays)
     used = seen[int(np.argmax(seen > 0)) :] if seen.any() else seen[:0]
     if used.size < WEEK_HOURS:
         return {}
+    if term.hours <= LONGEST_LEARNT_HOURS and LEARNT not in caution.without:
+        newest = newest_level(used, term.discount_ratio)
+        found = {LEARNT: newest * learnt_share(used, blind=caution.blind) if newest > 0 else 0.0}
+    else:
+        found = _single(used, term, caution)
+    if pool.changes and PLANNED not in caution.without:
+        found[PLANNED] = _planned(used, pool, term)
+    return found
+
+
+def _single(used: Series, term: Term, caution: Caution) -> dict[str, float]:
+    """The bounds one by one.
+
+    Where a yearly cycle is recognised, the year to expect takes the place of drift and burst,
+    which would mistake a season for either. Before one could be seen, a rise may be the first
+    half of one: the last 70 days bound too, and the past year wherever the newest weeks go its
+    way.
+    """
     discount = term.discount_ratio
     recent = best_level(used[-_RECENT_DAYS * DAY_HOURS :], discount)
     found: dict[str, Callable[[], float]] = {
@@ -101,8 +126,6 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
             found[ALIKE] = lambda: best_level(alike, discount)
         found[STEADY] = lambda: _steady(used, discount, caution)
         found[DRIFT] = lambda: _drifting(used, term, recent, caution)
-    if pool.changes:
-        found[PLANNED] = lambda: _planned(used, pool, term)
     return {
         RECENT: recent,
         **{name: bound() for name, bound in found.items() if name not in caution.without},

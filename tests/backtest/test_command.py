@@ -133,7 +133,12 @@ def test_ablations_name_what_was_taken_out(
     demand: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = _json(capsys, "--demand", str(demand), "--ablate", "--step-hours", str(8 * WEEK))
-    assert {"tenor", "tenor-without-drift", "tenor-with-pacing-half"} <= set(answer["total"])
+    assert {
+        "tenor",
+        "tenor-by-bounds-without-drift",
+        "tenor-blind-to-drift",
+        "tenor-with-pacing-half",
+    } <= set(answer["total"])
 
 
 def test_stress_calibration_and_pictures(

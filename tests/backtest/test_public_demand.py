@@ -26,11 +26,11 @@ pytestmark = [
 
 FLOORS = {
     "grow": 0.975,
-    "decline": 0.965,
-    "drop": 0.925,
-    "surge": 0.95,
-    "seasonal": 0.925,
-    "pooled": 0.98,
+    "decline": 0.96,
+    "drop": 0.93,
+    "surge": 0.96,
+    "seasonal": 0.955,
+    "pooled": 0.975,
 }
 
 
