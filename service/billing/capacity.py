@@ -27,6 +27,7 @@ from service.billing.flexibility import is_flexible
 from service.billing.moves import ONE, Room, Scene, in_scope, reaches
 from service.domain.commitments import Kind, Offering
 from service.domain.usage import Sku, SkuKey
+from service.usage.aws_sku import describe_sku
 
 _SAME = {
     Kind.AWS_RI_REGIONAL: ("service", "family", "platform", "tenancy"),
@@ -45,9 +46,34 @@ def unit_sku(scene: Scene, offering: Offering) -> Sku | None:
     """
     (name,) = offering.rates_usd
     if offering.region is not None:
-        return scene.skus.get(SkuKey(offering.provider, offering.region, name))
+        key = SkuKey(offering.provider, offering.region, name)
+        return scene.skus.get(key) or _by_name(key)
     found = [key for key in scene.skus if key[0::2] == (offering.provider, name)]
     return scene.skus[min(found)] if found else None
+
+
+def _by_name(key: SkuKey) -> Sku | None:
+    """What an AWS SKU's own name says of its size, where the price list does not have it.
+
+    A reservation of a size that nobody runs covers its family's other sizes all the same, and
+    price lists are read for what is used. Nothing is billed at the price, which is left at 0.
+    """
+    if key.provider != "aws":
+        return None
+    facts = describe_sku(key.sku)
+    if facts.service is None or facts.size_units is None:
+        return None
+    return Sku(
+        key=key,
+        service=facts.service,
+        family=facts.family,
+        size_units=facts.size_units,
+        platform=facts.platform,
+        tenancy=facts.tenancy,
+        unit="",
+        on_demand_usd=Decimal(0),
+        list_usd=Decimal(0),
+    )
 
 
 def room_per_quantity(unit: Sku | None, *, flexible: bool) -> Decimal:

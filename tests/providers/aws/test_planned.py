@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from service.billing.bill import bill
@@ -16,7 +17,14 @@ from service.domain.usage import Dataset, Usage
 from service.plan.optimise import optimise
 from service.providers.aws.reader import AwsReader
 from service.sandbox.cloud import SandboxCloud
-from tests.providers.aws.orders import buyer_of, plan_order
+from tests.providers.aws.orders import (
+    bought,
+    buyer_of,
+    item_of,
+    plan_order,
+    reservation_order,
+    terms,
+)
 from tests.sandbox.clouds import SMALL, database_cloud
 
 EVERY = {kind for kind in Kind if kind.startswith("aws_")}
@@ -85,3 +93,24 @@ def test_a_plan_saves_is_bought_as_it_stands_and_billed_as_aws_bills_it(
     assert float(ours.commitment_usd) == pytest.approx(float(theirs.commitment_usd), rel=1e-6)
     assert ours.coverage_ratio == pytest.approx(theirs.coverage_ratio)
     assert ours.coverage_ratio > 0
+
+
+def test_a_reservation_of_a_size_that_nobody_runs_covers_its_family(cloud: SandboxCloud) -> None:
+    """Else what is owned would look idle beside usage that it covers, and be bought again."""
+    world = cloud.world
+    order = reservation_order(cloud, terms("m5.4xlarge", "standard"), 1, name="idle")
+    name = bought(cloud, order)
+    item = item_of(cloud, name)
+    line = next(
+        one for one in world.usage.lines if one.sku == "USE1-BoxUsage:m5.xlarge/RunInstances"
+    )
+    reader = AwsReader(cloud.clients())
+    (offering,) = reader.owned_offerings([item], [line.key])
+    first = HourRange(world.options.start + timedelta(days=10), DAY_HOURS)
+    known = Dataset(
+        Usage(first, (line,), np.full((DAY_HOURS, 1), 8.0)),
+        {sku.key: sku for sku in reader.prices([line.key], {})},
+        {offering.offering: offering},
+        (item.commitment,),
+    )
+    assert bill(known).coverage_ratio == Decimal("0.5")
