@@ -94,3 +94,17 @@ def test_what_needs_two_people_is_never_bought_without_any() -> None:
     (verdict,) = judge([line()], policy=strict, context=context())
     asked = {r.rule: r.decision for r in verdict.results}
     assert asked["sign_off_two_person"] is Decision.NEEDS_SIGN_OFF
+
+
+def test_a_line_that_too_few_approved_is_refused_when_it_is_about_to_be_bought() -> None:
+    sign_off = policy().sign_off.model_copy(update={"two_person_above_usd": Decimal(0)})
+    strict = policy().model_copy(update={"sign_off": sign_off})
+    one = line()
+
+    def decision(given: int) -> Decision:
+        facts = replace(context(), signed_off=frozenset({one.line}), approvals={one.line: given})
+        (verdict,) = judge([one], policy=strict, context=facts)
+        return verdict.decision
+
+    assert decision(1) is Decision.REFUSE
+    assert decision(2) is Decision.ALLOW
