@@ -17,6 +17,7 @@ from service.sandbox.access import sandbox_access
 from service.sandbox.catalog import Catalog
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault
+from service.sandbox.savings_plans import SavingsPlanLedger
 from service.sandbox.world import World, WorldOptions
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -55,6 +56,23 @@ def small_cloud(exports: Path | None = None) -> Iterator[SandboxCloud]:
     """A sandbox with little history and tiny pages, answering until the block ends."""
     with SandboxCloud(small_world(), exports=exports) as cloud:
         yield cloud
+
+
+def emptied(cloud: SandboxCloud) -> SandboxCloud:
+    """``cloud`` with nothing bought, nothing failing and the prices it began with.
+
+    Its clock goes on. Making a cloud's clients anew takes the SDK longer than most tests do.
+    """
+    world = cloud.world
+    world.faults.clear()
+    old = world.savings_plans
+    world.savings_plans = SavingsPlanLedger(old.payment_delay, old.return_delay, world.new_id)
+    world.reservations.reservations.clear()
+    world.reservation_changes.modifications.clear()
+    world.nodes.nodes.clear()
+    world.catalog = _small_world()[0]
+    cloud.server.calls.clear()
+    return cloud
 
 
 def offer(

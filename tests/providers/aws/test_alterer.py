@@ -27,17 +27,22 @@ from tests.providers.aws.orders import (
     target,
     terms,
 )
-from tests.sandbox.clouds import offer, small_cloud, strike
+from tests.sandbox.clouds import emptied, offer, small_cloud, strike
 
 RETURN = "savingsplans.ReturnSavingsPlan"
 MODIFY = "ec2.ModifyReservedInstances"
 LOST = [FaultKind.TIMEOUT_AFTER, FaultKind.ERROR_AFTER, FaultKind.BROKEN_AFTER]
 
 
-@pytest.fixture
-def cloud() -> Iterator[SandboxCloud]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SandboxCloud]:
     with small_cloud() as cloud:
         yield cloud
+
+
+@pytest.fixture
+def cloud(shared: SandboxCloud) -> SandboxCloud:
+    return emptied(shared)
 
 
 def plan(

@@ -26,7 +26,7 @@ from tests.providers.aws.orders import (
     target,
     terms,
 )
-from tests.sandbox.clouds import small_cloud, strike
+from tests.sandbox.clouds import emptied, small_cloud, strike
 
 ACCEPT = "ec2.AcceptReservedInstancesExchangeQuote"
 QUOTE = "ec2.GetReservedInstancesExchangeQuote"
@@ -34,10 +34,15 @@ MODIFY = "ec2.ModifyReservedInstances"
 LOST = [FaultKind.TIMEOUT_AFTER, FaultKind.ERROR_AFTER, FaultKind.BROKEN_AFTER]
 
 
-@pytest.fixture
-def cloud() -> Iterator[SandboxCloud]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SandboxCloud]:
     with small_cloud() as cloud:
         yield cloud
+
+
+@pytest.fixture
+def cloud(shared: SandboxCloud) -> SandboxCloud:
+    return emptied(shared)
 
 
 def exchange(

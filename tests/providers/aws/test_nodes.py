@@ -20,7 +20,7 @@ from service.providers.port import ProviderFinder
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind
 from tests.providers.aws.orders import buyer_of, item_of, plan_order, reader_of
-from tests.sandbox.clouds import database_cloud, strike
+from tests.sandbox.clouds import database_cloud, emptied, strike
 
 KINDS = [service.kind for service in SERVICES]
 NAMED = [kind for kind in KINDS if kind is not Kind.AWS_REDSHIFT_RI]
@@ -34,10 +34,15 @@ BUY = {
 LOST = [FaultKind.TIMEOUT_AFTER, FaultKind.ERROR_AFTER, FaultKind.BROKEN_AFTER]
 
 
-@pytest.fixture
-def cloud() -> Iterator[SandboxCloud]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SandboxCloud]:
     with database_cloud() as cloud:
         yield cloud
+
+
+@pytest.fixture
+def cloud(shared: SandboxCloud) -> SandboxCloud:
+    return emptied(shared)
 
 
 def keys(cloud: SandboxCloud, service: str) -> list[SkuKey]:
