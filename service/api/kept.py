@@ -28,6 +28,8 @@ class Kept:
 
         Otherwise ``make`` makes it; who asks meanwhile waits for that one.
         """
+        if seconds <= 0:
+            return make()
         found: tuple[T] | None = self._find(key, stamp, seconds)
         if found is not None:
             return found[0]

@@ -11,16 +11,16 @@ import ipaddress
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import httpx2
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from service.domain.errors import InputError
 from service.domain.hours import Clock
+
+if TYPE_CHECKING:  # imported where they are used: most deployments start without an issuer
+    import httpx2
+    from joserfc import jwt
+    from joserfc.jwk import KeySet
 
 ALGORITHMS = ("RS256", "PS256", "ES256")
 """Signatures by keys that only the issuer holds: never ``none``, never a shared secret."""
@@ -99,6 +99,9 @@ class Issuer:
         Raises ``NotTrustedError`` otherwise, ``IssuerUnreachableError`` when its keys cannot be
         had.
         """
+        from joserfc import jwt  # noqa: PLC0415
+        from joserfc.errors import JoseError  # noqa: PLC0415
+
         if len(token) > TOKEN_LENGTH_MAX:
             msg = "the token is too long"
             raise NotTrustedError(msg)
@@ -126,6 +129,8 @@ class Issuer:
         return claims
 
     def _decode(self, token: str) -> jwt.Token:
+        from joserfc.errors import JoseError  # noqa: PLC0415
+
         try:
             return self._verified(token, self._known_keys())
         except JoseError:
@@ -141,6 +146,8 @@ class Issuer:
 
     @staticmethod
     def _verified(token: str, keys: KeySet) -> jwt.Token:
+        from joserfc import jwt  # noqa: PLC0415
+
         try:
             return jwt.decode(token, keys, algorithms=list(ALGORITHMS))
         except (ValueError, TypeError, KeyError) as error:
@@ -164,6 +171,9 @@ class Issuer:
         return self._fetch_keys()
 
     def _fetch_keys(self) -> KeySet | None:
+        from joserfc.errors import JoseError  # noqa: PLC0415
+        from joserfc.jwk import KeySet  # noqa: PLC0415
+
         where = self.endpoints().keys
         with self._lock:
             # Dated before the answer: an issuer that is down is not asked at every request.
@@ -212,6 +222,8 @@ def post_form(
     url: str, form: Mapping[str, str], *, basic: tuple[str, str] | None
 ) -> Mapping[str, Any]:
     """The JSON object that ``url`` answers a form with; errors as for ``get_json``."""
+    import httpx2  # noqa: PLC0415
+
     auth = None if basic is None else httpx2.BasicAuth(*basic)
     if auth is None:
         return _json(lambda client: client.post(url, data=dict(form)))
@@ -219,6 +231,8 @@ def post_form(
 
 
 def _json(ask: Callable[[httpx2.Client], httpx2.Response]) -> Mapping[str, Any]:
+    import httpx2  # noqa: PLC0415
+
     try:
         # No proxy or credentials of the environment, and no redirects to elsewhere.
         with httpx2.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:

@@ -95,10 +95,13 @@ FORMS: tuple[Rule, ...] = (
         "/proposals/{proposal_id}/approve",
         "/proposals/{proposal_id}/reject",
         "/proposals/{proposal_id}/withdraw",
+        "/alterations/{alteration_id}/approve",
+        "/alterations/{alteration_id}/reject",
     ),
+    *_changes(Role.VIEWER, Reach.WHOLE, "/policy/try"),
     *_changes(Role.OPERATOR, Reach.WHOLE, "/halt/set", "/halt/resume"),
 )
-"""Every form of the pages that changes something, the sign-in apart."""
+"""Every form of the pages, the sign-in apart. ``/policy/try`` computes, and changes nothing."""
 
 _BY_ROUTE = {(rule.method, rule.path): rule for rule in (*API, *FORMS)}
 
