@@ -18,7 +18,7 @@ Levels = Mapping[OfferingId, float]
 _APART = 6  # families that are also moved one by one
 _LEAST_GAIN_RATIO = 1e-8
 _BLUNT = 10.0  # gaps of so many times what is enough are worth sharper prices
-_SHARES = (0.5, 0.25, 0.1)
+_SHARES = (0.6, 0.3, 0.15, 0.05)
 
 
 @dataclass(frozen=True, slots=True)

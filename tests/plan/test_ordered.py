@@ -94,8 +94,10 @@ def test_no_portfolio_is_billed_below_the_bound_at_any_portfolios_prices(seed: i
     stack = one.stack(held)
     names = list(one.names)
     ordered = one.ordered(stack, len(held))
-    tried = portfolios(random, names, dict(one.solve(held).levels))
+    solved = one.solve(held)
+    tried = portfolios(random, names, dict(solved.levels))
     least = min(billed(stack, len(held), names, of) for of in tried)
+    assert solved.lower_bound_usd <= least * (1 + 1e-9)
     for of in tried[::9]:
         for within in (None, 1e-4):
             bound = ordered.bound(of, within_ratio=within).lower_bound_usd
