@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.billing.bill import bill
-from service.domain.commitments import Commitment, CommitmentState, Kind
+from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
 from service.domain.errors import InvariantError
 from service.domain.hours import HourRange
 from service.domain.ids import AccountId, CommitmentId, CycleId, OfferingId
@@ -199,3 +199,19 @@ def test_refuses_usage_from_after_the_decision() -> None:
     dataset = steady()
     with pytest.raises(InvariantError):
         decide(request(dataset, decided_at=dataset.usage.hours.start))
+
+
+def test_money_paid_early_has_the_price_that_the_policy_gives_it() -> None:
+    # 1% cheaper paid a year ahead: worth it for free money, not at 20% a year on half of it.
+    dataset = steady()
+    (line,) = dataset.usage.lines
+    rates = {line.sku: dataset.skus[line.key].on_demand_usd * Decimal("0.69")}
+    ahead = offering(
+        "csp-12-upfront", Kind.AWS_COMPUTE_SP, 12, None, rates,
+        payment=Payment.ALL_UPFRONT, upfront_usd=Decimal(8760),
+    )  # fmt: skip
+    dataset = replace(dataset, offerings={**dataset.offerings, ahead.offering: ahead})
+    free = decide(request(dataset))
+    dear = decide(request(dataset, capital_annual_ratio=0.2))
+    assert [one.offering for one in free.lines] == ["csp-12-upfront"]
+    assert [one.offering for one in dear.lines] == ["csp-12"]
