@@ -47,7 +47,8 @@ class AlterationFacts:
     """What is known at the moment of judging. ``others``: all alterations but the one judged.
 
     ``sources`` are what is to be altered, as listed last; ``open_outcome``: something in the
-    account is under way or unknown. ``approved``: a person said yes.
+    account is under way or unknown. ``obligation_usd``: all that is owed over the terms of what is
+    live, in flight and unknown included. ``approved``: a person said yes.
     """
 
     now: datetime
@@ -57,6 +58,7 @@ class AlterationFacts:
     sources: tuple[InventoryItem, ...]
     others: tuple[Alteration, ...] | None
     open_outcome: bool | None
+    obligation_usd: Decimal | None
     run: str
     approved: bool
     demoted: frozenset[str]
@@ -71,6 +73,7 @@ def judge_alteration(
         *(_mode(item, policy, facts) for item in facts.sources),
         *_order(order, quote, policy, facts),
         *_payments(quote, policy, facts),
+        *_obligation(quote, policy, facts),
         *_returns(order, policy, facts),
     )
     return Verdict(LineId(order.intent), strictest(results), results)
@@ -155,6 +158,16 @@ def _payments(
     for rule, limit, counts in spans:
         total = None if paid is None else quote.pay_usd + _sum(o for o in paid if counts(o))
         yield at_most(rule, limit, total, unit="USD")
+
+
+def _obligation(
+    quote: AlterationQuote, policy: Policy, facts: AlterationFacts
+) -> Iterator[RuleResult]:
+    """What obliges to more must fit under the cap on everything owed; giving back always may."""
+    more = quote.target_value_usd - quote.source_value_usd
+    if more > 0:
+        owed = None if facts.obligation_usd is None else facts.obligation_usd + more
+        yield at_most("total_obligation", policy.caps.in_total.obligation_usd, owed, unit="USD")
 
 
 def _returns(

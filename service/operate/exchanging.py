@@ -210,7 +210,7 @@ def _ask(parts: Parts, situation: Situation, order: AlterationOrder, move: Move)
             connection,
             order,
             provider=parts.cloud.provider,
-            run=f"undo@{iso(now)}",
+            run=f"undo@{iso(situation.now)}",
             reason=reason,
             expires_at=now + lifetime,
             now=now,

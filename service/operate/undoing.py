@@ -217,7 +217,7 @@ def _ask(
             connection,
             order,
             provider=parts.cloud.provider,
-            run=f"undo@{iso(now)}",
+            run=f"undo@{iso(situation.now)}",
             reason=regret.reason,
             expires_at=_expires_at(item, situation, now),
             now=now,

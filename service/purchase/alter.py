@@ -28,6 +28,7 @@ from service.domain.ids import AccountId, IntentId
 from service.domain.plans import Decision, Verdict
 from service.domain.purchases import InventoryItem, Refused, Unknown
 from service.guard.alterations import AlterationFacts
+from service.guard.context import spent_so_far
 from service.providers.port import ProviderAlterer
 from service.purchase.checks import PASSING_RULES
 from service.purchase.desk import Declined, Desk, Step
@@ -217,6 +218,7 @@ def _check(
         sources=sources,
         others=tuple(one for one in everything if one.order.intent != order.intent),
         open_outcome=scope in open_scopes,
+        obligation_usd=_obligation_usd(connection, now),
         run=found.run,
         approved=found.state is AlterationState.APPROVED,
         demoted=demotion.demoted(connection),
@@ -231,6 +233,12 @@ def _check(
     first = (lasting or against)[0]
     detail = f"{first.detail} (limit {first.limit}, actual {first.actual})".strip()
     return Declined(first.rule, detail, final=bool(lasting) and not waits)
+
+
+def _obligation_usd(connection: Connection, now: datetime) -> Decimal:
+    counted = intents.list_intents(connection, states=intents.COUNTED)
+    spends = spent_so_far(counted, holdings.owed(connection, now=now), now=now, run=None)
+    return sum((one.obligation_usd for one in spends if one.live), Decimal(0))
 
 
 def _sources(

@@ -266,6 +266,7 @@ def test_what_nobody_decides_ends_with_its_lifetime(shop: Shop) -> None:
         ({"allowed": False}, "provider_allows"),
         ({"target_value_usd": Decimal("99.99")}, "value_ratchet"),
         ({"pay_usd": Decimal("10.01")}, "run_pay"),
+        ({"target_value_usd": Decimal(10**9)}, "total_obligation"),
     ],
 )
 def test_the_guard_withdraws_what_may_not_be_done(
