@@ -121,6 +121,23 @@ def check_switches(
     return None
 
 
+def check_bought_elsewhere(connection: Connection, request: Request) -> Declined | None:
+    """``None`` unless others bought the line's very offer after the line was decided.
+
+    What it was decided for is then covered already, by a person at the console or by this service
+    before its database was restored: the next cycle decides anew. Final, for the same reason.
+    """
+    line = request.line
+    decided_at = records.decided_at(connection, request.plan)
+    found = holdings.bought_elsewhere(
+        connection, line.provider, line.account, line.offering, since=decided_at
+    )
+    if found is None:
+        return None
+    detail = f"{found} of the same offer was bought elsewhere since this was decided"
+    return Declined("bought_elsewhere", detail, final=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """The guard's verdict, with all that it was given on: it holds only while that is unchanged."""

@@ -34,7 +34,13 @@ from service.observe.events import (
     PurchaseRefused,
     PurchaseUnknown,
 )
-from service.purchase.checks import Judged, Stale, check_guard, check_switches
+from service.purchase.checks import (
+    Judged,
+    Stale,
+    check_bought_elsewhere,
+    check_guard,
+    check_switches,
+)
 from service.purchase.desk import Declined, Desk, Executed, Execution, Request
 from service.purchase.lifecycle import INTENT_START, Word
 from service.store import intents, ledger, proposals, records
@@ -62,8 +68,10 @@ def write_intent(
     approved = _approved(connection, desk, request)
     if isinstance(approved, Declined):
         return approved
-    declined = check_switches(connection, request.line) or check_guard(
-        connection, desk, request, judged
+    declined = (
+        check_switches(connection, request.line)
+        or check_bought_elsewhere(connection, request)
+        or check_guard(connection, desk, request, judged)
     )
     if isinstance(declined, Stale):
         return declined

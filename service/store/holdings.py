@@ -98,6 +98,34 @@ def seen_again(
         )
 
 
+def bought_elsewhere(
+    connection: Connection,
+    provider: str,
+    account: AccountId,
+    offering: OfferingId,
+    *,
+    since: datetime,
+) -> CommitmentId | None:
+    """An owned commitment of ``offering`` that we did not buy, first seen after ``since``.
+
+    ``None`` when there is none; of several the one that was seen first.
+    """
+    found = connection.execute(
+        select(commitments.c.commitment_id)
+        .where(
+            commitments.c.provider == provider,
+            commitments.c.account == account,
+            commitments.c.offering == offering,
+            commitments.c.origin == Origin.EXTERNAL.value,
+            commitments.c.first_seen_at > since,
+            commitments.c.state.in_([state.value for state in OWNED_STATES]),
+        )
+        .order_by(commitments.c.first_seen_at, commitments.c.commitment_id)
+        .limit(1)
+    ).scalar()
+    return None if found is None else CommitmentId(found)
+
+
 def mark_vanished(
     connection: Connection, provider: str, commitment: CommitmentId, *, now: datetime
 ) -> bool:

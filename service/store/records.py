@@ -138,6 +138,14 @@ def plans_of_run(connection: Connection, cycle: CycleId) -> frozenset[PlanId]:
     return frozenset(PlanId(one) for one in connection.execute(query).scalars())
 
 
+def decided_at(connection: Connection, plan: PlanId) -> datetime:
+    """When a stored plan was decided."""
+    instant: datetime = connection.execute(
+        select(plans.c.decided_at).where(plans.c.plan_id == plan)
+    ).scalar_one()
+    return instant
+
+
 def newest_plan(connection: Connection, *, since: datetime, provider: str) -> Plan | None:
     """The plan decided last on ``provider``'s usage, if that was at or after ``since``."""
     documents = connection.execute(
