@@ -51,20 +51,25 @@ def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
         if now < moment < last
     ]
     ticks = Markup("").join(
-        Markup('<text class="tick" x="{:.0f}" y="{}">{}</text>').format(
-            x(moment), _HEIGHT, moment.year
+        Markup('<text class="tick" x="{:.1f}%" y="{}">{}</text>').format(
+            x(moment) * 100 / _WIDTH, _HEIGHT, moment.year
         )
         for moment in years
     )
     return Markup(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">'
-        '<polygon class="area" points="{}"/><polyline class="line" points="{}"/>{}</svg>'
+        '<svg class="chart" role="img" aria-label="{}" height="{}">'
+        '<svg aria-hidden="true" viewBox="0 0 {} {}" preserveAspectRatio="none" width="100%"'
+        ' height="{}"><polygon class="area" points="{}"/><polyline class="line" points="{}"/></svg>'
+        '<text class="tick" x="2" y="16">${}/h</text>{}</svg>'
     ).format(
-        _WIDTH,
-        _HEIGHT + 6,
         f"Commitment of ${total:.2f} an hour now, the last of it ending {last:%Y-%m-%d}",
+        _HEIGHT + 6,
+        _WIDTH,
+        _HEIGHT - _BOTTOM + 6,
+        _HEIGHT - _BOTTOM + 6,
         _points(area),
         _points(points),
+        f"{total:.2f}",
         ticks,
     )
 
@@ -94,8 +99,11 @@ def interval(low: Decimal, middle: Decimal, high: Decimal, actual: Decimal | Non
     )
     label = f"promised {middle:.2f}, between {low:.2f} and {high:.2f}"
     if actual is not None:
-        marks += Markup('<circle class="actual" cx="{:.1f}" cy="18" r="7"/>').format(x(actual))
+        marks += Markup('<rect class="actual" x="{:.1f}" y="4" width="6" height="28"/>').format(
+            x(actual) - 3
+        )
         label += f"; realised {actual:.2f}"
     return Markup(
-        '<svg class="chart" viewBox="0 0 {} 36" role="img" aria-label="{}">{}</svg>'
+        '<svg class="chart range" viewBox="0 0 {} 36" preserveAspectRatio="none" role="img"'
+        ' aria-label="{}">{}</svg>'
     ).format(_WIDTH, label, marks)

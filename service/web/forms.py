@@ -97,7 +97,7 @@ def _end(context: AppContext, session: Session) -> None:
             sessions.end(connection, session.token_id, now=context.auth_clock.now())
 
 
-def _signer(visitor: Visitor, csrf: str, path: str, back: str) -> Caller:
+def signer(visitor: Visitor, csrf: str, path: str, back: str) -> Caller:
     """Whoever sent the form at ``path``, if the table in ``who_may`` lets them."""
     if visitor.signed_in is None:
         raise SignInNeededError(back)
@@ -121,7 +121,7 @@ def _decide(
     quantity: str = "",
 ) -> Response:
     back = f"/proposals/{proposal_id}"
-    caller = _signer(visitor, csrf, f"/proposals/{{proposal_id}}/{verb.value}", back)
+    caller = signer(visitor, csrf, f"/proposals/{{proposal_id}}/{verb.value}", back)
     decide(
         visitor.context,
         caller,
@@ -207,7 +207,7 @@ def resume(
 def _switch(
     visitor: Visitor, path: str, *, halted: bool, csrf: str, reason: str, confirmed: str
 ) -> Response:
-    caller = _signer(visitor, csrf, path, "/halt")
+    caller = signer(visitor, csrf, path, "/halt")
     if confirmed != "yes" or not reason.strip():
         raise ProblemError(Kind.INVALID, "Tick the box to confirm, and say why.")
     context = visitor.context

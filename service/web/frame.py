@@ -25,8 +25,12 @@ PAGES = (
     ("/cycles", "Cycles & plans"),
     ("/policy", "Policy"),
     ("/audit", "Audit"),
+    ("/alerts", "Alerts"),
     ("/halt", "Halt"),
 )
+_PARENTS = {"/plans": "/cycles", "/alterations": "/commitments"}
+"""Which of the pages in the menu a page without a place there belongs to."""
+
 _FOR_PROGRAMS = ("/v1", "/problems", "/openapi.json", "/healthz", "/readyz", "/static")
 _STATE = "tenor_templates"
 
@@ -72,6 +76,7 @@ class Visitor:
     ) -> HTMLResponse:
         """The template filled with ``facts``, in the frame. ``live`` pages refresh."""
         here = "/" + self.request.url.path.strip("/").split("/")[0]
+        here = _PARENTS.get(here, here)
         templates: Environment = getattr(self.request.app.state, _STATE)
         html = templates.get_template(template).render(
             {

@@ -1,36 +1,42 @@
-"""The pages that only read: overview, proposals, commitments, cycles and plans, policy, audit."""
+"""The pages that only read: overview, proposals, cycles and plans. Puts all pages together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, Response
-from sqlalchemy import select
+from sqlalchemy import func, select
 from starlette.staticfiles import StaticFiles
 
-from service.api import reads, reads_plans
-from service.api.context import app_context
+from service.api import models, reads, reads_plans
+from service.api.context import AppContext, app_context
 from service.api.cursor import next_link
 from service.api.deciding import people_for
 from service.api.problems import Kind, ProblemError
-from service.api.reads import AuditFilter, CommitmentFilter
 from service.api.reads_plans import ProposalFilter
+from service.api.routes_exports import HourlyPicture, picture_of
 from service.api.routes_ledger import Identifier
-from service.api.shapes import STORABLE
-from service.api.status import OWNED, policy_state, read_status
-from service.domain.errors import InputError
-from service.domain.purchases import ProposalState
-from service.observe.events import CATALOGUE
-from service.store import schema
+from service.api.status import next_due, read_status
+from service.api.status_models import JobState
+from service.domain.ids import ProposalId
+from service.domain.purchases import IntentState, ProposalState
+from service.store import alerts as kept_alerts
+from service.store import demotion
+from service.store import proposals as kept_proposals
 from service.store.engine import reading
+from service.store.schema import job_runs
 from service.store.states import Role
-from service.web import forms, sign_in
-from service.web.frame import ReadingVisitor, WholeVisitor, error_page, keep_templates
+from service.web import altering, chronicle, estate, forms, live, policy_page, sign_in
+from service.web.frame import ReadingVisitor, Visitor, WholeVisitor, error_page, keep_templates
 from service.web.render import STATIC, environment
 
 ROWS = 50
+ALERTS_ON_OVERVIEW = 5
 CYCLE_JOBS = "cycle"
+PICTURE_KEPT_SECONDS = 60.0
 Cursor = Annotated[str | None, Query(max_length=1000)]
 
 
@@ -39,25 +45,30 @@ def overview(visitor: ReadingVisitor) -> HTMLResponse:
     context = visitor.context
     with reading(context.engine) as connection:
         status = read_status(connection, context, accounts=visitor.accounts)
-        table = schema.commitments
-        ladder = connection.execute(
-            select(table.c.end_at, table.c.commit_usd_per_hour).where(
-                table.c.state.in_(OWNED),
-                table.c.vanished_at.is_(None),
-                *reads.within_accounts(table.c.account, visitor.accounts),
-            )
-        ).all()
-    cycles = [job for job in status.jobs if job.name.startswith(CYCLE_JOBS)]
-    next_cycle = min(cycles, key=lambda job: str(job.next_due_at or ""), default=None)
+        owned = estate.owned_rows(connection, visitor.accounts)
+        changes = estate.visible_alterations(connection, visitor)
+        # What is about all accounts together is not for who may see some of them only.
+        whole = visitor.accounts is None
+        given_up = demotion.demotions_now(connection) if whole else ()
+        raised = kept_alerts.list_alerts(connection, limit=ALERTS_ON_OVERVIEW) if whole else ()
     return visitor.page(
         "overview.html",
         {
             "status": status,
-            "ladder": [(end, commit) for end, commit in ladder],
-            "next_cycle": next_cycle,
+            "ladder": [(row.end_at, row.commit_usd_per_hour) for row in owned],
+            "next_cycle": _next_cycle(status.jobs),
+            "demotions": given_up,
+            "alterations": changes,
+            "alerts": raised,
         },
         live=True,
     )
+
+
+def _next_cycle(jobs: Sequence[JobState]) -> JobState | None:
+    """The decision that is due first, of all clouds."""
+    due = [job for job in jobs if job.name.startswith(CYCLE_JOBS) and job.next_due_at is not None]
+    return min(due, key=lambda job: str(job.next_due_at), default=None)
 
 
 def proposals(
@@ -75,38 +86,91 @@ def proposals(
         )
     return visitor.page(
         "proposals.html",
-        {"page": page, "wanted": wanted, "older": _older("/proposals", page.cursor, state=wanted)},
+        {
+            "page": page,
+            "wanted": wanted,
+            "states": [one.value for one in ProposalState],
+            "older": _older("/proposals", page.cursor, state=wanted),
+        },
         live=cursor is None,
     )
 
 
 def proposal(visitor: ReadingVisitor, proposal_id: Identifier) -> HTMLResponse:
-    """One proposal, and the forms to decide it."""
+    """One proposal, its hours, and the forms to decide it."""
     with reading(visitor.context.engine) as connection:
         found = reads_plans.proposal_detail(
             connection, proposal_id, people=people_for(visitor.context)
         )
     if found is None or not visitor.sees(found.line.account):
         raise ProblemError(Kind.NOT_FOUND, f"There is no proposal {proposal_id}.")
+    now = visitor.context.clock.now()
+    waits = found.state is ProposalState.WAITING and found.expires_at > now
+    seen, problem = _picture(visitor.context, proposal_id)
+    me = "" if visitor.signed_in is None else visitor.signed_in.caller.actor
+    approved_by_me = any(one.by == me for one in found.approvals)
     return visitor.page(
-        "proposal.html", {"proposal": found, "may_decide": visitor.may(Role.APPROVER)}
+        "proposal.html",
+        {
+            "proposal": found,
+            "waits": waits,
+            "waiting_costs_usd": found.waiting_costs_usd_per_day
+            * max(0, round((found.expires_at - now).total_seconds()))
+            / 86_400,
+            "may_decide": visitor.may(Role.APPROVER),
+            "may_withdraw": _is_open(found)
+            and (visitor.may(Role.OPERATOR) or (visitor.may(Role.APPROVER) and approved_by_me)),
+            "approved_by_me": approved_by_me,
+            "picture": seen,
+            "picture_problem": problem,
+            "next_decision_at": _next_decision_at(visitor, found.line.provider),
+        },
+        # A page with a form that somebody fills in stays as it is.
+        live=not waits,
     )
 
 
-def commitments(visitor: ReadingVisitor, cursor: Cursor = None) -> HTMLResponse:
-    """What is owned, or was."""
+def _is_open(found: models.Proposal) -> bool:
+    """Nothing of it has been bought, or is being bought."""
+    begun = found.purchase is not None and found.purchase.state is not IntentState.REFUSED
+    return found.state in {ProposalState.WAITING, ProposalState.APPROVED} and not begun
+
+
+def _picture(context: AppContext, proposal_id: str) -> tuple[HourlyPicture | None, str]:
+    """The hours behind a proposal, or why they cannot be drawn.
+
+    A no is remembered for a while too: a cloud that cannot be reached must not hold up the page.
+    """
+    with reading(context.engine) as connection:
+        found = kept_proposals.find(connection, ProposalId(proposal_id))
+    if found is None:
+        return None, "the proposal is not there any more"
+
+    def look() -> tuple[HourlyPicture | None, str]:
+        try:
+            return picture_of(context, found), ""
+        except ProblemError as error:
+            why = ", ".join(str(reason) for reason in (error.reasons or {}).values())
+            return None, f"{error.detail} {why}".strip()
+
+    key = ("picture on a page", id(context.engine), proposal_id)
+    return context.kept.value(key, found.version, seconds=PICTURE_KEPT_SECONDS, make=look)
+
+
+def _next_decision_at(visitor: Visitor, provider: str) -> datetime | None:
+    """When the next decision on ``provider``'s usage is due; ``None`` without a schedule."""
+    wanted = {CYCLE_JOBS, f"{CYCLE_JOBS}-{provider}"}
+    jobs = [job for job in visitor.context.jobs if job.name in wanted]
+    table = job_runs.c
     with reading(visitor.context.engine) as connection:
-        page = reads.commitments(
-            connection,
-            limit=ROWS,
-            cursor=cursor,
-            wanted=CommitmentFilter(accounts=visitor.accounts),
+        rows = connection.execute(
+            select(table.schedule, func.max(table.due_at))
+            .where(table.schedule.in_(sorted(wanted)))
+            .group_by(table.schedule)
         )
-    return visitor.page(
-        "commitments.html",
-        {"page": page, "older": _older("/commitments", page.cursor)},
-        live=cursor is None,
-    )
+        last = {row[0]: row[1] for row in rows}
+    now = visitor.context.clock.now()
+    return min((next_due(job, last.get(job.name), now) for job in jobs), default=None)
 
 
 def cycles(
@@ -140,35 +204,6 @@ def plan(visitor: WholeVisitor, plan_id: Identifier) -> HTMLResponse:
     return visitor.page("plan.html", {"plan": found})
 
 
-def policy(visitor: WholeVisitor) -> HTMLResponse:
-    """The policy in force, as its file says it."""
-    try:
-        text = visitor.context.policy_source().text
-    except InputError:
-        text = ""
-    return visitor.page("policy.html", {"policy": policy_state(visitor.context), "text": text})
-
-
-def audit(
-    visitor: WholeVisitor,
-    kind: Annotated[str | None, Query(max_length=60, pattern=STORABLE)] = None,
-    cursor: Cursor = None,
-) -> HTMLResponse:
-    """The ledger of what happened."""
-    wanted = kind or None
-    with reading(visitor.context.engine) as connection:
-        page = reads.audit(connection, limit=ROWS, cursor=cursor, wanted=AuditFilter(kind=wanted))
-    return visitor.page(
-        "audit.html",
-        {
-            "page": page,
-            "wanted": wanted,
-            "kinds": sorted(CATALOGUE),
-            "older": _older("/audit", page.cursor, kind=wanted),
-        },
-    )
-
-
 def api_docs(visitor: ReadingVisitor) -> HTMLResponse:
     """The API's routes, from its own description; no script, nothing from elsewhere."""
     return visitor.page("docs.html", {"document": visitor.request.app.openapi()})
@@ -189,17 +224,18 @@ def mount_pages(app: FastAPI) -> None:
         ("/", overview),
         ("/proposals", proposals),
         ("/proposals/{proposal_id}", proposal),
-        ("/commitments", commitments),
+        ("/commitments", estate.commitments),
         ("/cycles", cycles),
         ("/plans/{plan_id}", plan),
-        ("/policy", policy),
-        ("/audit", audit),
+        ("/audit", chronicle.audit),
+        ("/alerts", chronicle.alerts),
         ("/docs", api_docs),
+        ("/live", live.live),
     ):
         routes.add_api_route(path, handler, methods=["GET"], response_model=None)
     app.include_router(routes)
-    app.include_router(forms.router())
-    app.include_router(sign_in.router())
+    for part in (policy_page, altering, forms, sign_in):
+        app.include_router(part.router())
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 

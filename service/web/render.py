@@ -18,7 +18,7 @@ from markupsafe import Markup
 from service.domain.commitments import Kind
 from service.domain.hours import TERM_HOURS, iso
 from service.domain.money import text
-from service.web import charts
+from service.web import charts, hours_chart
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
@@ -42,6 +42,9 @@ KIND_NAMES: Mapping[Kind, str] = {
     Kind.GCP_FLEXIBLE_CUD: "Google flexible commitment",
 }
 """What each kind is called by those who sell it."""
+
+PROVIDER_NAMES = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
+"""What each cloud is called."""
 
 _MEASURES = {
     "commit_usd_per_hour": "commitment, $/h",
@@ -141,6 +144,18 @@ def sentences(reason: str) -> list[str]:
     return [part.strip() for part in reason.split("; ") if part.strip()]
 
 
+def provider_name(provider: str) -> str:
+    """What a cloud is called."""
+    return PROVIDER_NAMES.get(provider, provider)
+
+
+def day(moment: datetime | None) -> Markup | str:
+    """The day of an instant, with the exact one for machines."""
+    if moment is None:
+        return ABSENT
+    return Markup('<time datetime="{}">{}</time>').format(iso(moment), moment.strftime("%Y-%m-%d"))
+
+
 def words(name: object) -> str:
     """A name of the program as words for people."""
     return str(name).replace("_", " ").replace("-", " ")
@@ -171,6 +186,8 @@ def environment() -> Environment:
         age=age,
         tenths=tenths,
         sentences=sentences,
+        provider_name=provider_name,
+        day=day,
     )
     made.globals.update(
         relative=relative,
@@ -178,5 +195,6 @@ def environment() -> Environment:
         over_term=over_term,
         ladder_chart=charts.ladder,
         interval_chart=charts.interval,
+        hours_chart=hours_chart,
     )
     return made

@@ -64,7 +64,7 @@ def fill(world: World, *, reason: str = "steady use for ninety days") -> str:
 def paths(proposal: str) -> list[str]:
     return [
         *("/", "/proposals", f"/proposals/{proposal}", "/commitments", "/cycles", "/plans/plan-3"),
-        *("/policy", "/audit", "/halt", "/docs", "/login", "/no-such-page"),
+        *("/policy", "/audit", "/alerts", "/halt", "/docs", "/login", "/no-such-page"),
     ]
 
 
@@ -91,8 +91,10 @@ def test_every_page_is_sound_html_with_one_heading_and_a_label_for_each_field(
         for field in (*page.all("input"), *page.all("textarea")):
             if field.get("type") not in {"hidden", "checkbox"}:
                 assert field.get("id") in labelled, (path, field)
-        for header in page.all("svg"):
-            assert header["aria-label"], path
+        for picture in page.all("svg"):
+            assert picture.get("aria-label") or picture["aria-hidden"] == "true", path
+        assert len(page.all("caption")) == len(page.all("table")), path
+        assert all(header.get("scope") for header in page.all("th")), path
 
 
 def test_no_page_asks_for_anything_from_elsewhere_or_runs_anything_inline(
@@ -155,12 +157,12 @@ def test_the_overview_tells_mode_data_age_next_run_rates_and_what_waits(
     for words in (
         "Mode copilot",
         "Halt not halted",
-        "50.5 h old",
+        "Usage data, AWS 50.5 h old",
         "21.3 %",
         "70.0 %",
         "99.0 %",
         "12 months",
-        "Waiting for sign-off 1",
+        "Waiting for sign-off 1 proposal",
         "next expires in 2 d 0 h",
         "promised $100.00",
         "realised $90.00",
@@ -216,11 +218,11 @@ def test_older_rows_are_behind_a_link(world: World, reader: TestClient) -> None:
             now += timedelta(seconds=1)
             item = listed(None, CommitmentId(f"ext-{number:02d}"), now)
             holdings.keep(connection, "aws", item, now=now)
-    html = reader.get("/commitments").text
-    assert "ext-59" in html
-    assert "ext-09" not in html
-    older = re.findall(r'<a rel="next" href="([^"]+)"', html)
-    assert "ext-09" in reader.get(older[0].replace("&amp;", "&")).text
+    listed_now = reader.get("/commitments").text.partition('id="all"')[2]
+    assert "ext-59" in listed_now
+    assert "ext-09" not in listed_now
+    older = re.findall(r'<a rel="next" href="([^"]+)"', listed_now)
+    assert "ext-09" in reader.get(older[0].replace("&amp;", "&")).text.partition('id="all"')[2]
 
 
 def test_a_page_that_is_not_there_is_told_as_a_page(reader: TestClient) -> None:

@@ -15,6 +15,7 @@ from service.domain.errors import InvariantError
 from service.store.states import Role
 from tests.api.world import (
     World,
+    add_alteration,
     add_proposals,
     add_purchase,
     csrf_in,
@@ -27,7 +28,17 @@ OPEN_ROUTES = {rule.path for rule in API if rule.role is None} | {"/openapi.json
 READS = [rule.path for rule in API if rule.method == "GET" and rule.role is not None]
 CHANGES = {rule.path: rule.role for rule in API if rule.method == "POST" and rule.role}
 PAGE_CHANGES = {rule.path: rule.role for rule in FORMS if rule.role}
-PAGES = ["/", "/proposals", "/commitments", "/cycles", "/policy", "/audit", "/halt", "/docs"]
+PAGES = [
+    "/",
+    "/proposals",
+    "/commitments",
+    "/cycles",
+    "/policy",
+    "/audit",
+    "/alerts",
+    "/halt",
+    "/docs",
+]
 RANK = [None, *Role]
 ENDS = {"wait_seconds": "0"}
 """Lets a stream end at once; others do not look at it."""
@@ -145,7 +156,7 @@ def test_whoever_is_limited_to_an_account_sees_and_decides_what_is_of_it(world: 
     assert client.post(f"{path}/approve", headers={"If-Match": '"v1"'}).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/cycles", "/policy", "/audit"])
+@pytest.mark.parametrize("path", ["/cycles", "/policy", "/audit", "/alerts"])
 def test_pages_about_all_accounts_are_not_for_who_is_limited_to_some(
     world: World, path: str
 ) -> None:
@@ -273,6 +284,9 @@ def test_a_form_needs_a_session_of_its_role(world: World, path: str, role: Role 
         assert answer.headers["location"].startswith("/login?next=/")
     elif RANK.index(role) < RANK.index(PAGE_CHANGES[path]):
         assert answer.status_code == 403
+    elif path == "/policy/try":
+        # It answers at once: nothing was changed that could be looked at elsewhere.
+        assert answer.status_code == 200
     else:
         assert answer.status_code == 303, answer.text
         assert not answer.headers["location"].startswith("/login")
@@ -282,12 +296,14 @@ def send_form(client: TestClient, path: str, world: World, *, csrf: str) -> Resp
     if "{proposal_id}" in path:
         (proposal,) = add_proposals(world)
         path = path.format(proposal_id=proposal.proposal)
+    if "{alteration_id}" in path:
+        path = path.format(alteration_id=add_alteration(world))
     if path == "/halt/resume":
         world.halt()
     if path.endswith("/withdraw"):
         # Approvers take back what they approved themselves.
         client.post(path.replace("/withdraw", "/approve"), data={"csrf": csrf, "version": "1"})
-    form = {"csrf": csrf, "version": "1", "reason": "because", "confirmed": "yes"}
+    form = {"csrf": csrf, "version": "1", "reason": "because", "confirmed": "yes", "text": "x"}
     if path.endswith("/withdraw") and client.cookies:
         form["version"] = "2"
     return client.post(path, data=form, follow_redirects=False)
