@@ -95,9 +95,11 @@ def make_plan(*lines: PlanLine, plan: PlanId = PLAN, cycle: CycleId = CYCLE) -> 
     )
 
 
-def store_plan(engine: Engine, *lines: PlanLine, plan: PlanId = PLAN) -> Plan:
+def store_plan(
+    engine: Engine, *lines: PlanLine, plan: PlanId = PLAN, decided_at: datetime = START
+) -> Plan:
     """Write a plan, and its cycle unless it is there."""
-    made = make_plan(*lines, plan=plan)
+    made = replace(make_plan(*lines, plan=plan), decided_at=decided_at)
     with writing(engine) as connection:
         records.start_cycle(connection, CYCLE, schedule="cycle", due_at=START, now=START)
         records.record_plan(connection, made)

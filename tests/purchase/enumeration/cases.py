@@ -145,8 +145,9 @@ def problems_of_purchase(
     try:
         site.cloud.world.faults.clear()
         lines = tuple(site.line(case.what, number) for number in (1, 2, 3))
-        store_plan(one.engine, *lines)
+        # What earlier cases left in this cloud was there before the plan was decided.
         one.settle(one.desk(lines[0]))
+        store_plan(one.engine, *lines, decided_at=site.clock.now())
         let_lease_run_out(one.engine)
         before = site.paid()
         site.arm(case.what.operation, case.fault)

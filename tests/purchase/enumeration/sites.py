@@ -54,7 +54,7 @@ def _reach_aws(endpoint: str, clock: Clock) -> Reach:
 
     clients = AwsClients(sandbox_access(endpoint))
     return Reach(
-        reader=AwsReader(clients, regions=[AWS_REGION]),
+        reader=AwsReader(clients, regions=[AWS_REGION], zones=[AWS_REGION + "a"]),
         buyer=AwsBuyer(clients, clock=clock),
         finder=None,
         alterer=AwsAlterer(clients, clock=clock),

@@ -110,7 +110,7 @@ class Life:
         plan = PlanId(f"plan-{number}")
         lines = [self.make_line(number + offset) for offset in range(2)]
         self.lines += [(plan, line) for line in lines]
-        store_plan(self.engine, *lines, plan=plan)
+        store_plan(self.engine, *lines, plan=plan, decided_at=self.cloud.now())
         with writing(self.engine) as connection:
             record_proposals(
                 connection,
