@@ -163,6 +163,7 @@ def problems_of_purchase(
         return _judge_purchase(one, before)
     finally:
         one.close()
+        site.advance(case.what.pause_hours)
 
 
 def is_owed(item: InventoryItem) -> bool:
@@ -218,6 +219,7 @@ def problems_of_change(
         return _judge_change(one, order, before, calls)
     finally:
         one.close()
+        site.advance(change.source.pause_hours)
 
 
 def _judge_change(

@@ -28,6 +28,8 @@ def _is(kind: Kind, payment: Payment | None = None, word: str = "") -> Callable[
     )
 
 
+QUOTA_HOURS = 80
+"""Two instances every so often stay below the twenty a month that a region and a zone sell."""
 _CREATE = "savingsplans.CreateSavingsPlan"
 _RESERVE = "ec2.PurchaseReservedInstancesOffering"
 COMPUTE = Purchase(
@@ -38,6 +40,7 @@ CONVERTIBLE = Purchase(
     _is(Kind.AWS_RI_REGIONAL, Payment.NO_UPFRONT, "/convertible/"),
     "2",
     _RESERVE,
+    QUOTA_HOURS,
 )
 AWS_PURCHASES = (
     COMPUTE,
@@ -55,10 +58,15 @@ AWS_PURCHASES = (
         _is(Kind.AWS_RI_REGIONAL, Payment.ALL_UPFRONT, "/standard/"),
         "1",
         _RESERVE,
+        QUOTA_HOURS,
     ),
     CONVERTIBLE,
     Purchase(
-        "zonal reservation", _is(Kind.AWS_RI_ZONAL, Payment.NO_UPFRONT, "/standard/"), "1", _RESERVE
+        "zonal reservation",
+        _is(Kind.AWS_RI_ZONAL, Payment.NO_UPFRONT, "/standard/"),
+        "1",
+        _RESERVE,
+        QUOTA_HOURS,
     ),
 )
 

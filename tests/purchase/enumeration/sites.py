@@ -80,12 +80,16 @@ def _reach_gcp(endpoint: str, clock: Clock) -> Reach:
 
 @dataclass(frozen=True)
 class Purchase:
-    """One kind of purchase: how its offering is known, how much is bought, which call buys."""
+    """One kind of purchase: how its offering is known, how much is bought, which call buys.
+
+    ``pause_hours``: how long to wait after each case, where the provider sells so many a month.
+    """
 
     name: str
     fits: Callable[[Offering], bool]
     quantity: str
     operation: str
+    pause_hours: float = 0
 
 
 @dataclass(frozen=True)
