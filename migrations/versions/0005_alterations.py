@@ -18,7 +18,9 @@ def upgrade() -> None:
     op.add_column("commitments", sa.Column("reference", sa.Text(), nullable=True))
     op.add_column("commitments", sa.Column("alteration_id", sa.Text(), nullable=True))
     for name in ("exchangeable", "renews"):
-        column = sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
+        column: sa.Column[bool] = sa.Column(
+            name, sa.Boolean(), nullable=False, server_default=sa.false()
+        )
         op.add_column("commitments", column)
     _create_alterations()
     _create_locks()

@@ -44,6 +44,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="FILE",
         help="what can be bought: CSV of offer, term_months, rate (default: 12 months at 0.73)",
     )
+    _add_walk(parser)
+    _add_extras(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_walk(parser: argparse.ArgumentParser) -> None:
+    """Options of the walk itself."""
     parser.add_argument(
         "--step-hours",
         type=int,
@@ -65,6 +72,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="N",
         help="hours before the first decision; they cost nothing (default: %(default)s, 13 weeks)",
     )
+
+
+def _add_extras(parser: argparse.ArgumentParser) -> None:
+    """Options of what is shown beside it."""
     parser.add_argument(
         "--stress",
         action="store_true",
@@ -91,7 +102,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--json", action="store_true", help="exactly one JSON object on standard output"
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
