@@ -34,7 +34,7 @@ from service.web.frame import ReadingVisitor, Visitor
 ROWS = 50
 USE_HOURS = 168
 USE_KEPT_SECONDS = 300.0
-UNDO_SHOWN = 20
+UNDO_SHOWN = 10
 _MONTHS_SHOWN = 36
 Cursor = Annotated[str | None, Query(max_length=1000)]
 

@@ -18,7 +18,9 @@ from tests.web.browser import PHONE, chromium, looking, running_site, sign_in
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 PROVIDERS = ("aws", "azure", "gcp")
 BYTES_MAX = 200_000
-SIZE = {"width": 1100, "height": 1000}
+SIZE = {"width": 1040, "height": 860}
+STEPS_BEFORE = 14
+"""Quarter days until the first report shows what the first purchases did."""
 
 
 def _open_proposal(page: Page) -> None:
@@ -44,7 +46,7 @@ def take(folder: Path) -> list[Path]:
         running_site(Path(scratch) / "demo", history_days=120, providers=PROVIDERS) as site,
         chromium() as browser,
     ):
-        site.pass_time()
+        site.pass_time(steps=STEPS_BEFORE)
         token = site.token(Role.OPERATOR, "you, in the demo")
         with looking(browser, site, size=SIZE) as page:
             sign_in(page, token)
@@ -57,11 +59,10 @@ def take(folder: Path) -> list[Path]:
             site.pass_time()
             expect(page.locator(".notice.good")).to_contain_text("Purchase bought")
             picture(page, "bought")
-            page.goto("/commitments")
         with looking(browser, site, size=SIZE, dark=True) as page:
             sign_in(page, token)
             page.goto("/commitments")
-            picture(page, "commitments-dark")
+            picture(page, "commitments")
         with looking(browser, site, size=PHONE) as page:
             sign_in(page, token)
             _open_proposal(page)
