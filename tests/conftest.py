@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -16,6 +17,10 @@ from service.store.engine import open_engine
 from tests.postgres_server import NoServerError, postgres_server
 
 TEMPLATE = "tenor_template"
+
+# How long an example takes says something of the machine, not of the code: no test fails for it.
+settings.register_profile("tenor", deadline=None)
+settings.load_profile("tenor")
 
 
 @pytest.fixture(scope="session")
