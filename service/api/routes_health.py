@@ -18,7 +18,7 @@ from service.api.shapes import Answer
 from service.domain.errors import TenorError
 from service.store import lease
 from service.store.engine import reading
-from service.store.migrate import head_revision
+from service.store.migrate import head_revision, is_behind
 
 
 class Healthy(Answer):
@@ -43,7 +43,7 @@ def healthz() -> Healthy:
 
 
 def readyz(context: Context) -> Ready:
-    """Ready: database reachable, schema current, executor's lease fresh, policy readable."""
+    """Ready: database reachable, schema not behind, executor's lease fresh, policy readable."""
     reasons = {**_database_reasons(context), **_policy_reasons(context)}
     if reasons:
         raise ProblemError(
@@ -68,7 +68,7 @@ def _schema_reasons(connection: Connection) -> dict[str, str]:
         current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     except SQLAlchemyError:
         current = None
-    if current == head:
+    if not is_behind(current, head):
         return {}
     return {"migrations": f"schema is at {current}, this version needs {head}: run tenor migrate"}
 

@@ -66,12 +66,15 @@ def head_revision() -> str:
 def upgrade(engine: Engine, revision: str = "head") -> str:
     """Bring the schema to ``revision``; returns the revision it then has.
 
-    Safe to call from several replicas at once: the second waits and finds nothing to do. Makes
-    the folder of an SQLite file.
+    Safe to call from several replicas at once: the second waits and finds nothing to do. A schema
+    of a newer version of Tenor stays as it is. Makes the folder of an SQLite file.
     """
     if engine.dialect.name == "sqlite" and engine.url.database:
         Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
     with _migrating(engine) as (connection, config):
+        current, head = _current_revision(connection), head_revision()
+        if current is not None and current != head and not is_behind(current, head):
+            return current
         command.upgrade(config, revision)
         return _require_revision(connection)
 
@@ -91,11 +94,20 @@ def check(engine: Engine) -> SchemaState:
     return SchemaState(current=current, head=head_revision(), drift=drift)
 
 
+def is_behind(current: str | None, head: str) -> bool:
+    """Whether a schema at ``current`` lacks something that the code at ``head`` needs.
+
+    Revisions are counted up, and each leaves all that the one before it needs. A newer version of
+    Tenor may therefore have migrated already: this one goes on until it is replaced.
+    """
+    return current is None or not current.isdecimal() or int(current) < int(head)
+
+
 def require_current(engine: Engine) -> None:
-    """``InputError`` that says ``tenor migrate`` unless the database has the newest schema."""
+    """``InputError`` that says ``tenor migrate`` when the database's schema is behind."""
     with reading(engine) as connection:
         current = _current_revision(connection)
-    if current != head_revision():
+    if is_behind(current, head_revision()):
         raise InputError(
             f"the database is at revision {current}, this version wants {head_revision()}",
             file=engine.url.render_as_string(hide_password=True),
