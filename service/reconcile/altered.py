@@ -151,7 +151,7 @@ def _may_be(one: Alteration, item: InventoryItem, reading: Reading) -> bool:
     return (
         recorded_at is not None
         and item.commitment.commitment not in one.order.sources
-        and (known is None or known.first_seen_at >= recorded_at)
+        and (known is None or known.first_seen_at > recorded_at)
         and item.intent is None
         and item.commitment.account == one.order.account
         and item.kind is one.order.kind
