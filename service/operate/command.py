@@ -136,7 +136,8 @@ def run_cycle(options: argparse.Namespace) -> int:
 
     with _opened() as parts:
         chosen = parts.each() if options.provider is None else (parts.about(options.provider),)
-        results = [cycle_now(one) for one in chosen]
+        at = parts.clock.now()
+        results = [cycle_now(one, at=at) for one in chosen]
     if options.json:
         print_json(results[0] if len(results) == 1 else {"cycles": results})
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,8 +30,11 @@ ON_DEMAND = "manual"
 """The schedule of cycles that somebody asked for; each is named by the instant of asking."""
 
 
-def cycle_now(parts: Parts) -> dict[str, object]:
+def cycle_now(parts: Parts, *, at: datetime) -> dict[str, object]:
     """Ingest, tie loose ends and decide once for the cloud of ``parts``; returns what came of it.
+
+    ``at`` names the run: clouds that are decided for together are given one instant, and share
+    the caps of one run.
 
     Raises ``RefusedError`` while another process is the executor: two must never decide at once.
     """
@@ -44,7 +48,7 @@ def cycle_now(parts: Parts) -> dict[str, object]:
     told = EventLog(parts.engine)
     try:
         with kept_alive(parts, lease):
-            cycle, result = _run(parts, lease)
+            cycle, result = _run(parts, lease, at)
         tell(parts)
     finally:
         told.tell()
@@ -63,17 +67,17 @@ def cycle_now(parts: Parts) -> dict[str, object]:
     }
 
 
-def _run(parts: Parts, lease: leases.Lease) -> tuple[Cycle, CycleResult]:
+def _run(parts: Parts, lease: leases.Lease, at: datetime) -> tuple[Cycle, CycleResult]:
     if parts.cloud.exports is not None or parts.settings.exports.exists():
         ingest(parts)
     tie_loose_ends(parts, lease=lease)
-    now = parts.clock.now()
     with writing(parts.engine) as connection:
         schedule = f"{ON_DEMAND}-{parts.cloud.provider}"
-        run = due.claim(connection, schedule=schedule, due_at=now, lease=lease, now=now)
+        now = parts.clock.now()
+        run = due.claim(connection, schedule=schedule, due_at=at, lease=lease, now=now)
     if run is None:
-        raise RefusedError(rule="cycle", detail=f"the cycle of {iso(now)} has run already")
-    cycle = Cycle(CycleId(run.run), schedule, now)
+        raise RefusedError(rule="cycle", detail=f"the cycle of {iso(at)} has run already")
+    cycle = Cycle(CycleId(run.run), schedule, at)
     state, detail = RunState.FAILED, "stopped before its end"
     try:
         result = run_cycle(parts, cycle, lease=lease)

@@ -78,9 +78,9 @@ def record_proposals(
 ) -> tuple[Proposal, ...]:
     """Let each line that the guard did not refuse wait for a person until ``now + lifetime``.
 
-    The plan must be stored. What earlier plans left undecided, or approved and not executed, is
-    withdrawn: this plan was sized without counting those lines, and buying both would buy the
-    gap twice.
+    The plan must be stored. What earlier plans of the same provider left undecided, or approved
+    and not executed, is withdrawn: this plan was sized without counting those lines, and buying
+    both would buy the gap twice. Another provider's usage has no part in it.
     """
     ledger.lock(connection)
     by_line = {verdict.line: verdict for verdict in verdicts}
@@ -310,8 +310,9 @@ def _record_one(
 
 def _withdraw_older(connection: Connection, plan: PlanId, *, now: datetime) -> None:
     left = (ProposalState.WAITING, ProposalState.APPROVED)
+    provider = proposals.provider_of(connection, plan)
     for proposal in proposals.list_proposals(connection, states=left):
-        if proposal.plan != plan:
+        if proposal.plan != plan and provider in {"", proposal.line.provider}:
             _expire(connection, proposal, Word.TENOR, now=now)
 
 

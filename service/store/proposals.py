@@ -159,6 +159,14 @@ def prices_digest_of(connection: Connection, plan: PlanId) -> str:
     return str(connection.execute(query).scalar_one())
 
 
+def provider_of(connection: Connection, plan: PlanId) -> str:
+    """Whose usage a stored plan was decided on; empty when it is of no one provider."""
+    document = connection.execute(
+        select(plans.c.document).where(plans.c.plan_id == plan)
+    ).scalar_one_or_none()
+    return "" if document is None else str(document["inputs"].get("provider", ""))
+
+
 def cycle_of(connection: Connection, plan: PlanId) -> CycleId:
     """The cycle that a plan was decided in."""
     query = select(plans.c.cycle_id).where(plans.c.plan_id == plan)

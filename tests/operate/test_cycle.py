@@ -221,13 +221,13 @@ def test_stale_usage_is_refused_before_anything_is_decided(demo: Demo) -> None:
 
 
 def test_a_cycle_on_demand_waits_for_nobody_and_yields_to_the_executor(demo: Demo) -> None:
-    first = cycle_now(demo.parts)
+    first = cycle_now(demo.parts, at=demo.parts.clock.now())
     assert first["bought"] == bought(demo)
     other = replace(demo.parts, holder="another process")
     with writing(demo.parts.engine) as connection:
         leases.acquire(connection, holder="daemon", lifetime=demo.parts.lease_lifetime)
     with pytest.raises(RefusedError, match="daemon is the executor"):
-        cycle_now(other)
+        cycle_now(other, at=other.clock.now())
 
 
 def test_the_same_facts_give_the_identical_plan(demo: Demo) -> None:

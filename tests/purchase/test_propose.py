@@ -277,3 +277,33 @@ def refusing(*rules: str) -> Judge:
         return Verdict(line.line, Decision.REFUSE, tuple(results))
 
     return judge
+
+
+def test_a_plan_of_another_provider_leaves_approved_proposals_alone(planned: Engine) -> None:
+    propose(planned)
+    assert isinstance(say_yes(planned), Proposal)
+    azure = replace(LINES[0], provider="azure")
+    other = replace(make_plan(azure), plan=PlanId("plan-azure"))
+    other = replace(other, inputs=replace(other.inputs, provider="azure"))
+    with writing(planned) as connection:
+        records.record_plan(connection, other)
+        record_proposals(
+            connection,
+            plan=other.plan,
+            lines=[azure],
+            verdicts=[verdict(azure, Decision.NEEDS_SIGN_OFF)],
+            lifetime=DAY,
+            now=START + DAY / 2,
+        )
+    assert state_of(planned) is ProposalState.APPROVED
+
+
+def test_a_newer_plan_of_the_same_provider_withdraws_them(planned: Engine) -> None:
+    propose(planned)
+    assert isinstance(say_yes(planned), Proposal)
+    newer = replace(make_plan(*LINES), plan=PlanId("plan-newer"))
+    newer = replace(newer, inputs=replace(newer.inputs, provider=LINES[0].provider))
+    with writing(planned) as connection:
+        records.record_plan(connection, newer)
+    propose(planned, plan=newer.plan)
+    assert state_of(planned) is ProposalState.EXPIRED
