@@ -18,9 +18,9 @@ from tests.web.browser import PHONE, chromium, looking, running_site, sign_in
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 PROVIDERS = ("aws", "azure", "gcp")
 BYTES_MAX = 200_000
-SIZE = {"width": 1040, "height": 860}
-STEPS_BEFORE = 14
-"""Quarter days until the first report shows what the first purchases did."""
+SIZE = {"width": 1100, "height": 860}
+STEPS_BEFORE = 29
+"""Quarter days until the second decision, whose report shows what the first purchases did."""
 
 
 def _open_proposal(page: Page) -> None:
@@ -62,7 +62,7 @@ def take(folder: Path) -> list[Path]:
         with looking(browser, site, size=SIZE, dark=True) as page:
             sign_in(page, token)
             page.goto("/commitments")
-            picture(page, "commitments")
+            picture(page, "commitments", from_heading="all")
         with looking(browser, site, size=PHONE) as page:
             sign_in(page, token)
             _open_proposal(page)
