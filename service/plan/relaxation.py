@@ -343,8 +343,13 @@ class _Crew:
         return list(self._pool.map(work, values))
 
     def each(self, work: Callable[[Shard], _T]) -> list[_T]:
-        """``work`` done to every shard."""
-        return list(self._pool.map(work, self._shards))
+        """``work`` done to every shard. What overflows is seen where the sums are used."""
+
+        def quietly(shard: Shard) -> _T:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                return work(shard)
+
+        return list(self._pool.map(quietly, self._shards))
 
 
 class _Cholesky:
@@ -354,9 +359,12 @@ class _Cholesky:
         self._factor = cho_factor(matrix) if matrix.size else None
 
     def solve(self, right: Floats) -> Floats:
-        """The solution for ``right``."""
+        """The solution for ``right``; ``LinAlgError`` when that has lost its digits."""
         if self._factor is None:
             return right
+        if not np.isfinite(right).all():
+            msg = "the hours' sums have lost their digits"
+            raise LinAlgError(msg)
         solution: Floats = cho_solve(self._factor, right)
         return solution
 

@@ -17,7 +17,7 @@ from service.domain.plans import PlanStatus
 from service.domain.usage import Dataset, Sku, SkuKey, Usage, UsageLine
 from service.plan.optimise import Portfolio, optimise
 from service.plan.problem import as_sized, candidate, pose
-from service.plan.relaxation import LARGE_CELLS, relax
+from service.plan.relaxation import LARGE_CELLS, _Cholesky, relax
 from service.plan.yardstick import whole_programme
 from tests.plan.markets import REGION, START, market, offering
 
@@ -308,3 +308,10 @@ def test_a_large_market_is_bounded_in_single_precision_and_certified_in_double()
     assert portfolio.lower_bound_usd < portfolio.after_usd < portfolio.before_usd
     assert portfolio.gap_ratio < Decimal("0.003")
     assert portfolio.iterations < 60
+
+
+def test_a_step_that_lost_its_digits_ends_the_method_and_not_the_process() -> None:
+    solver = _Cholesky(np.eye(2))
+    assert solver.solve(np.array([1.0, 2.0])).tolist() == [1.0, 2.0]
+    with pytest.raises(np.linalg.LinAlgError, match="digits"):
+        solver.solve(np.array([np.inf, 1.0]))
