@@ -40,6 +40,12 @@ class Settings(BaseModel):
     alerts_file: Path | None = Field(
         default=None, description="who hears of what; unset, alerts are kept and sent to nobody"
     )
+    changes_file: Path | None = Field(
+        default=None, description="register of planned changes in demand, read every cycle"
+    )
+    holidays_file: Path | None = Field(
+        default=None, description="calendar of holidays, read every cycle"
+    )
     aws_region: str = Field(default="us-east-1", description="region for regional AWS calls")
     aws_endpoint_url: str | None = Field(
         default=None, description="loopback only: a sandbox cloud instead of AWS"

@@ -24,6 +24,7 @@ from service.domain.ids import AccountId, CommitmentId, CycleId, OfferingId
 from service.domain.plans import PlanInputs
 from service.domain.usage import Dataset, Usage
 from service.forecast.changes import PlannedChange
+from service.forecast.holidays import Holiday
 from service.plan.decide import DecisionRequest, decide
 from service.plan.explain import commit_usd_per_hour
 from service.plan.optimise import buying_account, optimise
@@ -55,6 +56,7 @@ def walk_portfolio(
     *,
     walk: Walk,
     changes: tuple[PlannedChange, ...] = (),
+    holidays: tuple[Holiday, ...] = (),
     advance: Callable[[], object] = lambda: None,
 ) -> tuple[PortfolioRun, ...]:
     """Every portfolio strategy over ``dataset``, billed after the warm-up.
@@ -63,7 +65,7 @@ def walk_portfolio(
     """
     account = buying_account(dataset)
     buyers: Mapping[str, Buyer] = {
-        "tenor": _tenor(account, walk, changes),
+        "tenor": _tenor(account, walk, changes, holidays),
         "provider-30d": _provider(account),
         "nothing": lambda _seen, _now: (),
     }
@@ -111,7 +113,12 @@ def _walked(
     return _run(dataset, name, bought, walk)
 
 
-def _tenor(account: AccountId, walk: Walk, changes: tuple[PlannedChange, ...]) -> Buyer:
+def _tenor(
+    account: AccountId,
+    walk: Walk,
+    changes: tuple[PlannedChange, ...],
+    holidays: tuple[Holiday, ...],
+) -> Buyer:
     def buy(seen: Dataset, at: datetime) -> Sequence[tuple[OfferingId, Decimal]]:
         if not seen.usage.hours.count:
             return ()
@@ -125,6 +132,7 @@ def _tenor(account: AccountId, walk: Walk, changes: tuple[PlannedChange, ...]) -
                 inputs=_inputs(seen),
                 step_hours=walk.step_hours,
                 changes=changes,
+                holidays=holidays,
             )
         )
         return [(line.offering, line.quantity) for line in plan.lines]

@@ -31,14 +31,18 @@ def run_portfolio(arguments: argparse.Namespace) -> int:
     """Walk the dataset forward and print every strategy's bill."""
     from service.backtest.portfolio import instants, walk_portfolio  # noqa: PLC0415
     from service.forecast.changes import read_changes  # noqa: PLC0415
+    from service.forecast.holidays import read_holidays  # noqa: PLC0415
     from service.usage.dataset import load_dataset  # noqa: PLC0415
 
     _refuse_demand_options(arguments)
     walk = walk_asked(arguments)
     dataset = load_dataset(arguments.data)
     changes = () if arguments.changes is None else read_changes(arguments.changes)
+    holidays = () if arguments.holidays is None else read_holidays(arguments.holidays)
     with progress("backtest", 3 * len(instants(dataset, walk))) as advance:
-        runs = walk_portfolio(dataset, walk=walk, changes=changes, advance=advance)
+        runs = walk_portfolio(
+            dataset, walk=walk, changes=changes, holidays=holidays, advance=advance
+        )
     if arguments.json:
         print_json({"portfolio": {run.strategy: _run(run) for run in runs}})
     else:

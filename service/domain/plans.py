@@ -87,6 +87,7 @@ class PlanGiven:
     Usage is that of ``usage_hours`` hours up to ``PlanInputs.usage_through``. ``owned_digest``:
     the kept snapshot of what owned commitments cover, empty where nothing is owned. ``rooms``:
     what the caps left, a quantity for each time that the decision asked, in that order.
+    ``changes`` and ``holidays``: the texts of the register of planned changes and the calendar.
     """
 
     account: AccountId
@@ -96,6 +97,8 @@ class PlanGiven:
     commitments: tuple[Commitment, ...]
     rooms: tuple[Decimal, ...]
     step_hours: int
+    changes: str = ""
+    holidays: str = ""
 
 
 @dataclass(frozen=True, slots=True)

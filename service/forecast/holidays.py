@@ -39,19 +39,34 @@ class Holiday:
 
 def read_holidays(path: Path) -> tuple[Holiday, ...]:
     """The calendar in ``path``. Raises ``InputError``, naming the entry's number as the row."""
+    return parse_holidays(holidays_text(path), file=str(path))
+
+
+def holidays_text(path: Path) -> str:
+    """The calendar's text as it stands in ``path``. Raises ``InputError``."""
     if not path.is_file():
         raise InputError("there is no such file", file=str(path), remedy="Give a holidays.yaml.")
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"not readable as YAML ({error})", file=str(path), remedy="Mend its syntax."
+            f"not readable as text ({error})", file=str(path), remedy="Write it in UTF-8."
+        ) from error
+
+
+def parse_holidays(text: str, *, file: str) -> tuple[Holiday, ...]:
+    """The calendar that ``text`` is; ``file`` is how errors call it."""
+    try:
+        entries = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(
+            f"not readable as YAML ({error})", file=file, remedy="Mend its syntax."
         ) from error
     if entries is None:
         return ()
     if not isinstance(entries, list):
-        raise InputError("not a list", file=str(path), remedy="Write a list of holidays.")
-    days = [one for row, entry in enumerate(entries, 1) for one in _entry(entry, str(path), row)]
+        raise InputError("not a list", file=file, remedy="Write a list of holidays.")
+    days = [one for row, entry in enumerate(entries, 1) for one in _entry(entry, file, row)]
     return tuple(sorted(days, key=lambda one: (one.day, one.name, one.scope)))
 
 

@@ -20,9 +20,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Settings, policy and alerts file as they would be used; exit 2 names what is wrong."""
+    """Settings and the files that they name as they would be used; exit 2 names what is wrong."""
     from service.guard.policy import load_policy  # noqa: PLC0415 - imports wait
     from service.notify.config import load_alerts  # noqa: PLC0415
+    from service.operate.foreseen import foreseen  # noqa: PLC0415
     from service.report.render import print_json, print_table  # noqa: PLC0415
     from service.settings import sourced  # noqa: PLC0415
     from service.wiring import shipped  # noqa: PLC0415
@@ -31,6 +32,7 @@ def run_check(options: argparse.Namespace) -> int:
     settings = found.settings
     policy = load_policy(shipped(settings.policy_file))
     alerts = load_alerts(settings.alerts_file)
+    known = foreseen(settings.changes_file, settings.holidays_file)
     rows = [
         (name, shown(name, getattr(settings, name)), found.sources.get(name, "default"))
         for name in type(settings).model_fields
@@ -44,6 +46,8 @@ def run_check(options: argparse.Namespace) -> int:
                 ],
                 "policy": {"name": policy.name, "digest": policy.digest},
                 "alert_targets": [target.name for target in alerts.targets],
+                "planned_changes": len(known.changes),
+                "holidays": len(known.holidays),
             }
         )
     else:

@@ -12,15 +12,17 @@ from service.domain.ids import CycleId, PlanId
 from service.domain.plans import Plan, PlanInputs, PlanLine, Verdict
 from service.guard.caps import sum_of
 from service.guard.context import GuardContext, target_of
+from service.guard.holds import hold_on
 from service.guard.menu import permitted, room_for, target_for
 from service.guard.rules import judge
 from service.observe.tracing import traced
+from service.operate.foreseen import foreseen
 from service.operate.given import Given, commitments_digest
 from service.operate.guarding import context_of, covered_usd_per_hour, plan_context
 from service.operate.situation import Situation
 from service.plan.decide import DecisionRequest, decide
 from service.plan.guarded import risk_budget
-from service.store import demotion, holdings, intents, records
+from service.store import demotion, holdings, intents, proposals, records
 from service.store.engine import reading
 from service.store.halt import is_halted
 from service.wiring import Parts
@@ -50,22 +52,32 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
             holds_lease=True,
             beside=records.plans_of_run(connection, cycle),
         )
+        holds = proposals.holding(connection, now=situation.now)
+    # What a person rejected is not planned either: a refused line would take others' room.
+    menu = [
+        one.offering
+        for one in kept
+        if hold_on(one, situation.account, holds, situation.now) is None
+    ]
     given = Given()
+    known = foreseen(parts.settings.changes_file, parts.settings.holidays_file)
     request = DecisionRequest(
         cycle=cycle,
         decided_at=situation.now,
         dataset=situation.dataset(),
-        menu=tuple(sorted(offering.offering for offering in kept)),
+        menu=tuple(sorted(menu)),
         accounts={parts.cloud.provider: situation.account},
         inputs=inputs_of(situation, parts.cloud.provider, parts.settings.seed),
         lead_time_hours=int(policy.timing.lead_time_hours),
         step_hours=parts.settings.cycle_every_hours,
+        changes=known.changes,
+        holidays=known.holidays,
         capital_annual_ratio=float(policy.finance.cost_of_capital_annual_ratio),
         gap_tolerance_ratio=policy.finance.solver_gap_tolerance_ratio,
         risk=risk_budget(policy),
         room=given.recorded(_Room(situation, before)),
     )
-    return given.kept_with(decide(request), request, situation, parts.engine)
+    return given.kept_with(decide(request), request, situation, known, parts.engine)
 
 
 def inputs_of(situation: Situation, provider: str, seed: int) -> PlanInputs:
@@ -95,6 +107,7 @@ def guard(parts: Parts, situation: Situation, plan: Plan) -> tuple[Verdict, ...]
             halted=is_halted(connection),
             beside=records.plans_of_run(connection, plan.cycle),
             demoted=demotion.demoted(connection),
+            holds=proposals.holding(connection, now=now),
         )
     return judge(plan.lines, policy=situation.policy, context=context)
 

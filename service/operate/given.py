@@ -17,6 +17,7 @@ from service.domain.commitments import Commitment, Offering
 from service.domain.hours import iso
 from service.domain.money import text
 from service.domain.plans import Plan, PlanGiven, PlanLine
+from service.operate.foreseen import Foreseen
 from service.operate.situation import Situation
 from service.plan.decide import DecisionRequest, Room
 from service.store import price_snapshots
@@ -42,7 +43,12 @@ class Given:
         return asked
 
     def kept_with(
-        self, plan: Plan, request: DecisionRequest, situation: Situation, engine: Engine
+        self,
+        plan: Plan,
+        request: DecisionRequest,
+        situation: Situation,
+        known: Foreseen,
+        engine: Engine,
     ) -> Plan:
         """``plan`` with what it was given; the rates of what is owned are kept in the store."""
         (account,) = request.accounts.values()
@@ -56,6 +62,8 @@ class Given:
                 commitments=situation.commitments,
                 rooms=tuple(self._rooms),
                 step_hours=request.step_hours,
+                changes=known.changes_text,
+                holidays=known.holidays_text,
             ),
         )
 

@@ -113,6 +113,8 @@ def _request(
     from service.domain.errors import RefusedError  # noqa: PLC0415
     from service.domain.hours import HOUR, HourRange  # noqa: PLC0415
     from service.domain.usage import Dataset  # noqa: PLC0415
+    from service.forecast.changes import parse_changes  # noqa: PLC0415
+    from service.forecast.holidays import parse_holidays  # noqa: PLC0415
     from service.operate.given import commitments_digest  # noqa: PLC0415
     from service.operate.situation import usage_digest  # noqa: PLC0415
     from service.plan.decide import DecisionRequest  # noqa: PLC0415
@@ -140,6 +142,8 @@ def _request(
         inputs=inputs,
         lead_time_hours=int(policy.timing.lead_time_hours),
         step_hours=given.step_hours,
+        changes=parse_changes(given.changes, file="the changes kept with the plan"),
+        holidays=parse_holidays(given.holidays, file="the holidays kept with the plan"),
         capital_annual_ratio=float(policy.finance.cost_of_capital_annual_ratio),
         gap_tolerance_ratio=policy.finance.solver_gap_tolerance_ratio,
         sharing=ORGANISATION,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from service.domain.commitments import Offering
     from service.domain.plans import Refusal
     from service.domain.usage import Dataset
+    from service.forecast.changes import PlannedChange
+    from service.forecast.holidays import Holiday
     from service.plan.guarded import Guarded
     from service.plan.optimise import Portfolio, Purchase
 
@@ -31,6 +33,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="store_true",
         help="take the usage as the known future: no forecast, ladder or guardrail",
     )
+    parser.add_argument(
+        "--changes", type=Path, metavar="FILE", help="register of planned changes in demand"
+    )
+    parser.add_argument("--holidays", type=Path, metavar="FILE", help="calendar of holidays")
     parser.add_argument("--account", metavar="ID", help="the account that would buy")
     parser.add_argument(
         "--time-limit",
@@ -61,6 +67,7 @@ def _as_given(options: argparse.Namespace) -> int:
 
     if options.policy is not None:
         load_policy(options.policy)  # it guards nothing here, but a broken one is never passed over
+    _foreseen(options)  # nor are these
     dataset = load_dataset(options.data)
     account = AccountId(options.account) if options.account else None
     begun = time.monotonic()
@@ -81,17 +88,35 @@ def _decided(options: argparse.Namespace) -> int:
     from service.usage.dataset import load_dataset  # noqa: PLC0415
 
     policy = load_policy(options.policy) if options.policy is not None else None
+    changes, holidays = _foreseen(options)
     dataset = load_dataset(options.data)
     account = AccountId(options.account) if options.account else None
     begun = time.monotonic()
     with _deadline("Deciding", begun, options.time_limit) as expired:
-        guarded = plan_dataset(dataset, policy=policy, account=account, expired=expired)
+        guarded = plan_dataset(
+            dataset,
+            policy=policy,
+            account=account,
+            changes=changes,
+            holidays=holidays,
+            expired=expired,
+        )
     seconds = round(time.monotonic() - begun, 3)
     if options.json:
         print_json(guarded_json(guarded, seconds))
     else:
         _show_guarded(guarded)
     return RefusedError.exit_code if guarded.all_refused else 0
+
+
+def _foreseen(
+    options: argparse.Namespace,
+) -> tuple[tuple[PlannedChange, ...], tuple[Holiday, ...]]:
+    from service.forecast.changes import read_changes  # noqa: PLC0415
+    from service.forecast.holidays import read_holidays  # noqa: PLC0415
+
+    changes = () if options.changes is None else read_changes(options.changes)
+    return changes, () if options.holidays is None else read_holidays(options.holidays)
 
 
 @contextmanager

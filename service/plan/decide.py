@@ -27,6 +27,7 @@ from service.domain.ids import AccountId, CycleId, OfferingId, PlanId
 from service.domain.plans import Plan, PlanInputs, PlanLine, PlanStatus, Refusal
 from service.domain.usage import Dataset, Usage
 from service.forecast.changes import PlannedChange
+from service.forecast.holidays import Holiday
 from service.plan.explain import Sized, limits_of, line_of
 from service.plan.ladder import tranche
 from service.plan.ladder_terms import PoolState, Tranche
@@ -65,7 +66,8 @@ class DecisionRequest:
     ``dataset``: usage seen up to its end, price list, every offering that is owned or may be
     bought, and all commitments in whatever state. ``menu``: the offerings that may be bought.
     ``accounts``: the purchase account by provider. ``lead_time_hours``: what ends this soon
-    counts as gone. ``step_hours``: time to the next decision. ``capital_annual_ratio``: the
+    counts as gone. ``step_hours``: time to the next decision. ``changes``, ``holidays``: what
+    people know of demand to come. ``capital_annual_ratio``: the
     price of money paid early. ``room``: what caps leave for one more line; ``None``: no caps.
     ``risk``: what the purchases may lose in bad scenarios.
     """
@@ -79,6 +81,7 @@ class DecisionRequest:
     lead_time_hours: int = 0
     step_hours: int = WEEK_HOURS
     changes: tuple[PlannedChange, ...] = ()
+    holidays: tuple[Holiday, ...] = ()
     capital_annual_ratio: float = 0.0
     gap_tolerance_ratio: Decimal = Decimal("0.001")
     sharing: Sharing = ORGANISATION
@@ -144,6 +147,7 @@ class _Desk:
             decided_at=request.decided_at,
             step_hours=request.step_hours,
             changes=request.changes,
+            holidays=request.holidays,
         )
 
     def _tranche(self, pool: Pool, state: PoolState) -> Tranche:

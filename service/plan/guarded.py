@@ -20,6 +20,8 @@ from service.domain.money import CommitUsdPerHour
 from service.domain.plans import Decision, Plan, PlanInputs, PlanLine, Refusal, Verdict
 from service.domain.purchases import InventoryItem
 from service.domain.usage import Dataset
+from service.forecast.changes import PlannedChange
+from service.forecast.holidays import Holiday
 from service.guard.caps import Sum
 from service.guard.context import GuardContext, PoolSize, Spend, spent_so_far, target_of
 from service.guard.menu import permitted, purchase_account, room_for, target_for
@@ -55,6 +57,8 @@ def plan_dataset(
     *,
     policy: Policy | None,
     account: AccountId | None = None,
+    changes: tuple[PlannedChange, ...] = (),
+    holidays: tuple[Holiday, ...] = (),
     expired: Callable[[], bool] = lambda: False,
 ) -> Guarded:
     """Decide for ``dataset`` and judge by ``policy``; without one nothing is refused."""
@@ -67,6 +71,8 @@ def plan_dataset(
         menu=menu,
         accounts=accounts,
         inputs=_inputs(dataset, policy),
+        changes=changes,
+        holidays=holidays,
         expired=expired,
     )
     if policy is None:

@@ -96,6 +96,7 @@ class Exposure:
             paths=SCENARIOS,
             seed=seed,
             changes=state.changes,
+            holidays=state.holidays,
         )
         self._low = _weekly(state.owned, weeks)
         for one in below:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -165,3 +166,42 @@ def test_a_history_of_a_week_is_not_called_short(
     refusals = answer["refusals"]
     assert isinstance(refusals, list)
     assert not [one for one in refusals if one["rule"] == "short_history"]
+
+
+def test_a_decommission_that_is_planned_shrinks_the_plan(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = load_dataset(folder).usage.hours.end + timedelta(days=14)
+    register = tmp_path / "changes.yaml"
+    register.write_text(f"- {{what: switched off, scope: '*', date: {end.date()}, ratio: 0.2}}\n")
+    calendar = tmp_path / "holidays.yaml"
+    calendar.write_text("[]\n")
+    files = ("--changes", str(register), "--holidays", str(calendar))
+    _, before = planned(capsys, "--data", str(folder))
+    _, after = planned(capsys, "--data", str(folder), *files)
+    assert before["buy"]
+    assert sum(_commits(after)) < sum(_commits(before)) / 2
+
+
+def _commits(answer: dict[str, object]) -> list[Decimal]:
+    buys = answer["buy"]
+    assert isinstance(buys, list)
+    return [Decimal(one["commit_usd_per_hour"]) for one in buys]
+
+
+@pytest.mark.parametrize("option", ["--changes", "--holidays"])
+@pytest.mark.parametrize("as_given", [(), ("--as-given",)])
+def test_a_malformed_register_or_calendar_is_one_error(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    as_given: tuple[str, ...],
+) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("- 3\n")
+    assert main(["plan", "--data", str(folder), option, str(broken), *as_given]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("tenor: ")
+    assert "broken.yaml" in printed.err
