@@ -90,6 +90,8 @@ def test_a_lost_answer_is_unknown(error: BotoCoreError) -> None:
         (409, "RequestInProgress"),
         (404, "ReservedDBInstanceAlreadyExists"),
         (400, ""),
+        (403, "403"),
+        (404, "404"),
         (200, "Unparsable"),
     ],
 )

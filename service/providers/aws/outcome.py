@@ -9,6 +9,7 @@ the request was never sent (no credentials,      Refused not_sent   nothing left
 bad parameters, name or connection failed)                          the same token may try again
 throttled, whatever the HTTP status              Refused <code>     AWS rejects before acting
 HTTP 4xx with an error code                      Refused <code>     AWS read it and said no
+HTTP 4xx without one                             Unknown            its body may be another's
 HTTP 408, idempotency mismatch                   Unknown            an earlier send may have bought
 HTTP 5xx                                         Unknown            the effect may have happened
 read timeout, connection closed, broken answer   Unknown            the answer was lost
@@ -90,7 +91,9 @@ def outcome_of(
     if code in THROTTLES:
         return Refused(code=code, detail=message)
     refused = _CLIENT_ERRORS <= status < _SERVER_ERRORS and status != _REQUEST_TIMEOUT
-    if refused and code and not any(part in code for part in _TOKEN_SEEN):
+    # The SDK puts the bare status where an answer has no code of AWS's.
+    says_why = bool(code) and not code.isdigit()
+    if refused and says_why and not any(part in code for part in _TOKEN_SEEN):
         return Refused(code=code, detail=message)
     return Unknown(detail=f"HTTP {status} {code}: {message}")
 

@@ -50,6 +50,8 @@ PAGES_MAX = 10_000
 _READ_TIMEOUT_SECONDS = 120.0
 _READ_RETRIES = 4
 _OK, _REDIRECTED = 200, 300
+NO_CODE = "HTTP {}"
+"""What stands for the code of an error to which Azure gave none."""
 Answer = Mapping[str, Any]
 """One answer of Azure as plain JSON; it does not leave this package."""
 Item = TypeVar("Item")
@@ -326,7 +328,7 @@ def code_of(error: AzureError) -> str:
         if error.error is not None and error.error.code:
             return str(error.error.code)
         if error.status_code is not None:
-            return f"HTTP {error.status_code}"
+            return NO_CODE.format(error.status_code)
     return type(error).__name__
 
 

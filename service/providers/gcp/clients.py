@@ -308,7 +308,25 @@ def failed(operation: str, error: Exception) -> ProviderError:
 
 def reason_of(error: Exception) -> str:
     """Google's reason for an error (``quotaExceeded``, ``notFound``), else the error's kind."""
-    for one in getattr(error, "errors", None) or ():
-        if isinstance(one, Mapping) and one.get("reason"):
-            return str(one["reason"])
-    return type(error).__name__
+    return given_reason(error) or type(error).__name__
+
+
+def given_reason(error: Exception) -> str | None:
+    """The reason that Google's own answer gives; ``None`` where what came back is not Google's."""
+    told = (*(getattr(error, "errors", None) or ()), *(getattr(error, "details", None) or ()))
+    words: list[object] = [one.get("reason") for one in told if isinstance(one, Mapping)]
+    words += [getattr(error, "reason", None), _status_word(getattr(error, "response", None))]
+    return next((str(word) for word in words if word), None)
+
+
+def _status_word(response: object) -> object:
+    """``PERMISSION_DENIED`` and its like: all that some of Google's errors say of their reason."""
+    read = getattr(response, "json", None)
+    if read is None:
+        return None
+    try:
+        answer = read()
+    except ValueError:
+        return None
+    fault = answer.get("error") if isinstance(answer, Mapping) else None
+    return fault.get("status") if isinstance(fault, Mapping) else None

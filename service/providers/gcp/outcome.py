@@ -5,7 +5,8 @@ what happened                                    outcome            why
 ===============================================  =================  ===========================
 no token, no connection, bad parameters          Refused not_sent   nothing left this machine
 throttled (429, or 403 rateLimitExceeded)        Refused <reason>   Google rejects before acting
-HTTP 4xx                                         Refused <reason>   Google read it and said no
+HTTP 4xx with Google's reason                    Refused <reason>   Google read it and said no
+HTTP 4xx without one                             Unknown            its body may be another's
 an error in an operation that is done            Refused <code>     nothing was made
 HTTP 408, 409, 499, a request id used before     Unknown            an earlier send may have bought
 HTTP 5xx, an internal error in an operation      Unknown            the effect may have happened
@@ -19,12 +20,17 @@ as the HTTP library's exceptions, not as Google's.
 from __future__ import annotations
 
 from service.domain.purchases import Refused, Unknown
-from service.providers.gcp.clients import reason_of
+from service.providers.gcp.clients import given_reason
 
 NOT_SENT = "not_sent"
 ALREADY_EXISTS_CODES = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "alreadyExists"})
 THROTTLES = frozenset(
-    {"rateLimitExceeded", "userRateLimitExceeded", "TooManyRequests", "ResourceExhausted"}
+    {
+        "RATE_LIMIT_EXCEEDED",
+        "RESOURCE_EXHAUSTED",
+        "rateLimitExceeded",
+        "userRateLimitExceeded",
+    }
 )
 _CLIENT_ERRORS, _SERVER_ERRORS = 400, 500
 _TOO_MANY = 429
@@ -44,7 +50,9 @@ def outcome_of(error: Exception) -> Refused | Unknown:
         return Refused(code=NOT_SENT, detail=str(error))
     if not isinstance(error, GoogleAPICallError):
         return Unknown(detail=f"{type(error).__name__}: {error}")
-    status, reason = int(error.code or 0), reason_of(error)
+    status, reason = int(error.code or 0), given_reason(error)
+    if reason is None:
+        return Unknown(detail=f"HTTP {status}, and Google gives no reason: {error}")
     if status == _TOO_MANY or reason in THROTTLES:
         return Refused(code=reason, detail=str(error))
     proven = _CLIENT_ERRORS <= status < _SERVER_ERRORS and status not in _UNPROVEN

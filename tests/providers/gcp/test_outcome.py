@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 from google.auth.exceptions import RefreshError, TransportError
+from requests import Request, Response
 from requests import exceptions as http
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 
@@ -26,6 +27,21 @@ def api(kind: Any, *texts: object, **more: object) -> Exception:  # noqa: ANN401
 
 
 NO_CONNECTION = MaxRetryError(None, "/", NewConnectionError(None, "refused"))  # type: ignore[arg-type]
+
+
+def answered(status: int, body: str) -> Exception:
+    """What the SDK raises for an answer of ``status`` with ``body``."""
+    response = Response()
+    response.status_code, response._content = status, body.encode()  # noqa: SLF001
+    response.request = Request("POST", "http://127.0.0.1/").prepare()
+    made: Exception = exceptions.from_http_response(response)  # type: ignore[no-untyped-call]
+    return made
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 412, 429])
+@pytest.mark.parametrize("body", ["", "<html>not here</html>", "{}", '{"error": {"message": ""}}'])
+def test_a_no_without_googles_reason_proves_nothing(status: int, body: str) -> None:
+    assert isinstance(outcome_of(answered(status, body)), Unknown)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +88,11 @@ def test_what_proves_nothing_is_unknown(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        api(exceptions.BadRequest, "no"),
-        api(exceptions.Unauthorized, "who"),
+        api(exceptions.BadRequest, "no", errors=[{"reason": "invalid"}]),
+        api(exceptions.Unauthorized, "who", errors=[{"reason": "authError"}]),
         api(exceptions.Forbidden, "no", errors=[{"reason": "quotaExceeded"}]),
-        api(exceptions.NotFound, "what"),
-        api(exceptions.PreconditionFailed, "no"),
+        api(exceptions.NotFound, "what", error_info={"reason": "RESOURCE_NOT_FOUND"}),
+        answered(412, '{"error": {"code": 412, "message": "no", "status": "FAILED_PRECONDITION"}}'),
     ],
 )
 def test_a_clear_no_is_final(error: Exception) -> None:
@@ -88,8 +104,8 @@ def test_a_clear_no_is_final(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        api(exceptions.TooManyRequests, "slow down"),
-        api(exceptions.ResourceExhausted, "slow down"),
+        api(exceptions.TooManyRequests, "slow down", errors=[{"reason": "rateLimitExceeded"}]),
+        answered(429, '{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}'),
         api(exceptions.Forbidden, "no", errors=[{"reason": "rateLimitExceeded"}]),
         api(exceptions.Forbidden, "no", errors=[{"reason": "userRateLimitExceeded"}]),
     ],
