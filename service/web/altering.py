@@ -66,6 +66,7 @@ def approve(
             found.order.intent,
             version=version,
             by=caller.actor,
+            person=caller.person,
             comment=comment.strip(),
             now=visitor.context.clock.now(),
         )

@@ -71,6 +71,11 @@ def usd(amount: Decimal | None) -> str:
     return f"{sign}${size:,.{places}f}"
 
 
+def cents(amount: Decimal | None) -> str:
+    """A sum of dollars, which nobody pays less than a cent of; rates are shown by ``usd``."""
+    return usd(None if amount is None else amount.quantize(Decimal("0.01")))
+
+
 def percent(ratio: Decimal | None) -> str:
     """A ratio 0-1 as per cent with one decimal."""
     if ratio is None:
@@ -177,6 +182,7 @@ def environment() -> Environment:
     )
     made.filters.update(
         usd=usd,
+        cents=cents,
         percent=percent,
         number=number,
         instant=instant,

@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 from service.api.who_may import API, FORMS, Reach, Rule, as_markdown, rule_of
 from service.domain.errors import InvariantError
 from service.store.states import Role
+from tests.api.altered import add_alteration
 from tests.api.world import (
     World,
-    add_alteration,
     add_proposals,
     add_purchase,
     csrf_in,

@@ -21,7 +21,6 @@ from service.api.kept import Kept
 from service.api.limiting import Limiter, Rates
 from service.api.ports import policy_file
 from service.api.tokens import mint, revoke
-from service.domain.alterations import AlterationKind, AlterationOrder
 from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
 from service.domain.hours import HOUR
 from service.domain.ids import (
@@ -54,7 +53,6 @@ from service.domain.purchases import (
 from service.observe.events import PurchaseBought
 from service.purchase.lifecycle import Word
 from service.purchase.propose import record_proposals
-from service.purchase.written_alterations import ask
 from service.store import holdings, intents, ledger, records
 from service.store.engine import writing
 from service.store.halt import set_halt
@@ -319,36 +317,6 @@ def add_purchase(
                 now=now,
             )
         records.finish_cycle(connection, cycle, state=RunState.DONE, summary={"bought": 1}, now=now)
-    return identity
-
-
-def add_alteration(world: World) -> IntentId:
-    """A commitment, and its return that waits for a person."""
-    number = next(_NUMBERS)
-    now = world.clock.now()
-    identity, commitment = IntentId(f"a-{number}"), CommitmentId(f"ri-{number:08d}")
-    order = AlterationOrder(
-        intent=identity,
-        token=ClientToken(f"client-token-{identity}"),
-        alteration=AlterationKind.RETURN,
-        account=a_line().account,
-        kind=Kind.AWS_COMPUTE_SP,
-        sources=(commitment,),
-        targets=(),
-        most_to_pay_usd=Decimal(0),
-    )
-    with writing(world.engine) as connection:
-        holdings.keep(connection, "aws", listed(None, commitment, now), now=now)
-        asked = ask(
-            connection,
-            order,
-            provider="aws",
-            run="undo",
-            reason="the usage that it was bought for is gone",
-            expires_at=now + LIFETIME,
-            now=now,
-        )
-    assert asked is not None
     return identity
 
 

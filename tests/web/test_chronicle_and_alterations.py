@@ -14,9 +14,9 @@ from service.store import alerts, demotion, schema
 from service.store.alert_tables import alerts as alerts_table
 from service.store.engine import reading, writing
 from service.store.states import Role
+from tests.api.altered import add_alteration
 from tests.api.world import (
     World,
-    add_alteration,
     add_proposals,
     add_purchase,
     csrf_in,
