@@ -7,7 +7,7 @@ answer with an outcome, and whatever is not a proven yes or no is ``Unknown``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -28,11 +28,20 @@ from service.domain.purchases import (
     Outcome,
     PurchaseOrder,
     Quote,
+    Refused,
 )
 from service.domain.usage import Sku, SkuKey
 
 ShownPrice = tuple[str, Decimal]
 """A unit, and the public on-demand dollars that one of it costs."""
+
+StillWanted = Callable[[], Refused | None]
+"""A last look at halt and lease. Adapters read before they spend, which may take minutes: they ask
+right before the one request that spends, and answer with what stops it, if anything."""
+
+
+def always_wanted() -> None:
+    """Nothing stops the call: for adapters that are tried without a halt or a lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +142,11 @@ class ProviderBuyer(Protocol):
         """The order's price as the provider states it now; changes nothing."""
         ...
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
-        """Buy, in exactly one attempt on the wire, with the order's token."""
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted) -> Outcome:
+        """Buy, in exactly one attempt on the wire, with the order's token.
+
+        ``still_wanted`` is asked right before that attempt; its refusal is the answer then.
+        """
         ...
 
 
@@ -160,6 +172,9 @@ class ProviderAlterer(Protocol):
         """What the order would come to as the provider states it now; changes nothing."""
         ...
 
-    def alter(self, order: AlterationOrder) -> AlterationOutcome:
-        """Do it, in exactly one attempt on the wire; refuses when the price rose above the cap."""
+    def alter(self, order: AlterationOrder, *, still_wanted: StillWanted) -> AlterationOutcome:
+        """Do it, in exactly one attempt on the wire; refuses when the price rose above the cap.
+
+        ``still_wanted`` is asked right before that attempt; its refusal is the answer then.
+        """
         ...

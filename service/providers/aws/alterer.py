@@ -19,6 +19,7 @@ from service.providers.aws import exchange, modify, undo
 from service.providers.aws.account import OwnAccount
 from service.providers.aws.clients import PROVIDER, AwsClients
 from service.providers.aws.reservations import KINDS as RESERVED_KINDS
+from service.providers.port import StillWanted, always_wanted
 
 EXCHANGE_LEFT_MIN = timedelta(hours=24)
 _REPEATED = {
@@ -78,7 +79,9 @@ class AwsAlterer:
             case _:
                 return undo.quote(self._clients, order, now)
 
-    def alter(self, order: AlterationOrder) -> AlterationOutcome:
+    def alter(
+        self, order: AlterationOrder, *, still_wanted: StillWanted = always_wanted
+    ) -> AlterationOutcome:
         """Do it, in exactly one attempt on the wire, in the order's own account only."""
         refused = self._own.refusal(order.account)
         if refused is not None:
@@ -89,10 +92,14 @@ class AwsAlterer:
             return Refused(code=error.code, detail=error.detail)
         now = self._clock.now()
         doing: dict[AlterationKind, Callable[[], AlterationOutcome]] = {
-            AlterationKind.RETURN: lambda: undo.give_back(self._clients, order, now),
-            AlterationKind.CANCEL_QUEUED: lambda: undo.cancel_queued(self._clients, order, now),
-            AlterationKind.EXCHANGE: lambda: exchange.exchange(self._clients, order, now),
-            AlterationKind.MODIFY: lambda: modify.modify(self._clients, order),
+            AlterationKind.RETURN: lambda: undo.give_back(self._clients, order, now, still_wanted),
+            AlterationKind.CANCEL_QUEUED: lambda: undo.cancel_queued(
+                self._clients, order, now, still_wanted
+            ),
+            AlterationKind.EXCHANGE: lambda: exchange.exchange(
+                self._clients, order, now, still_wanted
+            ),
+            AlterationKind.MODIFY: lambda: modify.modify(self._clients, order, still_wanted),
         }
         return doing[known]()
 

@@ -20,6 +20,7 @@ from service.providers.aws.clients import AwsClients
 from service.providers.aws.node_services import NAMED_KINDS, NODE_KINDS
 from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.aws.words import upfront_usd
+from service.providers.port import StillWanted, always_wanted
 
 _PLANS = frozenset(savings_plans.SOLD_KINDS)
 _NATIVE = _PLANS | NAMED_KINDS
@@ -73,17 +74,17 @@ class AwsBuyer:
             quoted_at=self._clock.now(),
         )
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
         """Buy in exactly one attempt on the wire; see ``outcome`` for what each error proves."""
         refused = self._own.refusal(order.account)
         if refused is not None:
             return refused
         if order.kind in _PLANS:
-            return savings_plans.purchase(self._clients, order)
+            return savings_plans.purchase(self._clients, order, still_wanted)
         if order.kind in NODE_KINDS:
-            return nodes.purchase(self._clients, order)
+            return nodes.purchase(self._clients, order, still_wanted)
         if order.kind in reservations.KINDS:
-            return reservations.purchase(self._clients, order)
+            return reservations.purchase(self._clients, order, still_wanted)
         return Refused(code="kind", detail=f"{order.kind} cannot be bought through this adapter")
 
     def look_up(self, order: PurchaseOrder) -> Outcome:

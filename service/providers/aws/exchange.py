@@ -30,6 +30,7 @@ from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke
 from service.providers.aws.outcome import WIRE_ERRORS, outcome_of
 from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.aws.words import INTENT_TAG, STATES, known
+from service.providers.port import StillWanted
 
 _CURRENCY = "USD"
 _OPERATION = "ec2.get_reserved_instances_exchange_quote"
@@ -129,7 +130,9 @@ def _unreadable(detail: str) -> ProviderError:
     )
 
 
-def exchange(clients: AwsClients, order: AlterationOrder, now: datetime) -> AlterationOutcome:
+def exchange(
+    clients: AwsClients, order: AlterationOrder, now: datetime, still_wanted: StillWanted
+) -> AlterationOutcome:
     """Quote again, check count and cap, accept once, then tag what it made.
 
     Sources that are retired already were exchanged: by this order if what took their place has
@@ -144,10 +147,10 @@ def exchange(clients: AwsClients, order: AlterationOrder, now: datetime) -> Alte
         priced = _priced(clients, order, now)
     except ProviderError as error:
         return Refused(code=error.code, detail=str(error))
-    refused = why_not(order, priced.quote)
+    client = clients.purchasing(reservations.SERVICE, terms.region)
+    refused = why_not(order, priced.quote) or still_wanted()
     if refused is not None:
         return refused
-    client = clients.purchasing(reservations.SERVICE, terms.region)
     try:
         answer: Answer = client.accept_reserved_instances_exchange_quote(  # type: ignore[attr-defined]
             **priced.arguments

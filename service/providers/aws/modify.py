@@ -28,6 +28,7 @@ from service.providers.aws import inventory, reservations
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
 from service.providers.aws.outcome import WIRE_ERRORS, outcome_of
 from service.providers.aws.reservation_terms import ReservationTerms
+from service.providers.port import StillWanted
 from service.usage.aws_sku import size_units
 
 _PLAIN = ("Linux/UNIX", "default")
@@ -112,7 +113,9 @@ def _footprint(terms: Sequence[ReservationTerms], counts: Sequence[Decimal]) -> 
     return sum((unit * count for unit, count in pairs if unit is not None), Decimal(0))
 
 
-def modify(clients: AwsClients, order: AlterationOrder) -> AlterationOutcome:
+def modify(
+    clients: AwsClients, order: AlterationOrder, still_wanted: StillWanted
+) -> AlterationOutcome:
     """One ``ModifyReservedInstances``, unless its token was accepted before."""
     try:
         regions = inventory.regions(clients)
@@ -123,11 +126,12 @@ def modify(clients: AwsClients, order: AlterationOrder) -> AlterationOutcome:
     except ProviderError as error:
         return Refused(code=error.code, detail=str(error))
     detail = why_not(items, order.targets)
-    if detail:
-        return Refused(code="not_allowed", detail=detail)
     region = str(items[0].region)
     source = ReservationTerms.of_offering(items[0].commitment.offering)
     client = clients.purchasing(reservations.SERVICE, region)
+    refused = Refused(code="not_allowed", detail=detail) if detail else still_wanted()
+    if refused is not None:
+        return refused
     try:
         client.modify_reserved_instances(  # type: ignore[attr-defined]
             ReservedInstancesIds=list(order.sources),

@@ -40,6 +40,7 @@ from service.providers.aws.node_services import (
 )
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
 from service.providers.aws.words import INTENT_TAG, STATES, known
+from service.providers.port import StillWanted
 from service.usage.aws_sku import describe_sku
 
 OWN_NAME_PREFIX = "tenor-"
@@ -138,7 +139,7 @@ def own_name(intent: IntentId) -> str | None:
     return name if _NAME.fullmatch(name) and len(name) <= _NAME_MAX else None
 
 
-def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
+def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:
     """One purchase call; an own name that exists already is looked at before it counts."""
     service, name = BY_KIND[order.kind], own_name(order.intent)
     refused = _malformed(service, order, name)
@@ -152,6 +153,9 @@ def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     if abs(upfront - order.upfront_usd) > order.quantity:
         return Refused("upfront", f"{upfront} is due, the order says {order.upfront_usd}")
     client = clients.purchasing(service.client, terms.region)
+    stopped = still_wanted()
+    if stopped is not None:
+        return stopped
     try:
         answer: Answer = getattr(client, service.buy)(**_arguments(service, order, terms, name))
     except WIRE_ERRORS as error:

@@ -30,6 +30,7 @@ from service.providers.aws.words import (
     RESERVED_OPERATIONS,
     TERM_MONTHS,
 )
+from service.providers.port import StillWanted
 from service.usage.aws_sku import aws_sku, describe_sku
 
 SERVICE = "ec2"
@@ -160,7 +161,7 @@ def price(clients: AwsClients, terms: ReservationTerms) -> ReservationPrice:
     )
 
 
-def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
+def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:
     """One ``PurchaseReservedInstancesOffering``, then the intent's tag.
 
     AWS knows no token here: whoever calls must have looked at the inventory first, and never
@@ -176,10 +177,6 @@ def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     except ProviderError as error:
         return Refused(code=error.code, detail=str(error))
     upfront = now.upfront_usd * order.quantity
-    if abs(upfront - order.upfront_usd) > order.quantity:
-        return Refused(
-            code="upfront", detail=f"{upfront} is due, the order says {order.upfront_usd}"
-        )
     client = clients.purchasing(SERVICE, terms.region)
     arguments: dict[str, Any] = {
         "ReservedInstancesOfferingId": now.provider_offering,
@@ -187,6 +184,12 @@ def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     }
     if order.start_at is not None:
         arguments["PurchaseTime"] = order.start_at
+    refused = still_wanted()
+    if abs(upfront - order.upfront_usd) > order.quantity:
+        detail = f"{upfront} is due, the order says {order.upfront_usd}"
+        refused = Refused(code="upfront", detail=detail)
+    if refused is not None:
+        return refused
     try:
         answer: Answer = client.purchase_reserved_instances_offering(  # type: ignore[attr-defined]
             **arguments

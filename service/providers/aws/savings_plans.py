@@ -31,6 +31,7 @@ from service.providers.aws.words import (
     upfront_usd,
     usage_type_spellings,
 )
+from service.providers.port import StillWanted
 from service.usage.aws_sku import aws_sku, describe_sku, split_sku
 
 SERVICE = "savingsplans"
@@ -240,7 +241,7 @@ def on_sale(clients: AwsClients, order: PurchaseOrder) -> Offering:
     return fits[0]
 
 
-def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
+def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:
     """One ``CreateSavingsPlan``, tagged with its intent, repeatable by its token.
 
     The same token must always come with the same parameters: a purchase time is the order's own,
@@ -264,6 +265,9 @@ def purchase(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     if order.start_at is not None:
         arguments["purchaseTime"] = order.start_at
     client = clients.purchasing(SERVICE)
+    stopped = still_wanted()
+    if stopped is not None:
+        return stopped
     try:
         answer: Answer = client.create_savings_plan(**arguments)  # type: ignore[attr-defined]
     except WIRE_ERRORS as error:

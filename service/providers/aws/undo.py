@@ -29,6 +29,7 @@ from service.providers.aws.clients import Answer, AwsClients
 from service.providers.aws.outcome import WIRE_ERRORS, outcome_of
 from service.providers.aws.reservations import SERVICE as EC2
 from service.providers.aws.savings_plans import SERVICE as SAVINGS_PLANS
+from service.providers.port import StillWanted
 
 RETURN_COMMIT_USD_PER_HOUR_MAX = Decimal(100)
 RETURNS_PER_YEAR = 10
@@ -116,7 +117,9 @@ def find(clients: AwsClients, order: AlterationOrder, now: datetime) -> Found:
     return Found(one_of(listed, order), 0)
 
 
-def give_back(clients: AwsClients, order: AlterationOrder, now: datetime) -> AlterationOutcome:
+def give_back(
+    clients: AwsClients, order: AlterationOrder, now: datetime, still_wanted: StillWanted
+) -> AlterationOutcome:
     """One ``ReturnSavingsPlan``, repeatable by the order's token; ``Altered``: accepted.
 
     A plan that is listed as returned, or on its way, is not returned again.
@@ -129,6 +132,9 @@ def give_back(clients: AwsClients, order: AlterationOrder, now: datetime) -> Alt
     if item.commitment.state is CommitmentState.RETURNED:
         return done
     client = clients.purchasing(SAVINGS_PLANS)
+    stopped = still_wanted()
+    if stopped is not None:
+        return stopped
     try:
         answer: Answer = client.return_savings_plan(  # type: ignore[attr-defined]
             savingsPlanId=item.commitment.commitment, clientToken=order.token
@@ -138,7 +144,9 @@ def give_back(clients: AwsClients, order: AlterationOrder, now: datetime) -> Alt
     return done if answer.get("savingsPlanId") else Unknown(detail="the answer names no plan")
 
 
-def cancel_queued(clients: AwsClients, order: AlterationOrder, now: datetime) -> AlterationOutcome:
+def cancel_queued(
+    clients: AwsClients, order: AlterationOrder, now: datetime, still_wanted: StillWanted
+) -> AlterationOutcome:
     """Delete one purchase before it begins: nothing was charged for it.
 
     AWS takes no token here, and a purchase that is listed as deleted is not deleted again.
@@ -150,12 +158,17 @@ def cancel_queued(clients: AwsClients, order: AlterationOrder, now: datetime) ->
     if item.commitment.state is CommitmentState.FAILED:
         return Altered(made=(), paid_usd=NOTHING, refunded_usd=NOTHING)
     if order.kind.is_spend:
-        return _cancel_plan(clients, item.commitment.commitment)
-    return _cancel_reservation(clients, str(item.region), item.commitment.commitment)
+        return _cancel_plan(clients, item.commitment.commitment, still_wanted)
+    return _cancel_reservation(clients, item, still_wanted)
 
 
-def _cancel_plan(clients: AwsClients, plan: CommitmentId) -> AlterationOutcome:
+def _cancel_plan(
+    clients: AwsClients, plan: CommitmentId, still_wanted: StillWanted
+) -> AlterationOutcome:
     client = clients.purchasing(SAVINGS_PLANS)
+    stopped = still_wanted()
+    if stopped is not None:
+        return stopped
     try:
         client.delete_queued_savings_plan(savingsPlanId=plan)  # type: ignore[attr-defined]
     except WIRE_ERRORS as error:
@@ -164,9 +177,13 @@ def _cancel_plan(clients: AwsClients, plan: CommitmentId) -> AlterationOutcome:
 
 
 def _cancel_reservation(
-    clients: AwsClients, region: str, reservation: CommitmentId
+    clients: AwsClients, item: InventoryItem, still_wanted: StillWanted
 ) -> AlterationOutcome:
-    client = clients.purchasing(EC2, region)
+    reservation = item.commitment.commitment
+    client = clients.purchasing(EC2, str(item.region))
+    stopped = still_wanted()
+    if stopped is not None:
+        return stopped
     try:
         answer: Answer = client.delete_queued_reserved_instances(  # type: ignore[attr-defined]
             ReservedInstancesIds=[reservation]

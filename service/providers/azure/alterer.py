@@ -41,6 +41,7 @@ from service.providers.azure.outcome import outcome_of
 from service.providers.azure.reservations import ReservationTerms
 from service.providers.azure.retirements import is_retired
 from service.providers.azure.words import account_of, name_of
+from service.providers.port import StillWanted, always_wanted
 
 _NOTHING = Decimal(0)
 _FREE = frozenset({AlterationKind.SPLIT, AlterationKind.MERGE, AlterationKind.SET_RENEWAL})
@@ -93,50 +94,56 @@ class AzureAlterer:
             remedy="Ask for exchange, return, split, merge or set_renewal.",
         )
 
-    def alter(self, order: AlterationOrder) -> AlterationOutcome:
+    def alter(
+        self, order: AlterationOrder, *, still_wanted: StillWanted = always_wanted
+    ) -> AlterationOutcome:
         """Do it, in exactly one attempt on the wire; refuses when the price rose above the cap."""
         own = account_of(self._clients.access.subscription_id)
         if order.account != own:
             return Refused("wrong_account", f"the credentials pay by {own}, not {order.account}")
         try:
-            return self._altered(order)
+            return self._altered(order, still_wanted)
         except (ProviderError, InputError, *UNREADABLE) as error:
             # Everything that raises is asked before anything is sent.
             return Refused("not_sent", str(error))
 
-    def _altered(self, order: AlterationOrder) -> AlterationOutcome:
+    def _altered(self, order: AlterationOrder, still_wanted: StillWanted) -> AlterationOutcome:
         match order.alteration:
             case AlterationKind.RETURN:
                 giving = self._returned(order)
                 session = changes.quote_return(self._clients, giving)
-                return _stops(order, session) or changes.give_back(self._clients, session, giving)
+                return _stops(order, session) or changes.give_back(
+                    self._clients, session, giving, still_wanted
+                )
             case AlterationKind.EXCHANGE:
                 gives, takes = self._given(order), self._taken(order)
                 session = changes.quote_exchange(self._clients, gives, takes)
                 names = [one.name for one in takes]
                 return _stops(order, session) or changes.exchange(
-                    self._clients, session, gives, names
+                    self._clients, session, gives, names, still_wanted
                 )
             case AlterationKind.SPLIT:
                 (source,) = order.sources
                 quantities = [_whole(target.quantity) for target in order.targets]
-                return changes.split(self._clients, source, quantities)
+                return changes.split(self._clients, source, quantities, still_wanted)
             case AlterationKind.MERGE:
-                return changes.merge(self._clients, order.sources)
+                return changes.merge(self._clients, order.sources, still_wanted)
             case AlterationKind.SET_RENEWAL:
-                return self._renewal(order)
+                return self._renewal(order, still_wanted)
             case _:
                 return Refused("kind", f"Azure knows no {order.alteration}")
 
-    def _renewal(self, order: AlterationOrder) -> AlterationOutcome:
+    def _renewal(self, order: AlterationOrder, still_wanted: StillWanted) -> AlterationOutcome:
         if order.renew is None or len(order.sources) != 1:
             return Refused("order", "one commitment is set to renew, or not to")
         (source,) = order.sources
         if order.kind is Kind.AZURE_SAVINGS_PLAN:
-            return self._plan_renewal(source, renew=order.renew)
-        return changes.set_renewal(self._clients, source, renew=order.renew)
+            return self._plan_renewal(source, still_wanted, renew=order.renew)
+        return changes.set_renewal(self._clients, source, still_wanted, renew=order.renew)
 
-    def _plan_renewal(self, source: CommitmentId, *, renew: bool) -> AlterationOutcome:
+    def _plan_renewal(
+        self, source: CommitmentId, still_wanted: StillWanted, *, renew: bool
+    ) -> AlterationOutcome:
         parts = source.split("/")
         if len(parts) != _PLAN_PARTS:
             return Refused("not_a_plan", str(source))
@@ -154,10 +161,12 @@ class AzureAlterer:
         request = SavingsPlanUpdateRequest(
             properties=SavingsPlanUpdateRequestProperties(renew=renew)
         )
+        updating = self._clients.buying_benefits.savings_plan
+        stopped = still_wanted()
+        if stopped is not None:
+            return stopped
         try:
-            self._clients.buying_benefits.savings_plan.begin_update(
-                order, plan, request, polling=False
-            )
+            updating.begin_update(order, plan, request, polling=False)
         except AzureError as error:
             return outcome_of(error)
         try:

@@ -17,6 +17,7 @@ from service.domain.purchases import (
 from service.providers.azure import reservations, savings_plans
 from service.providers.azure.clients import AzureClients
 from service.providers.azure.words import account_of
+from service.providers.port import StillWanted, always_wanted
 
 
 class AzureBuyer:
@@ -61,15 +62,15 @@ class AzureBuyer:
             quoted_at=self._clock.now(),
         )
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
         """Buy in exactly one attempt on the wire; see ``outcome`` for what each answer proves."""
         own = account_of(self._clients.access.subscription_id)
         if order.account != own:
             return Refused("wrong_account", f"the credentials pay by {own}, not {order.account}")
         if order.kind is Kind.AZURE_RESERVATION:
-            return reservations.purchase(self._clients, order)
+            return reservations.purchase(self._clients, order, still_wanted)
         if order.kind is Kind.AZURE_SAVINGS_PLAN:
-            return savings_plans.purchase(self._clients, order)
+            return savings_plans.purchase(self._clients, order, still_wanted)
         return Refused("kind", f"{order.kind} cannot be bought through this adapter")
 
     def look_up(self, order: PurchaseOrder) -> Outcome:

@@ -40,6 +40,7 @@ from service.providers.azure.clients import UNREADABLE, Answer, AzureClients, fa
 from service.providers.azure.outcome import outcome_of
 from service.providers.azure.reservations import ReservationTerms, purchase_request
 from service.providers.azure.words import amount
+from service.providers.port import StillWanted
 
 _SCOPE = "Reservation"
 _REASON = "Other"
@@ -204,7 +205,9 @@ def _calculated(clients: AzureClients, operation: str, request: CalculateExchang
     return answer
 
 
-def give_back(clients: AzureClients, session: Session, giving: Giving) -> AlterationOutcome:
+def give_back(
+    clients: AzureClients, session: Session, giving: Giving, still_wanted: StillWanted
+) -> AlterationOutcome:
     """Return what the session quoted; done when the reservation has so many machines less."""
     before = machines(reservation(clients, giving.commitment))
     request = RefundRequest(
@@ -219,6 +222,7 @@ def give_back(clients: AzureClients, session: Session, giving: Giving) -> Altera
     returning = clients.buying_reservations.return_operations
     return _sent(
         clients,
+        still_wanted,
         lambda: returning.begin_post(order, request, polling=False),
         lambda: _shrunk(clients, giving, before, session.refund_usd),
     )
@@ -232,7 +236,11 @@ def _shrunk(
 
 
 def exchange(
-    clients: AzureClients, session: Session, giving: Sequence[Giving], names: Sequence[str]
+    clients: AzureClients,
+    session: Session,
+    giving: Sequence[Giving],
+    names: Sequence[str],
+    still_wanted: StillWanted,
 ) -> AlterationOutcome:
     """Exchange what the session quoted; done when all sources shrank and all targets are paid."""
     before = [machines(reservation(clients, one.commitment)) for one in giving]
@@ -240,6 +248,7 @@ def exchange(
     exchanging = clients.buying_reservations.exchange
     return _sent(
         clients,
+        still_wanted,
         lambda: exchanging.begin_post(request, polling=False),
         lambda: _exchanged(clients, session, list(zip(giving, before, strict=True)), names),
     )
@@ -269,7 +278,10 @@ def _exchanged(
 
 
 def split(
-    clients: AzureClients, commitment: CommitmentId, quantities: Sequence[int]
+    clients: AzureClients,
+    commitment: CommitmentId,
+    quantities: Sequence[int],
+    still_wanted: StillWanted,
 ) -> AlterationOutcome:
     """Two reservations out of one; done when the source says that it was split."""
     request = SplitRequest(
@@ -279,18 +291,22 @@ def split(
     splitting = clients.buying_reservations.reservation
     return _sent(
         clients,
+        still_wanted,
         lambda: splitting.begin_split(place.order, request, polling=False),
         lambda: _became(clients, commitment, "Split", "splitProperties", "splitDestinations"),
     )
 
 
-def merge(clients: AzureClients, commitments: Sequence[CommitmentId]) -> AlterationOutcome:
+def merge(
+    clients: AzureClients, commitments: Sequence[CommitmentId], still_wanted: StillWanted
+) -> AlterationOutcome:
     """One reservation out of several of one order; done when the sources say so."""
     request = MergeRequest(properties=MergeProperties(sources=list(commitments)))
     place = Place.of(commitments[0])
     merging = clients.buying_reservations.reservation
     return _sent(
         clients,
+        still_wanted,
         lambda: merging.begin_merge(place.order, request, polling=False),
         lambda: _became(clients, commitments[0], "Merged", "mergeProperties", "mergeDestination"),
     )
@@ -308,7 +324,7 @@ def _became(
 
 
 def set_renewal(
-    clients: AzureClients, commitment: CommitmentId, *, renew: bool
+    clients: AzureClients, commitment: CommitmentId, still_wanted: StillWanted, *, renew: bool
 ) -> AlterationOutcome:
     """Renew at the end of the term, or not; done when the reservation says so."""
     place = Place.of(commitment)
@@ -325,15 +341,22 @@ def set_renewal(
     updating = clients.buying_reservations.reservation
     return _sent(
         clients,
+        still_wanted,
         lambda: updating.begin_update(place.order, place.reservation, request, polling=False),
         done,
     )
 
 
 def _sent(
-    clients: AzureClients, send: Callable[[], object], done: Callable[[], Altered | None]
+    clients: AzureClients,
+    still_wanted: StillWanted,
+    send: Callable[[], object],
+    done: Callable[[], Altered | None],
 ) -> AlterationOutcome:
-    """Send once, then watch for the effect for a while."""
+    """Send once, if it is wanted still, then watch for the effect for a while."""
+    stopped = still_wanted()
+    if stopped is not None:
+        return stopped
     try:
         send()
     except AzureError as error:

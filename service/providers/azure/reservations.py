@@ -53,6 +53,7 @@ from service.providers.azure.words import (
     amount,
     name_of,
 )
+from service.providers.port import StillWanted
 from service.usage.azure_sku import describe_sku
 
 _PREFIX = "azure_ri"
@@ -168,28 +169,34 @@ def calculate(clients: AzureClients, order: PurchaseOrder) -> tuple[str, Decimal
     return reference, amount(properties.get("pricingCurrencyTotal"))
 
 
-def purchase(clients: AzureClients, order: PurchaseOrder) -> Outcome:
+def purchase(clients: AzureClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:
     """One ``PUT`` under the stored order id, unless the order is there already; then settle."""
     refused = _unfit(order)
     if refused is not None:
         return refused
     request = _request(clients, order)
+    buying = clients.buying_reservations.reservation_order
+    answered = _bought_before(clients, order) or still_wanted()
+    if answered is not None:
+        return answered
     try:
-        if _find(clients, str(order.reference)) is not None:
-            return settle(clients, order)
-    except TROUBLE as error:
-        # An earlier attempt may have bought. As long as that is not known nothing is sent.
-        return Unknown(f"the order could not be looked for: {trouble(error)}")
-    try:
-        clients.buying_reservations.reservation_order.begin_purchase(
-            str(order.reference), request, polling=False
-        )
+        buying.begin_purchase(str(order.reference), request, polling=False)
     except AzureError as error:
         if code_of(error) != _EXISTS:
             return outcome_of(error)
     except UNREADABLE as error:
         return Unknown(trouble(error))
     return settle(clients, order)
+
+
+def _bought_before(clients: AzureClients, order: PurchaseOrder) -> Outcome | None:
+    """What became of an earlier attempt; ``None`` when Azure shows that there was none."""
+    try:
+        found = _find(clients, str(order.reference))
+    except TROUBLE as error:
+        # As long as it is not known whether one has bought, nothing is sent.
+        return Unknown(f"the order could not be looked for: {trouble(error)}")
+    return None if found is None else settle(clients, order)
 
 
 def _unfit(order: PurchaseOrder) -> Refused | None:

@@ -39,6 +39,7 @@ from service.providers.azure.clients import (
 from service.providers.azure.outcome import outcome_of, outcome_of_state
 from service.providers.azure.prices import Retail
 from service.providers.azure.words import BOUGHT_STATES, CURRENCY, TERM_WORDS, amount, name_of
+from service.providers.port import StillWanted
 
 SKU = "Compute_Savings_Plan"
 TERMS = (12, 36)
@@ -144,25 +145,33 @@ def check(clients: AzureClients, order: PurchaseOrder) -> None:
         )
 
 
-def purchase(clients: AzureClients, order: PurchaseOrder) -> Outcome:
+def purchase(clients: AzureClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:
     """One ``PUT`` of the alias, unless it is there already; then settle."""
     refused = _unfit(order)
     if refused is not None:
         return refused
     alias, request = str(name_of(order.intent)), _request(clients, order)
+    buying = clients.buying_benefits.savings_plan_order_alias
+    answered = _bought_before(clients, order) or still_wanted()
+    if answered is not None:
+        return answered
     try:
-        if _find(clients, alias) is not None:
-            return settle(clients, order)
-    except TROUBLE as error:
-        # An earlier attempt may have bought. As long as that is not known nothing is sent.
-        return Unknown(f"the alias could not be looked for: {trouble(error)}")
-    try:
-        clients.buying_benefits.savings_plan_order_alias.begin_create(alias, request, polling=False)
+        buying.begin_create(alias, request, polling=False)
     except AzureError as error:
         return outcome_of(error)
     except UNREADABLE as error:
         return Unknown(trouble(error))
     return settle(clients, order)
+
+
+def _bought_before(clients: AzureClients, order: PurchaseOrder) -> Outcome | None:
+    """What became of an earlier attempt; ``None`` when Azure shows that there was none."""
+    try:
+        found = _find(clients, str(name_of(order.intent)))
+    except TROUBLE as error:
+        # As long as it is not known whether one has bought, nothing is sent.
+        return Unknown(f"the alias could not be looked for: {trouble(error)}")
+    return None if found is None else settle(clients, order)
 
 
 def _unfit(order: PurchaseOrder) -> Refused | None:

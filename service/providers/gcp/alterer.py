@@ -51,6 +51,7 @@ from service.providers.gcp.words import (
     request_id,
     tag,
 )
+from service.providers.port import StillWanted, always_wanted
 
 if TYPE_CHECKING:
     from google.cloud.compute_v1.types import Commitment as Listed
@@ -160,7 +161,9 @@ class GcpAlterer:
             quoted_at=self._clock.now(),
         )
 
-    def alter(self, order: AlterationOrder) -> AlterationOutcome:
+    def alter(
+        self, order: AlterationOrder, *, still_wanted: StillWanted = always_wanted
+    ) -> AlterationOutcome:
         """Do it, in one attempt on the wire; what was done before under the intent is a yes."""
         if order.account != self._clients.access.project:
             detail = f"the settings are for {self._clients.access.project}, not {order.account}"
@@ -183,16 +186,22 @@ class GcpAlterer:
             AlterationKind.MERGE: self._make,
             AlterationKind.SPLIT: self._make,
         }
-        return act[order.alteration](order, sources)
+        return act[order.alteration](order, sources, still_wanted)
 
-    def _update(self, order: AlterationOrder, sources: Sequence[Source]) -> AlterationOutcome:
+    def _update(
+        self, order: AlterationOrder, sources: Sequence[Source], still_wanted: StillWanted
+    ) -> AlterationOutcome:
         (source,) = sources
         renewal = order.alteration is AlterationKind.SET_RENEWAL
         change: dict[str, Any] = (
             {"auto_renew": bool(order.renew)} if renewal else {"plan": PLAN_WORDS[_LONGEST]}
         )
+        client = self._clients.commitments()
+        stopped = still_wanted()
+        if stopped is not None:
+            return stopped
         try:
-            begun = self._clients.commitments().update_unary(
+            begun = client.update_unary(
                 request={
                     "project": source.place.project,
                     "region": source.place.region,
@@ -208,7 +217,9 @@ class GcpAlterer:
             return outcome_of(error)
         return _outcome(watch(self._clients, source.place, begun), ())
 
-    def _make(self, order: AlterationOrder, sources: Sequence[Source]) -> AlterationOutcome:
+    def _make(
+        self, order: AlterationOrder, sources: Sequence[Source], still_wanted: StillWanted
+    ) -> AlterationOutcome:
         """One commitment out of others; its name is the intent's own."""
         first = sources[0]
         place = Place(first.place.project, first.place.region, commitment_name(order.intent))
@@ -227,7 +238,8 @@ class GcpAlterer:
             **({} if merging else {"split_source_commitment": links[0]}),
         }
         made = (place.commitment(),)
-        return _outcome(insert(self._clients, place, body, request_id(order.token)), made)
+        ended = insert(self._clients, place, body, request_id(order.token), still_wanted)
+        return _outcome(ended, made)
 
     def _done_before(self, order: AlterationOrder) -> AlterationOutcome | None:
         """What the intent did before, where that shows; ``None`` when it did nothing yet."""

@@ -15,6 +15,7 @@ from service.providers.gcp.outcome import NOT_SENT
 from service.providers.gcp.price_list import Prices
 from service.providers.gcp.reader import require_billing
 from service.providers.gcp.words import PROVIDER, resource_terms
+from service.providers.port import StillWanted, always_wanted
 
 _KINDS = frozenset({Kind.GCP_RESOURCE_CUD, Kind.GCP_FLEXIBLE_CUD})
 
@@ -62,7 +63,7 @@ class GcpBuyer:
             quoted_at=self._clock.now(),
         )
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
         """Buy in exactly one attempt on the wire; see ``outcome`` for what each error proves."""
         project = self._clients.access.project
         if order.account != project:
@@ -76,8 +77,8 @@ class GcpBuyer:
         except ProviderError as error:
             return Refused(code=NOT_SENT, detail=str(error))
         if order.kind is Kind.GCP_FLEXIBLE_CUD:
-            return flexible.purchase(self._clients, order)
-        return resource_commitments.purchase(self._clients, order)
+            return flexible.purchase(self._clients, order, still_wanted)
+        return resource_commitments.purchase(self._clients, order, still_wanted)
 
     def look_up(self, order: PurchaseOrder) -> Outcome:
         """What became of the order, by its commitment's name or its order's display name."""

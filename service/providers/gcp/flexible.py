@@ -29,6 +29,7 @@ from service.providers.gcp.words import (
     request_id,
     tag,
 )
+from service.providers.port import StillWanted
 
 if TYPE_CHECKING:
     from google.cloud.commerce_consumer_procurement_v1.types import Order
@@ -53,7 +54,7 @@ def offer_of(access: GcpAccess, order: PurchaseOrder) -> str:
     return offer
 
 
-def purchase(clients: GcpClients, order: PurchaseOrder) -> Outcome:
+def purchase(clients: GcpClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:
     """One ``orders.place`` with the intent's request id and display name."""
     step = FLEXIBLE_STEP_USD
     if order.quantity != floor_to_step(order.quantity, step) or order.quantity < step:
@@ -66,7 +67,9 @@ def purchase(clients: GcpClients, order: PurchaseOrder) -> Outcome:
     except ProviderError as error:
         code = error.code if error.code == "not_on_sale" else NOT_SENT
         return Refused(code, str(error))
-    return _compared(placed, order, offer) if placed else _place(clients, order, offer)
+    if placed:
+        return _compared(placed, order, offer)
+    return _place(clients, order, offer, still_wanted)
 
 
 def verified(clients: GcpClients, order: PurchaseOrder) -> Outcome:
@@ -80,13 +83,19 @@ def verified(clients: GcpClients, order: PurchaseOrder) -> Outcome:
     return _compared(placed, order, offer) if placed else Unknown("no order has its display name")
 
 
-def _place(clients: GcpClients, order: PurchaseOrder, offer: str) -> Outcome:
+def _place(
+    clients: GcpClients, order: PurchaseOrder, offer: str, still_wanted: StillWanted
+) -> Outcome:
     parameters = [
         {"name": COMMIT_PARAMETER, "value": {"double_value": float(order.quantity)}},
         {"name": REGION_PARAMETER, "value": {"string_value": clients.access.flexible_region}},
     ]
+    client = clients.orders()
+    stopped = still_wanted()
+    if stopped is not None:
+        return stopped
     try:
-        begun = clients.orders().place_order(
+        begun = client.place_order(
             request={
                 "parent": f"billingAccounts/{clients.access.billing_account}",
                 "display_name": tag(order.intent),

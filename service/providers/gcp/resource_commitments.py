@@ -29,6 +29,7 @@ from service.providers.gcp.words import (
     resource_terms,
     tag,
 )
+from service.providers.port import StillWanted
 
 if TYPE_CHECKING:
     from google.cloud.compute_v1.types import Commitment as Listed
@@ -67,7 +68,7 @@ def refusal(order: PurchaseOrder, terms: ResourceTerms) -> Refused | None:
     return None
 
 
-def purchase(clients: GcpClients, order: PurchaseOrder) -> Outcome:
+def purchase(clients: GcpClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:
     """One ``regionCommitments.insert`` with the intent's request id and name."""
     terms = resource_terms(order.offering)
     refused = refusal(order, terms)
@@ -82,18 +83,26 @@ def purchase(clients: GcpClients, order: PurchaseOrder) -> Outcome:
         "resources": [{"type_": _VCPU, "amount": int(order.quantity)}],
     }
     place = place_of_order(order, terms)
-    ended = insert(clients, place, body, request_id(order.token))
+    ended = insert(clients, place, body, request_id(order.token), still_wanted)
     if isinstance(ended, Exists):
         return verified(clients, order)
     return Bought(place.commitment()) if ended is None else ended
 
 
 def insert(
-    clients: GcpClients, place: Place, body: dict[str, Any], request: str
+    clients: GcpClients,
+    place: Place,
+    body: dict[str, Any],
+    request: str,
+    still_wanted: StillWanted,
 ) -> Exists | Refused | Unknown | None:
     """One insert, in one attempt, watched until its operation is done; ``None``: it was made."""
+    client = clients.commitments()
+    stopped = still_wanted()
+    if stopped is not None:
+        return stopped
     try:
-        begun = clients.commitments().insert_unary(
+        begun = client.insert_unary(
             request={
                 "project": place.project,
                 "region": place.region,
