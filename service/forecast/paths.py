@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from service.domain.hours import WEEK_HOURS
 from service.forecast.changes import PlannedChange, factors
 from service.forecast.holidays import Holiday, coming_factors, without_holidays
-from service.forecast.level import MIN_WEEKS, Series, log_levels, recent_drift, whole_weeks
+from service.forecast.level import (
+    MIN_WEEKS,
+    Drift,
+    Series,
+    log_levels,
+    recent_drift,
+    whole_weeks,
+)
 from service.forecast.season import expected_weeks
 
 _SHAPE_WEEKS = 8
@@ -147,15 +154,19 @@ def _widening(means: Series, walk: float, noise: float, ahead: Series) -> Series
     it goes by their logarithm, and beyond the last it stays.
     """
     logs = log_levels(means)
+    known: dict[int, tuple[float, Drift]] = {}  # what each past week would have been told
+    for origin in range(_LONG_LAG_WEEKS, logs.size):
+        past = means[max(origin - _DRIFT_WEEKS, 0) : origin]
+        if past[-_LEVEL_WEEKS:].max() > 0:
+            drift = recent_drift(past, prior_deviation=_PRIOR_DRIFT, inflation=1.5)
+            known[origin] = (_start(past), drift)
     wider: list[float] = []
     for horizon, prior in _PRIOR_WIDENING.items():
         ratios = []
-        for origin in range(_LONG_LAG_WEEKS, logs.size - horizon + 1):
-            past = means[max(origin - _DRIFT_WEEKS, 0) : origin]
-            if past[-_LEVEL_WEEKS:].max() <= 0:
-                continue
-            drift = recent_drift(past, prior_deviation=_PRIOR_DRIFT, inflation=1.5)
-            miss = float(logs[origin + horizon - 1]) - _start(past) - drift.mean * horizon
+        for origin, (start, drift) in known.items():
+            if origin > logs.size - horizon:
+                break
+            miss = float(logs[origin + horizon - 1]) - start - drift.mean * horizon
             expected = (drift.deviation * horizon) ** 2 + walk**2 * horizon
             expected += noise**2 * (1 + 1 / _LEVEL_WEEKS)
             ratios.append(min(miss * miss / expected, _MOST_SURPRISE))

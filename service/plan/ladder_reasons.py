@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.domain.hours import WEEK_HOURS
+from service.forecast.covered import Covered
 from service.forecast.level import Series
 from service.forecast.paths import Forecast, forecast
 from service.plan.ladder_terms import PoolState, Reasons, Term
 
 PATHS = 100
+_POINTS = 42  # quantiles that stand for a week's hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,18 @@ def explain(pool: PoolState, steps: Sequence[Step], *, seed: int) -> Reasons:
         changes=pool.changes,
         holidays=pool.holidays,
     )
+    covered = Covered(paths, _POINTS)
     low = _weekly(pool.owned, reach)
     savings, later = np.zeros(PATHS), np.zeros(PATHS)
     for step, term_weeks in zip(steps, weeks, strict=True):
-        used = _used_usd(paths, low, low + step.quantity)
+        used = covered.between(low, low + step.quantity) * WEEK_HOURS
         cost = step.quantity * step.term.rate_ratio * term_weeks * WEEK_HOURS
         savings += used[:, :term_weeks].sum(axis=1) - cost
         later += used[:, step_weeks : term_weeks + step_weeks].sum(axis=1) - cost
         low = low + step.quantity
     last, term_weeks = steps[-1], weeks[-1]
-    more = _used_usd(paths, low, low + last.quantity)[:, :term_weeks].sum(axis=1)
+    higher = low[:term_weeks] + last.quantity
+    more = covered.between(low[:term_weeks], higher).sum(axis=1) * WEEK_HOURS
     cost = last.quantity * last.term.rate_ratio * term_weeks * WEEK_HOURS
     quantity = sum(step.quantity for step in steps)
     return Reasons(
@@ -85,20 +89,10 @@ def _weekly(owned: Series, weeks: int) -> Series:
     return np.asarray(padded.reshape(weeks, WEEK_HOURS).mean(axis=1))
 
 
-def _used_usd(paths: Forecast, low: Series, high: Series) -> Series:
-    """On-demand dollars between two levels per path and week: what such a slice covers."""
-    total = np.zeros_like(paths.levels)
-    for shape in range(paths.shapes.shape[0]):
-        taken = paths.picks == shape
-        grid = np.quantile(paths.shapes[shape], (np.arange(42) + 0.5) / 42)
-        hourly = paths.levels[:, :, None] * grid
-        slices = np.clip(hourly - low[:, None], 0.0, (high - low)[:, None]).mean(axis=2)
-        total = np.where(taken, slices * WEEK_HOURS, total)
-    return total
-
-
 def _use(paths: Forecast, height: Series) -> float:
     """The share of the term's hours in which demand reaches ``height``."""
-    grid = np.quantile(paths.shapes, (np.arange(42) + 0.5) / 42)
+    grid = np.quantile(paths.shapes, (np.arange(_POINTS) + 0.5) / _POINTS)
     levels = paths.levels[:, : height.size]
-    return float((levels[:, :, None] * grid >= height[:, None]).mean())
+    none = np.broadcast_to(np.where(height > 0, np.inf, 0.0), levels.shape).copy()
+    reached = np.divide(height, levels, out=none, where=levels > 0)
+    return float(1 - np.searchsorted(grid, reached).mean() / _POINTS)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from service.billing.market import Stack
 
@@ -102,6 +101,8 @@ def _descend(bills: Bills, start: Floats) -> None:
     def value(spend: Floats) -> tuple[float, Floats]:
         cost, slope = bills.slope(np.maximum(spend, 0.0) / usd)
         return 100.0 * cost / scale, 100.0 * slope / usd / scale
+
+    from scipy.optimize import minimize  # noqa: PLC0415 - a second that a start can do without
 
     minimize(
         value,

@@ -16,8 +16,8 @@ from operator import add
 from typing import TypeVar
 
 import numpy as np
+from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from service.plan.elimination import eliminate
 from service.plan.interior import Shard, Standing, Step
@@ -356,6 +356,8 @@ class _Cholesky:
     """A factored positive definite matrix; of no rows when nothing can be bought."""
 
     def __init__(self, matrix: Floats) -> None:
+        from scipy.linalg import cho_factor  # noqa: PLC0415 - a second that a start can do without
+
         self._factor = cho_factor(matrix) if matrix.size else None
 
     def solve(self, right: Floats) -> Floats:
@@ -365,6 +367,8 @@ class _Cholesky:
         if not np.isfinite(right).all():
             msg = "the hours' sums have lost their digits"
             raise LinAlgError(msg)
+        from scipy.linalg import cho_solve  # noqa: PLC0415 - as above
+
         solution: Floats = cho_solve(self._factor, right)
         return solution
 

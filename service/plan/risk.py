@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from service.domain.errors import InvariantError
 from service.domain.hours import WEEK_HOURS
-from service.forecast.paths import Forecast, forecast
+from service.forecast.covered import Covered
+from service.forecast.paths import forecast
 from service.plan.ladder_terms import PoolState
 
 Floats = NDArray[np.float64]
@@ -88,7 +89,7 @@ class Exposure:
     ) -> None:
         self._slices = slices
         weeks = max(one.weeks for one in slices)
-        self._paths = forecast(
+        paths = forecast(
             state.seen,
             begin=state.begin,
             now=state.now,
@@ -98,6 +99,7 @@ class Exposure:
             changes=state.changes,
             holidays=state.holidays,
         )
+        self._covered = Covered(paths, _SHAPE_POINTS)
         self._low = _weekly(state.owned, weeks)
         for one in below:
             self._low[: one.weeks] += one.quantity_usd_per_hour
@@ -108,8 +110,8 @@ class Exposure:
         total = np.zeros(SCENARIOS)
         for one in self._slices:
             amount = one.quantity_usd_per_hour * share_ratio
-            used = _between(self._paths, low[: one.weeks], low[: one.weeks] + amount)
-            total += amount * one.rate_ratio * one.weeks * WEEK_HOURS - used
+            used = self._covered.between(low[: one.weeks], low[: one.weeks] + amount).sum(axis=1)
+            total += (amount * one.rate_ratio * one.weeks - used) * WEEK_HOURS
             low = low + amount
         return total
 
@@ -202,18 +204,3 @@ def _weekly(owned: Floats, weeks: int) -> Floats:
     hourly[: shown.size] = shown
     mean: Floats = hourly.reshape(weeks, WEEK_HOURS).mean(axis=1)
     return mean
-
-
-def _between(paths: Forecast, low: Floats, high: Floats) -> Floats:
-    """On-demand dollars of each scenario between two levels, over their weeks."""
-    weeks = low.size
-    points = (np.arange(_SHAPE_POINTS) + 0.5) / _SHAPE_POINTS
-    grids = np.quantile(paths.shapes, points, axis=1).T
-    total = np.zeros((paths.levels.shape[0], weeks))
-    width = (high - low)[:, None]
-    for number, grid in enumerate(grids):
-        rows, columns = np.nonzero(paths.picks[:, :weeks] == number)
-        above = paths.levels[rows, columns][:, None] * grid - low[columns][:, None]
-        total[rows, columns] = np.clip(above, 0.0, width[columns]).mean(axis=1)
-    used: Floats = total.sum(axis=1) * WEEK_HOURS
-    return used
