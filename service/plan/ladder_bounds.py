@@ -2,7 +2,7 @@
 
 Where no term is longer than a year, the share that pools with such signs came to bear
 (``ladder_learnt``) takes the place of the single bounds: it weighs them, and what else the weeks
-say, against each other.
+say, against each other. In a pool's first half year it goes halfway only.
 
 Each answers "own at most this much" in on-demand dollars per hour, from the hours seen. Next
 week can buy more, so an upward drift never raises a bound above what pays today: waiting for it
@@ -43,10 +43,12 @@ YEAR = "the year that the last two lead one to expect"
 ALIKE = "the year that last year's same weeks lead one to suspect"
 PLANNED = "the planned changes"
 LEARNT = "what pools with such signs came to bear for a year"
+HALFWAY = "halfway between the learnt share and the least single bound, in the first half year"
 
 _RECENT_DAYS = 28
 _NEWEST_DAYS = 7
 _YOUNG_DAYS = 70
+_HALFWAY_WEEKS = 26
 LONGEST_LEARNT_HOURS = 366 * DAY_HOURS
 
 
@@ -91,13 +93,21 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
     if used.size < WEEK_HOURS:
         return {}
     if term.hours <= LONGEST_LEARNT_HOURS and LEARNT not in caution.without:
-        newest = newest_level(used, term.discount_ratio)
-        found = {LEARNT: newest * learnt_share(used, blind=caution.blind) if newest > 0 else 0.0}
+        found = _learnt(used, term, caution)
     else:
         found = _single(used, term, caution)
     if pool.changes and PLANNED not in caution.without:
         found[PLANNED] = _planned(used, pool, term)
     return found
+
+
+def _learnt(used: Series, term: Term, caution: Caution) -> dict[str, float]:
+    """The learnt share; while its signs show little, halfway to what the single bounds allow."""
+    newest = newest_level(used, term.discount_ratio)
+    learnt = newest * learnt_share(used, blind=caution.blind) if newest > 0 else 0.0
+    if used.size >= _HALFWAY_WEEKS * WEEK_HOURS or HALFWAY in caution.without:
+        return {LEARNT: learnt}
+    return {HALFWAY: (learnt + min(_single(used, term, caution).values())) / 2}
 
 
 def _single(used: Series, term: Term, caution: Caution) -> dict[str, float]:

@@ -22,7 +22,14 @@ from service.backtest.learn.population import KINDS, case
 from service.backtest.market import DEFAULT_MENU, Walk
 from service.domain.hours import WEEK_HOURS
 
-STRATEGIES = ("tenor", "tenor-by-bounds", "least-7-28-91d", "azure-sp", "provider-30d-x80")
+STRATEGIES = (
+    "tenor",
+    "tenor-learnt-alone",
+    "tenor-by-bounds",
+    "least-7-28-91d",
+    "azure-sp",
+    "provider-30d-x80",
+)
 BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
 
 

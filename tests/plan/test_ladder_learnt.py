@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from service.domain.errors import InvariantError
 from service.plan.ladder import tranche
+from service.plan.ladder_bounds import HALFWAY, LEARNT, Caution, bounds
 from service.plan.ladder_learnt import (
     HIGHEST,
     LOWEST,
@@ -143,3 +144,23 @@ def test_zeros_before_the_first_use_are_no_history() -> None:
     seen = _hourly(_weekly(20))
     late = np.concatenate([np.zeros(50 * WEEK + 13), seen])
     assert _level(late) == pytest.approx(_level(seen))
+
+
+def _how(seen: Series, *without: str) -> tuple[str, float]:
+    begin = datetime(2024, 1, 1, tzinfo=UTC)
+    pool = PoolState(seen=seen, begin=begin, now=seen.size + 24, owned=np.zeros(WEEK))
+    found = bounds(pool, YEAR_TERM, Caution(without=frozenset(without)))
+    limit = min(found, key=lambda name: found[name])
+    return limit, found[limit]
+
+
+def test_goes_halfway_to_the_single_bounds_in_the_first_half_year_only() -> None:
+    young = _hourly(_weekly(20, growth=0.01))
+    limit, level = _how(young)
+    assert limit == HALFWAY
+    alone, single = _how(young, HALFWAY), _how(young, LEARNT)
+    assert alone[0] == LEARNT
+    assert level == pytest.approx((alone[1] + single[1]) / 2)
+    old = _hourly(_weekly(26, growth=0.01))
+    assert _how(old) == _how(old, HALFWAY)
+    assert _how(old)[0] == LEARNT
