@@ -130,6 +130,7 @@ class Alteration:
     ``pay_usd`` is what was quoted, or has been paid, ``refund_usd`` likewise; before there is a
     quote ``pay_usd`` is the most that may be paid. ``run``: what asked for it, a cycle or a daily
     check. ``made``: commitments that it made, as far as known. ``version`` rises with each move.
+    ``approved_by``: the people who said yes, each once.
     """
 
     order: AlterationOrder
@@ -149,3 +150,4 @@ class Alteration:
     reason: str
     detail: str
     made: tuple[CommitmentId, ...]
+    approved_by: tuple[str, ...] = ()

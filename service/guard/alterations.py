@@ -18,12 +18,14 @@ from service.domain.alterations import (
     AlterationQuote,
     AlterationState,
 )
-from service.domain.ids import LineId
+from service.domain.ids import CommitmentId, LineId
 from service.domain.plans import Decision, RuleResult, Verdict
 from service.domain.purchases import InventoryItem
-from service.guard.context import DAY, Target, provider_of
+from service.guard.context import DAY, Spend, Target, provider_of
 from service.guard.fields import Mode
+from service.guard.holds import Hold
 from service.guard.language import Policy
+from service.guard.obliging import Obliged, TargetEvidence, judge_targets
 from service.guard.results import at_least, at_most, flag, strictest
 from service.guard.scopes import mode_of
 from service.guard.windows import blackout_at
@@ -48,7 +50,10 @@ class AlterationFacts:
 
     ``sources`` are what is to be altered, as listed last; ``open_outcome``: something in the
     account is under way or unknown. ``obligation_usd``: all that is owed over the terms of what is
-    live, in flight and unknown included. ``approved``: a person said yes.
+    live, in flight and unknown included, ``spent`` the same purchase by purchase. ``approved``: a
+    person said yes, ``approvals`` how many did. ``holds``: what people rejected, or was given
+    back. ``ours``: the sources that this service bought. ``evidence``: what the targets are worth,
+    for what obliges to more.
     """
 
     now: datetime
@@ -62,6 +67,11 @@ class AlterationFacts:
     run: str
     approved: bool
     demoted: frozenset[str]
+    approvals: int = 0
+    spent: tuple[Spend, ...] | None = None
+    holds: tuple[Hold, ...] = ()
+    ours: frozenset[CommitmentId] = frozenset()
+    evidence: TargetEvidence | None = None
 
 
 def judge_alteration(
@@ -75,6 +85,9 @@ def judge_alteration(
         *_payments(quote, policy, facts),
         *_obligation(quote, policy, facts),
         *_returns(order, policy, facts),
+        *_refund(order, quote, policy, facts),
+        *_origin(order, facts),
+        *judge_targets(order, quote, policy, _obliged(facts)),
     )
     return Verdict(LineId(order.intent), strictest(results), results)
 
@@ -181,6 +194,64 @@ def _returns(
     if facts.others is not None:
         used = Decimal(1 + _returned(facts.others, providers, since))
     yield at_most("returns", policy.alterations.max_returns_per_year, used, unit="returns")
+
+    if facts.approved:
+        return
+    # A quota is soon used up, and one return changes what the next would be worth.
+    today = None
+    if facts.others is not None:
+        here = [one for one in facts.others if one.order.account == order.account]
+        today = Decimal(1 + _returned(here, providers, facts.now - DAY))
+    yield at_most("returns_today", Decimal(1), today, unit="returns")
+
+
+def _refund(
+    order: AlterationOrder, quote: AlterationQuote, policy: Policy, facts: AlterationFacts
+) -> Iterator[RuleResult]:
+    """The cash that was paid for the time that is left comes back, but for what may be lost."""
+    if order.alteration is not AlterationKind.RETURN:
+        return
+    left = sum((_unused_cash_usd(item, order, facts.now) for item in facts.sources), Decimal(0))
+    least = left * (1 - policy.alterations.return_loss_ratio)
+    yield at_least("refund", least, quote.refund_usd, unit="USD")
+
+
+def _unused_cash_usd(item: InventoryItem, order: AlterationOrder, now: datetime) -> Decimal:
+    owned = item.commitment
+    whole = Decimal((owned.end - owned.start).total_seconds())
+    left = Decimal((owned.end - max(now, owned.start)).total_seconds())
+    remains = sum((target.quantity for target in order.targets), Decimal(0))
+    if whole <= 0 or owned.quantity <= 0:
+        return item.upfront_usd
+    given = 1 - min(Decimal(1), remains / owned.quantity)
+    return item.upfront_usd * max(Decimal(0), left / whole) * given
+
+
+def _origin(order: AlterationOrder, facts: AlterationFacts) -> Iterator[RuleResult]:
+    """What others bought is theirs: nothing becomes of it without a person's yes."""
+    foreign = sorted(set(order.sources) - facts.ours)
+    passed = facts.approved or not foreign
+    yield RuleResult(
+        "origin",
+        Decision.ALLOW if passed else Decision.NEEDS_SIGN_OFF,
+        "bought by Tenor, or signed off",
+        ", ".join(foreign) or "bought by Tenor",
+        "" if passed else "somebody else bought it",
+    )
+
+
+def _obliged(facts: AlterationFacts) -> Obliged:
+    return Obliged(
+        now=facts.now,
+        sources=facts.sources,
+        others=facts.others,
+        spent=facts.spent,
+        holds=facts.holds,
+        run=facts.run,
+        approvals=max(facts.approvals, int(facts.approved)) if facts.approved else 0,
+        demoted=facts.demoted,
+        evidence=facts.evidence,
+    )
 
 
 def _returned(others: Sequence[Alteration], providers: set[str], since: datetime) -> int:

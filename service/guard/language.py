@@ -245,6 +245,17 @@ class Alterations(_Part):
         default=Decimal("0.05"),
         description="A recent purchase is given back only if it loses more than this of its cost.",
     )
+    return_loss_ratio: Ratio = Field(
+        default=Decimal("0.02"),
+        description="What a return may lose of the cash that was paid for the time that is left.",
+    )
+    undo_within_days: Usd = Field(
+        default=Decimal(7), description="Purchases older than this are not given back unasked."
+    )
+    rebuy_holds_hours: LeadHours = Field(
+        default=Decimal(168),
+        description="What was given back is not bought or proposed again so long.",
+    )
 
 
 class Finance(_Part):

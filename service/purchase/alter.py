@@ -8,6 +8,7 @@ the outcome in a third. What a killed process leaves behind, ``resume_alteration
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -28,25 +29,30 @@ from service.domain.ids import AccountId, IntentId
 from service.domain.plans import Decision, Verdict
 from service.domain.purchases import InventoryItem, Refused, Unknown
 from service.guard.alterations import AlterationFacts
-from service.guard.context import spent_so_far
+from service.guard.context import Spend, spent_so_far
+from service.guard.obliging import TargetEvidence, obliges
 from service.providers.port import ProviderAlterer
 from service.purchase.checks import PASSING_RULES
 from service.purchase.desk import Declined, Desk, Step
 from service.purchase.lifecycle import Word
 from service.purchase.written_alterations import (
     abandon,
+    ask_another,
     mark_calling,
     record_outcome,
     refuse_recorded,
     withdraw,
     write_down,
 )
-from service.store import alterations, demotion, holdings, intents, lease, ledger
+from service.store import alterations, demotion, holdings, intents, lease, ledger, proposals
 from service.store.engine import reading, writing
 from service.store.halt import is_halted, read_halt
+from service.store.states import Origin
 
 DECIDED = (AlterationState.WAITING, AlterationState.APPROVED)
 ABANDONED_AFTER = timedelta(minutes=15)
+_FEW = "sign_off"
+"""The guard's rule that fewer people said yes than must."""
 
 
 class AlterationJudge(Protocol):
@@ -59,12 +65,22 @@ class AlterationJudge(Protocol):
         ...
 
 
+Valuer = Callable[[AlterationOrder, AlterationQuote], TargetEvidence | None]
+"""What an alteration's targets are worth now; ``None`` where the facts for it cannot be had."""
+
+
+def _no_evidence(_: AlterationOrder, __: AlterationQuote) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """Where alterations of one provider are done: its till's desk, its alterer, and the guard.
 
     ``inventory_read_at``: when the mirror was read last. ``pay_tolerance_ratio``: how far the
-    provider's last price may lie above the quote that was checked.
+    provider's last price may lie above the quote that was checked. ``evidence`` says what the
+    targets of what obliges to more are worth. ``rebuy_held_for``: how long the like of what is
+    given back is not bought again.
     """
 
     desk: Desk
@@ -72,6 +88,8 @@ class Bench:
     judge: AlterationJudge
     inventory_read_at: datetime
     pay_tolerance_ratio: Decimal = Decimal("0.001")
+    evidence: Valuer = _no_evidence
+    rebuy_held_for: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +118,12 @@ def alter(bench: Bench, alteration: IntentId) -> AlterationDone | Declined:
         quote = bench.alterer.quote_alteration(found.order)
     except ProviderError as error:
         return Declined("no_quote", f"the provider quotes nothing: {error}", final=False)
+    evidence = bench.evidence(found.order, quote) if obliges(found.order) else None
     desk.reached(Step.CHECKED)
     with writing(desk.engine) as connection:
         lease.require(connection, desk.lease)
         ledger.lock(connection)
-        written = _write_intent(connection, bench, found, quote)
+        written = _write_intent(connection, bench, found, quote, evidence)
     if isinstance(written, Declined):
         return written
     desk.reached(Step.INTENT_COMMITTED)
@@ -154,7 +173,11 @@ def _check_identity(bench: Bench, account: AccountId) -> Declined | None:
 
 
 def _write_intent(
-    connection: Connection, bench: Bench, asked: Alteration, quote: AlterationQuote
+    connection: Connection,
+    bench: Bench,
+    asked: Alteration,
+    quote: AlterationQuote,
+    evidence: TargetEvidence | None,
 ) -> Alteration | Declined:
     """The alteration, written down as quoted, when every check says yes."""
     desk = bench.desk
@@ -165,13 +188,13 @@ def _write_intent(
     if found.expires_at <= now:
         return Declined("sign_off", "its lifetime is over", final=False)
     sources = _sources(connection, desk.provider, found.order)
-    cap = quote.pay_usd * (1 + bench.pay_tolerance_ratio)
-    declined = _check(connection, bench, found, quote, sources)
-    if declined is None and cap > found.order.most_to_pay_usd * (1 + bench.pay_tolerance_ratio):
-        detail = f"{quote.pay_usd} USD is due now, at most {found.order.most_to_pay_usd} was meant"
-        declined = Declined("price_moved", detail, final=True)
+    declined = _check(connection, bench, found, quote, sources, evidence=evidence)
+    if declined is None:
+        declined = _moved(found.order, quote)
     if declined is not None:
-        if declined.final:
+        if declined.rule == _FEW and found.state is AlterationState.APPROVED:
+            ask_another(connection, found, detail=declined.detail, now=now)
+        elif declined.final:
             withdraw(
                 connection,
                 found,
@@ -181,16 +204,60 @@ def _write_intent(
                 now=now,
             )
         return declined
-    # How many an exchange gives, the provider says; what was asked for was an estimate.
+    # How many an exchange gives, the provider says: at most what was asked for.
     exchanged = found.order.alteration is AlterationKind.EXCHANGE and bool(quote.targets)
     order = replace(
         found.order,
-        most_to_pay_usd=cap,
+        most_to_pay_usd=_most_to_pay_usd(found.order, quote, bench.pay_tolerance_ratio),
         reference=quote.reference or found.order.reference,
         targets=quote.targets if exchanged else found.order.targets,
     )
+    held_for = bench.rebuy_held_for
+    holds = order.alteration is AlterationKind.RETURN and held_for > timedelta(0)
     return write_down(
-        connection, found, order, quote=quote, sources=sources, fence=desk.lease.fence, now=now
+        connection,
+        found,
+        order,
+        quote=quote,
+        sources=sources,
+        fence=desk.lease.fence,
+        now=now,
+        held_until=now + held_for if holds else None,
+    )
+
+
+def _most_to_pay_usd(
+    order: AlterationOrder, quote: AlterationQuote, tolerance_ratio: Decimal
+) -> Decimal:
+    """The most that the provider's last price may come to; below 0, what must come back."""
+    most = quote.pay_usd * (1 + tolerance_ratio)
+    if order.alteration is AlterationKind.RETURN:
+        most -= quote.refund_usd * (1 - tolerance_ratio)
+    return most
+
+
+def _moved(order: AlterationOrder, quote: AlterationQuote) -> Declined | None:
+    """``None`` unless more is quoted than was asked for, in money or in what would be owned."""
+    if quote.pay_usd > order.most_to_pay_usd:
+        detail = f"{quote.pay_usd} USD is due now, at most {order.most_to_pay_usd} was meant"
+        return Declined("price_moved", detail, final=True)
+    if order.alteration is AlterationKind.EXCHANGE and not _as_asked(order, quote):
+        asked = ", ".join(f"{one.quantity} of {one.offering}" for one in order.targets)
+        quoted = ", ".join(f"{one.quantity} of {one.offering}" for one in quote.targets)
+        return Declined("count_moved", f"{quoted} is quoted, {asked} was asked for", final=True)
+    return None
+
+
+def _as_asked(order: AlterationOrder, quote: AlterationQuote) -> bool:
+    """True when each quoted target is one that was asked for, and no more of it."""
+    return not quote.targets or (
+        len(quote.targets) == len(order.targets)
+        and all(
+            (given.offering, given.term_months, given.payment)
+            == (asked.offering, asked.term_months, asked.payment)
+            and given.quantity <= asked.quantity
+            for given, asked in zip(quote.targets, order.targets, strict=True)
+        )
     )
 
 
@@ -200,6 +267,8 @@ def _check(
     found: Alteration,
     quote: AlterationQuote,
     sources: tuple[InventoryItem, ...],
+    *,
+    evidence: TargetEvidence | None,
 ) -> Declined | None:
     desk, order = bench.desk, found.order
     locked = alterations.locked(connection, desk.provider) & set(order.sources)
@@ -210,6 +279,7 @@ def _check(
     open_scopes = intents.open_scopes(connection) | alterations.open_scopes(connection)
     everything = alterations.list_alterations(connection)
     now = desk.clock.now()
+    spent = _spent(connection, now)
     facts = AlterationFacts(
         now=now,
         halted=is_halted(connection),
@@ -218,16 +288,25 @@ def _check(
         sources=sources,
         others=tuple(one for one in everything if one.order.intent != order.intent),
         open_outcome=scope in open_scopes,
-        obligation_usd=_obligation_usd(connection, now),
+        obligation_usd=sum((one.obligation_usd for one in spent if one.live), Decimal(0)),
         run=found.run,
         approved=found.state is AlterationState.APPROVED,
         demoted=demotion.demoted(connection),
+        approvals=len(found.approved_by),
+        spent=spent,
+        holds=proposals.holding(connection, now=now),
+        ours=frozenset(
+            one.item.commitment.commitment
+            for one in holdings.list_holdings(connection, provider=desk.provider)
+            if one.origin is Origin.TENOR
+        ),
+        evidence=evidence,
     )
     verdict = bench.judge(order, quote, facts)
     if verdict.decision is Decision.ALLOW:
         return None
     against = [one for one in verdict.results if one.decision is verdict.decision]
-    passing = PASSING_RULES | {"halt", "open_unknown", "lease"}
+    passing = PASSING_RULES | {"halt", "open_unknown", "lease", "returns_today", "target"}
     waits = verdict.decision is Decision.NEEDS_SIGN_OFF
     lasting = [one for one in against if one.rule not in passing]
     first = (lasting or against)[0]
@@ -235,10 +314,9 @@ def _check(
     return Declined(first.rule, detail, final=bool(lasting) and not waits)
 
 
-def _obligation_usd(connection: Connection, now: datetime) -> Decimal:
+def _spent(connection: Connection, now: datetime) -> tuple[Spend, ...]:
     counted = intents.list_intents(connection, states=intents.COUNTED)
-    spends = spent_so_far(counted, holdings.owed(connection, now=now), now=now, run=None)
-    return sum((one.obligation_usd for one in spends if one.live), Decimal(0))
+    return spent_so_far(counted, holdings.owed(connection, now=now), now=now, run=None)
 
 
 def _sources(

@@ -81,6 +81,7 @@ ALTERATION_MOVES: tuple[Move[AlterationState], ...] = (
     Move(AlterationState.WAITING, AlterationState.WITHDRAWN, Word.PERSON, "somebody says no"),
     Move(AlterationState.WAITING, AlterationState.WITHDRAWN, Word.TIME, "nobody decided in time"),
     Move(AlterationState.WAITING, AlterationState.WITHDRAWN, Word.TENOR, "the evidence turned"),
+    Move(AlterationState.APPROVED, AlterationState.WAITING, Word.TENOR, "two people must say yes"),
     Move(AlterationState.APPROVED, AlterationState.RECORDED, Word.TENOR, "checked and quoted"),
     Move(AlterationState.APPROVED, AlterationState.WITHDRAWN, Word.TIME, "not done in time"),
     Move(AlterationState.APPROVED, AlterationState.WITHDRAWN, Word.TENOR, "guard or quote says no"),

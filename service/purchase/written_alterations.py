@@ -32,10 +32,12 @@ from service.observe.events import (
     AlterationWithdrawn,
     Event,
 )
+from service.purchase.desk import Desk
+from service.purchase.last_look import why_halted
 from service.purchase.lifecycle import ALTERATION_START, Word
+from service.purchase.propose import identity_of
 from service.reconcile.altered import fingerprint
 from service.store import alterations, holdings, ledger
-from service.store.halt import read_halt
 
 
 def ask(
@@ -96,13 +98,19 @@ def approve_alteration(
     by: str,
     comment: str,
     now: datetime,
+    person: str | None = None,
 ) -> bool:
-    """Take a person's yes to the version that they saw; ``False`` when it has moved on."""
+    """Take a person's yes to the version that they saw; ``False`` when it has moved on.
+
+    Nobody says yes twice: where two people must, the second is another one. ``person`` identifies
+    who says it, whatever they are called (``by``, unless given).
+    """
     ledger.lock(connection)
     found = alterations.find(connection, alteration)
     if found is None or (found.state, found.version) != (AlterationState.WAITING, version):
         return False
-    if found.expires_at <= now:
+    who = identity_of(by if person is None else person)
+    if found.expires_at <= now or who in found.approved_by:
         return False
     moved = alterations.move(
         connection,
@@ -114,9 +122,23 @@ def approve_alteration(
         decided_by=by,
     )
     if moved:
+        alterations.add_approval(connection, alteration, who)
         event = AlterationApproved(intent=alteration, by=by, comment=comment, version=version)
         ledger.append(connection, event, now=now, actor=by)
     return moved
+
+
+def ask_another(connection: Connection, found: Alteration, *, detail: str, now: datetime) -> bool:
+    """Let what one person approved wait for a second one."""
+    ledger.lock(connection)
+    return alterations.move(
+        connection,
+        found,
+        target=AlterationState.WAITING,
+        word=Word.TENOR,
+        now=now,
+        detail=f"sign_off: {detail}",
+    )
 
 
 def withdraw(
@@ -172,8 +194,12 @@ def write_down(
     sources: tuple[InventoryItem, ...],
     fence: int,
     now: datetime,
+    held_until: datetime | None = None,
 ) -> Alteration:
-    """The alteration as ``recorded``, its sources locked and fingerprinted."""
+    """The alteration as ``recorded``, its sources locked and fingerprinted.
+
+    ``held_until``: until when the like of what is given back is not bought.
+    """
     moved = alterations.write_down(
         connection,
         found,
@@ -183,6 +209,7 @@ def write_down(
         before={item.commitment.commitment: fingerprint(item) for item in sources},
         fence=fence,
         now=now,
+        held_until=held_until,
     )
     written = alterations.find(connection, order.intent)
     if not moved or written is None:
@@ -195,16 +222,14 @@ def write_down(
     return written
 
 
-def mark_calling(
-    connection: Connection, written: Alteration, *, fence: int, now: datetime
-) -> Refused | None:
+def mark_calling(connection: Connection, desk: Desk, written: Alteration) -> Refused | None:
     """Mark the call, or refuse it when buying was halted since; ``None`` means call."""
     ledger.lock(connection)
-    halt = read_halt(connection)
-    if halt.halted:
-        refused = Refused("halt", f"halted by {halt.changed_by}: {halt.reason}")
-        refuse_recorded(connection, written, refused, now=now)
-        return refused
+    now, fence = desk.clock.now(), desk.lease.fence
+    halted = why_halted(connection, desk)
+    if halted is not None:
+        refuse_recorded(connection, written, halted, now=now)
+        return halted
     if not alterations.begin_call(connection, written, fence=fence, now=now):
         return Refused("moved", "it is no longer to be called")
     event = AlterationCalled(intent=written.order.intent, fence=fence)

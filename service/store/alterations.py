@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from service.domain.alterations import Alteration, AlterationOrder, AlterationState
+from service.domain.alterations import (
+    Alteration,
+    AlterationKind,
+    AlterationOrder,
+    AlterationState,
+)
+from service.domain.hours import iso
 from service.domain.ids import AccountId, CommitmentId, IntentId
 from service.purchase.lifecycle import Word, require_alteration_move
 from service.store.alteration_tables import alteration_locks, alterations
@@ -99,10 +106,12 @@ def write_down(
     before: Mapping[CommitmentId, str],
     fence: int,
     now: datetime,
+    held_until: datetime | None = None,
 ) -> bool:
     """Decided → ``recorded``, as quoted, its sources locked; ``False`` when it had moved on.
 
-    ``before`` is each source's fingerprint now, which later readings are compared with.
+    ``before`` is each source's fingerprint now, which later readings are compared with;
+    ``held_until``: until when the like of what is given back is not bought.
 
     The database refuses with an ``IntegrityError`` where a source is locked already.
     """
@@ -118,7 +127,11 @@ def write_down(
         pay_usd=pay_usd,
         refund_usd=refund_usd,
         document=to_document(order),
-        made={"made": [], "before": dict(before)},
+        made={
+            **_kept(connection, order.intent),
+            "before": dict(before),
+            "held_until": None if held_until is None else iso(held_until),
+        },
     )
     if moved:
         rows = [
@@ -135,13 +148,49 @@ def write_down(
 
 def name_made(connection: Connection, alteration: IntentId, made: Iterable[CommitmentId]) -> None:
     """Keep what an alteration made."""
+    kept = _kept(connection, alteration)
+    _keep(connection, alteration, {**kept, "made": sorted({*kept["made"], *made})})
+
+
+def add_approval(connection: Connection, alteration: IntentId, person: str) -> None:
+    """Keep who said yes, beside those who did before."""
+    kept = _kept(connection, alteration)
+    _keep(
+        connection,
+        alteration,
+        {**kept, "approved_by": sorted({*kept.get("approved_by", ()), person})},
+    )
+
+
+def given_back(
+    connection: Connection, *, now: datetime
+) -> tuple[tuple[CommitmentId, str, datetime], ...]:
+    """What was, or may have been, given back and is not to be bought again yet.
+
+    Commitment, provider, and until when that holds.
+    """
+    query = select(alterations).where(
+        alterations.c.alteration == AlterationKind.RETURN.value,
+        alterations.c.state.in_([state.value for state in COUNTED]),
+    )
+    found = []
+    for row in connection.execute(query).mappings():
+        text = row["made"].get("held_until")
+        until = None if text is None else datetime.fromisoformat(text)
+        if until is not None and until > now:
+            order = from_document(AlterationOrder, row["document"])
+            found += [(source, row["provider"], until) for source in order.sources]
+    return tuple(found)
+
+
+def _kept(connection: Connection, alteration: IntentId) -> dict[str, Any]:
     query = select(alterations.c.made).where(alterations.c.alteration_id == alteration)
-    kept = connection.execute(query).scalar_one()
-    names = sorted({*kept["made"], *made})
+    return dict(connection.execute(query).scalar_one())
+
+
+def _keep(connection: Connection, alteration: IntentId, kept: Mapping[str, object]) -> None:
     connection.execute(
-        update(alterations)
-        .where(alterations.c.alteration_id == alteration)
-        .values(made={**kept, "made": names})
+        update(alterations).where(alterations.c.alteration_id == alteration).values(made=dict(kept))
     )
 
 
@@ -240,4 +289,5 @@ def _alteration(row: RowMapping) -> Alteration:
         reason=row["reason"],
         detail=row["detail"],
         made=tuple(CommitmentId(one) for one in row["made"]["made"]),
+        approved_by=tuple(row["made"].get("approved_by", ())),
     )

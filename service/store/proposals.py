@@ -13,9 +13,10 @@ from service.domain.plans import PlanLine, Verdict
 from service.domain.purchases import Approval, Proposal, ProposalState
 from service.guard.holds import Hold
 from service.purchase.lifecycle import Word, require_proposal_move
+from service.store.alterations import given_back as returned
 from service.store.api_tables import approvals, holds
 from service.store.codec import from_document, to_document
-from service.store.schema import plan_lines, plans, proposals
+from service.store.schema import commitments, plan_lines, plans, proposals
 
 
 def record(connection: Connection, proposal: Proposal) -> None:
@@ -130,7 +131,41 @@ def record_hold(connection: Connection, proposal: Proposal, hold: Hold, *, now: 
     )
 
 
-def holding(connection: Connection, *, now: datetime) -> tuple[Hold, ...]:
+GIVEN_BACK = "a return"
+"""Who holds what was given back."""
+
+
+def holding(connection: Connection, *, now: datetime, given_back: bool = True) -> tuple[Hold, ...]:
+    """What is held at ``now``: people's rejections, and, unless left out, what was given back."""
+    people = _rejected(connection, now)
+    return (*people, *_given_back(connection, now)) if given_back else people
+
+
+def _given_back(connection: Connection, now: datetime) -> tuple[Hold, ...]:
+    held = {(provider, name): until for name, provider, until in returned(connection, now=now)}
+    if not held:
+        return ()
+    query = select(commitments).where(
+        commitments.c.commitment_id.in_(sorted({name for _, name in held}))
+    )
+    return tuple(
+        Hold(
+            provider=row["provider"],
+            account=AccountId(row["account"]),
+            offering=OfferingId(row["offering"]),
+            kind=Kind(row["kind"]),
+            region=row["region"],
+            family=row["family"],
+            until=held[row["provider"], row["commitment_id"]],
+            by=GIVEN_BACK,
+            reason=f"{row['commitment_id']} was given back",
+        )
+        for row in connection.execute(query).mappings()
+        if (row["provider"], row["commitment_id"]) in held
+    )
+
+
+def _rejected(connection: Connection, now: datetime) -> tuple[Hold, ...]:
     """The rejections that hold at ``now``, those that end first first."""
     query = (
         select(holds)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import TypedDict, Unpack
 
 from sqlalchemy import Engine
 
@@ -18,18 +19,22 @@ from service.domain.alterations import (
     Altered,
     Target,
 )
-from service.domain.commitments import CommitmentState, Kind, Payment
+from service.domain.commitments import CommitmentState, Kind, Offering, Payment
 from service.domain.ids import ClientToken, CommitmentId, IntentId, LineId, OfferingId
+from service.domain.money import CommitUsdPerHour
 from service.domain.plans import Decision, RuleResult, Verdict
 from service.domain.purchases import InventoryItem, PurchaseOrder, Refused, Unknown
 from service.guard.alterations import AlterationFacts, judge_alteration
+from service.guard.obliging import TargetEvidence
 from service.guard.policy import Policy
-from service.purchase.alter import Bench
+from service.providers.port import StillWanted, always_wanted
+from service.purchase.alter import Bench, Valuer
 from service.purchase.desk import Desk
 from service.purchase.written_alterations import ask
 from service.reconcile.settle import Reconciliation, reconcile
 from service.store import alterations
 from service.store.engine import reading, writing
+from tests.guard.cases import context, line
 from tests.guard.cases import policy as policy_with
 from tests.purchase.cloud import ACCOUNT, PROVIDER, Fault, FileCloud
 from tests.purchase.world import START, HandClock
@@ -45,9 +50,11 @@ class Alterer:
     clock: HandClock
     fault: Fault = Fault.NONE
     pay_usd: Decimal = NOTHING
+    refund_usd: Decimal = Decimal(100)
     source_value_usd: Decimal = Decimal(100)
     target_value_usd: Decimal = Decimal(100)
     allowed: bool = True
+    targets: tuple[Target, ...] | None = None
     calls: list[AlterationOrder] = field(default_factory=list)
 
     def ways(self, item: InventoryItem, now: datetime) -> frozenset[AlterationKind]:
@@ -59,15 +66,20 @@ class Alterer:
             allowed=self.allowed,
             detail="" if self.allowed else "the window is over",
             pay_usd=self.pay_usd,
-            refund_usd=NOTHING,
+            refund_usd=self.refund_usd if order.alteration is AlterationKind.RETURN else NOTHING,
             source_value_usd=self.source_value_usd,
             target_value_usd=self.target_value_usd,
-            targets=order.targets,
+            targets=order.targets if self.targets is None else self.targets,
             reference="session-1",
             quoted_at=self.clock.now(),
         )
 
-    def alter(self, order: AlterationOrder) -> AlterationOutcome:
+    def alter(
+        self, order: AlterationOrder, *, still_wanted: StillWanted = always_wanted
+    ) -> AlterationOutcome:
+        stopped = still_wanted()
+        if stopped is not None:
+            return stopped
         self.calls.append(order)
         if self.fault is Fault.REFUSE:
             return Refused("NotEligible", "no")
@@ -167,7 +179,30 @@ def rules(mode: str = "autopilot", *, pay: str = "0", kinds: str = "") -> Policy
         f"max_pay_usd_per_day: {pay}, max_pay_usd_in_total: {pay}}}\nfinance:"
     )
     made = policy_with("finance:", text)
-    return made.model_copy(update={"mode": type(made.mode)(mode), "scopes": ()})
+    account = made.purchase_accounts.model_copy(update={"aws": str(ACCOUNT)})
+    changed = {"mode": type(made.mode)(mode), "scopes": (), "purchase_accounts": account}
+    return made.model_copy(update=changed)
+
+
+def sold(offering: str) -> Offering:
+    """An offering of plans as it is on sale."""
+    return Offering(
+        offering=OfferingId(offering),
+        provider=PROVIDER,
+        kind=Kind.AWS_COMPUTE_SP,
+        term_months=12,
+        payment=Payment.PARTIAL_UPFRONT,
+        region=None,
+        family=None,
+        platform=None,
+        tenancy=None,
+        zone=None,
+        size_flexible=True,
+        rates_usd={},
+        upfront_usd=NOTHING,
+        min_quantity=Decimal("0.001"),
+        step=Decimal("0.001"),
+    )
 
 
 def yes(order: AlterationOrder, quote: AlterationQuote, facts: AlterationFacts) -> Verdict:
@@ -177,7 +212,41 @@ def yes(order: AlterationOrder, quote: AlterationQuote, facts: AlterationFacts) 
     return Verdict(LineId(order.intent), Decision.ALLOW, (result,))
 
 
-def open_bench(desk: Desk, alterer: Alterer, policy: Policy | None = None) -> Bench:
+class Bent(TypedDict, total=False):
+    """What of the evidence's lines is to be otherwise."""
+
+    family: str
+    commit_usd_per_hour: CommitUsdPerHour
+    expected_savings_usd_per_hour: Decimal
+
+
+def worth(order: AlterationOrder, quote: AlterationQuote, **kept: Unpack[Bent]) -> TargetEvidence:
+    """Evidence by which every target is worth having; ``kept`` bends its lines."""
+    lines = tuple(
+        replace(
+            line(f"target-{number}", term_months=one.term_months, payment=one.payment),
+            quantity=one.quantity,
+            account=order.account,
+            offering=one.offering or OfferingId("same"),
+        )
+        for number, one in enumerate(quote.targets)
+    )
+    lines = tuple(replace(one, **kept) for one in lines)
+    facts = context(*lines)
+    return TargetEvidence(
+        lines=lines,
+        pools=facts.pools,
+        offerings={OfferingId(one): sold(one) for one in ("compute-9", "new-0", "new-1")},
+        data_age_hours=facts.data_age_hours,
+        prices_age_hours=facts.prices_age_hours,
+        coverage_ratio_after=facts.coverage_ratio_after,
+        utilization_ratio_after=facts.utilization_ratio_after,
+    )
+
+
+def open_bench(
+    desk: Desk, alterer: Alterer, policy: Policy | None = None, evidence: Valuer = worth
+) -> Bench:
     """A bench whose guard is ``policy``'s, or one that allows everything."""
 
     def judge(order: AlterationOrder, quote: AlterationQuote, facts: AlterationFacts) -> Verdict:
@@ -187,7 +256,13 @@ def open_bench(desk: Desk, alterer: Alterer, policy: Policy | None = None) -> Be
             else judge_alteration(order, quote, policy=policy, facts=facts)
         )
 
-    return Bench(desk=desk, alterer=alterer, judge=judge, inventory_read_at=desk.clock.now())
+    return Bench(
+        desk=desk,
+        alterer=alterer,
+        judge=judge,
+        inventory_read_at=desk.clock.now(),
+        evidence=evidence,
+    )
 
 
 def read_inventory(desk: Desk, cloud: FileCloud, hours: float = 1) -> Reconciliation:

@@ -11,11 +11,15 @@ import pytest
 from sqlalchemy import Engine, insert
 from sqlalchemy.exc import IntegrityError
 
-from service.domain.alterations import AlterationKind, AlterationState, Altered
+from service.domain.alterations import (
+    AlterationKind,
+    AlterationState,
+    Altered,
+)
 from service.domain.commitments import CommitmentState
 from service.domain.errors import LeaseLostError
 from service.domain.ids import CommitmentId
-from service.domain.purchases import Bought, Refused, Unknown
+from service.domain.purchases import Refused, Unknown
 from service.purchase.alter import AlterationDone, alter, resume_alterations
 from service.purchase.desk import Declined, Desk, Executed, Step
 from service.purchase.execute import execute
@@ -28,56 +32,24 @@ from service.store.alteration_tables import alteration_locks
 from service.store.engine import reading, writing
 from service.store.halt import set_halt
 from tests.purchase.altering import (
-    Alterer,
     altered_states,
     ask_for,
     make_order,
     open_bench,
-    read_inventory,
     rules,
     target,
 )
-from tests.purchase.cloud import PROVIDER, Fault, FileCloud
+from tests.purchase.cloud import PROVIDER, Fault
+from tests.purchase.shop import Shop
 from tests.purchase.world import (
     CYCLE,
     PLAN,
     START,
-    HandClock,
     kinds,
     let_lease_run_out,
     make_line,
-    open_desk,
-    store_plan,
     take_lease,
 )
-
-
-class Shop:
-    """One commitment bought and listed, and everything to alter it with."""
-
-    def __init__(self, engine: Engine, folder: Path) -> None:
-        self.engine = engine
-        self.clock = HandClock()
-        self.cloud = FileCloud(folder / "cloud.db", self.clock)
-        self.alterer = Alterer(self.cloud, self.clock)
-        store_plan(engine, make_line(1), make_line(2))
-        self.desk: Desk = open_desk(engine, self.cloud, take_lease(engine, "a"), self.clock)
-        bought = execute(self.desk, line=make_line(1), plan=PLAN, cycle=CYCLE)
-        assert isinstance(bought, Executed)
-        assert isinstance(bought.outcome, Bought)
-        self.owned: CommitmentId = bought.outcome.commitment
-        self.read()
-
-    def read(self) -> None:
-        read_inventory(self.desk, self.cloud)
-
-    def listed(self) -> dict[str, CommitmentState]:
-        with reading(self.engine) as connection:
-            items = holdings.inventory(connection)
-        return {item.commitment.commitment: item.commitment.state for item in items}
-
-    def drifts(self) -> int:
-        return kinds(self.engine).count("reconcile.drift")
 
 
 @pytest.fixture

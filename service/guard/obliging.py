@@ -1,0 +1,230 @@
+"""The purchase rules on what an alteration newly obliges to.
+
+An exchange, a longer term and a renewal make a commitment that nobody bought. What it is and what
+it is worth is judged as if it were bought whole; what is counted, against caps and sign-off, is
+what it obliges to beyond what is given for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from service.domain.alterations import (
+    Alteration,
+    AlterationKind,
+    AlterationOrder,
+    AlterationQuote,
+    AlterationState,
+    Target,
+)
+from service.domain.commitments import Offering
+from service.domain.hours import TERM_HOURS
+from service.domain.ids import LineId, OfferingId
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import PlanLine, RuleResult, Verdict
+from service.domain.purchases import InventoryItem
+from service.guard.context import GuardContext, PoolSize, Spend
+from service.guard.context import Target as Scope
+from service.guard.holds import Hold
+from service.guard.language import Policy
+from service.guard.results import flag
+from service.guard.rules import judge
+
+ZERO = Decimal(0)
+COUNTED = (
+    AlterationState.RECORDED,
+    AlterationState.CALLING,
+    AlterationState.UNKNOWN,
+    AlterationState.ALTERED,
+)
+_SAID_ALREADY = {"halt", "lease", "blackout", "inventory_age", "open_unknown", "solver_gap"}
+_ADDS_UP = ("line_", "run_", "day_", "total_", "sign_off", "risk_budget", "pool_share")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetEvidence:
+    """What an alteration's targets are, and what they are worth on the newest evidence.
+
+    ``lines``: one for each target, as if it were bought whole beside all that would be left.
+    ``offerings``: what is on sale now. Ages are hours, ratios 0-1; ``None``: not known.
+    """
+
+    lines: tuple[PlanLine, ...]
+    pools: Mapping[LineId, PoolSize]
+    offerings: Mapping[OfferingId, Offering]
+    data_age_hours: Decimal | None
+    prices_age_hours: Decimal | None
+    coverage_ratio_after: Decimal | None
+    utilization_ratio_after: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Obliged:
+    """What else the purchase rules need: see ``AlterationFacts`` and ``GuardContext``."""
+
+    now: datetime
+    sources: tuple[InventoryItem, ...]
+    others: tuple[Alteration, ...] | None
+    spent: tuple[Spend, ...] | None
+    holds: tuple[Hold, ...]
+    run: str
+    approvals: int
+    demoted: frozenset[str]
+    evidence: TargetEvidence | None
+
+
+def obliges(order: AlterationOrder) -> bool:
+    """True for what makes a commitment that must be paid for longer, or that is another one."""
+    renewed = order.alteration is AlterationKind.SET_RENEWAL and order.renew is not False
+    return renewed or order.alteration in {AlterationKind.EXCHANGE, AlterationKind.UPGRADE_TERM}
+
+
+def new_targets(
+    order: AlterationOrder, quote: AlterationQuote, sources: Sequence[InventoryItem]
+) -> tuple[Target, ...]:
+    """What would be owned anew: what the provider quotes, or each source again when it renews."""
+    if order.alteration is not AlterationKind.SET_RENEWAL:
+        return quote.targets or order.targets
+    return tuple(
+        Target(None, one.commitment.quantity, one.commitment.zone, one.term_months, one.payment)
+        for one in sources
+    )
+
+
+def judge_targets(
+    order: AlterationOrder, quote: AlterationQuote, policy: Policy, known: Obliged
+) -> Iterator[RuleResult]:
+    """Every purchase rule on what ``order`` newly obliges to; nothing for what obliges to less."""
+    if not obliges(order):
+        return
+    wanted = new_targets(order, quote, known.sources)
+    evidence = known.evidence
+    if evidence is None or not wanted or not _describes(evidence, wanted):
+        yield flag("target", wanted="known", actual="not known", passed=False, detail="missing")
+        return
+    yield flag("target", wanted="known", actual="known", passed=True)
+    context = _context(evidence, known)
+    whole = judge(evidence.lines, policy=policy, context=context)
+    more = judge(
+        tuple(_beyond(order, quote, evidence.lines, known.sources)), policy=policy, context=context
+    )
+    yield from (one for one in _results(whole) if not _adds_up(one))
+    yield from (one for one in _results(more) if _adds_up(one))
+
+
+def _describes(evidence: TargetEvidence, wanted: Sequence[Target]) -> bool:
+    lines = [(one.quantity, one.term_months, one.payment) for one in evidence.lines]
+    return lines == [(one.quantity, one.term_months, one.payment) for one in wanted]
+
+
+def _results(verdicts: Sequence[Verdict]) -> Iterator[RuleResult]:
+    for verdict in verdicts:
+        yield from (one for one in verdict.results if one.rule not in _SAID_ALREADY)
+
+
+def _adds_up(result: RuleResult) -> bool:
+    return result.rule != "line_utilization" and result.rule.startswith(_ADDS_UP)
+
+
+def _beyond(
+    order: AlterationOrder,
+    quote: AlterationQuote,
+    lines: Sequence[PlanLine],
+    sources: Sequence[InventoryItem],
+) -> Iterator[PlanLine]:
+    """Each line less what is given for it: hourly commitment, and what is left to pay for.
+
+    A renewal begins when the source has ended: nothing is given for it.
+    """
+    renews = order.alteration is AlterationKind.SET_RENEWAL
+    given = ZERO if renews else sum((Decimal(one.commit_usd_per_hour) for one in sources), ZERO)
+    worth = ZERO if renews else quote.source_value_usd
+    for number, line in enumerate(lines):
+        whole = max(quote.target_value_usd, ZERO) if len(lines) == 1 and not renews else ZERO
+        owed = whole or line.total_usd
+        commit = max(ZERO, line.commit_usd_per_hour - given)
+        stated = max(ZERO, owed - worth)
+        given = max(ZERO, given - line.commit_usd_per_hour)
+        worth = max(ZERO, worth - owed)
+        share = min(Decimal(1), stated / owed) if owed > 0 else Decimal(1)
+        yield replace(
+            line,
+            commit_usd_per_hour=CommitUsdPerHour(commit),
+            upfront_usd=ZERO if number else quote.pay_usd,
+            total_usd=stated,
+            expected_savings_usd_per_hour=line.expected_savings_usd_per_hour * share,
+            expected_savings_low_usd_per_hour=line.expected_savings_low_usd_per_hour * share,
+        )
+
+
+def _context(evidence: TargetEvidence, known: Obliged) -> GuardContext:
+    under_way = _under_way(evidence, known)
+    spent = None if known.spent is None or under_way is None else (*known.spent, *under_way)
+    names = frozenset(one.line for one in evidence.lines)
+    return GuardContext(
+        now=known.now,
+        halted=False,
+        holds_lease=True,
+        data_age_hours=evidence.data_age_hours,
+        prices_age_hours=evidence.prices_age_hours,
+        inventory_age_hours=ZERO,
+        gap_ratio=ZERO,
+        coverage_ratio_after=evidence.coverage_ratio_after,
+        utilization_ratio_after=evidence.utilization_ratio_after,
+        spent=spent,
+        open_unknown=(),
+        pools=evidence.pools,
+        signed_off=names if known.approvals else frozenset(),
+        holds=known.holds,
+        approvals=dict.fromkeys(names, known.approvals),
+        demoted=known.demoted,
+    )
+
+
+def _under_way(evidence: TargetEvidence, known: Obliged) -> tuple[Spend, ...] | None:
+    """What alterations of this run, or of unknown outcome, oblige to; ``None``: not known.
+
+    What one of this run has made is listed by now and counts a second time in the day: that errs
+    towards refusing.
+    """
+    if known.others is None:
+        return None
+    spends: list[Spend] = []
+    for one in known.others:
+        counts = one.state is not AlterationState.ALTERED or one.run == known.run
+        if one.state not in COUNTED or not counts or not obliges(one.order):
+            continue
+        for target in one.order.targets:
+            sold = None if target.offering is None else evidence.offerings.get(target.offering)
+            if sold is None:
+                return None
+            spends.append(_spend(one, target, sold, known.run))
+    return tuple(spends)
+
+
+def _spend(one: Alteration, target: Target, sold: Offering, run: str) -> Spend:
+    commit = commit_usd_per_hour(sold, target.quantity)
+    account = one.order.account
+    return Spend(
+        target=Scope(
+            one.provider, account, sold.region, sold.family, sold.kind, target.term_months
+        ),
+        commit_usd_per_hour=commit,
+        upfront_usd=one.pay_usd,
+        obligation_usd=commit * TERM_HOURS.get(target.term_months, max(TERM_HOURS.values())),
+        loss_usd=ZERO,
+        at=one.recorded_at or one.asked_at,
+        live=one.state is not AlterationState.ALTERED,
+        in_run=one.run == run,
+    )
+
+
+def commit_usd_per_hour(offering: Offering, quantity: Decimal) -> Decimal:
+    """The hourly commitment of ``quantity`` ($/h or units) of ``offering``, in USD per hour."""
+    if offering.kind.is_spend:
+        return quantity
+    (rate_usd,) = offering.rates_usd.values()
+    return rate_usd * quantity
