@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from service.clouds import clouds_of
 from service.domain.commitments import CommitmentState
 from service.domain.errors import RefusedError
 from service.domain.hours import HOUR
@@ -63,12 +64,17 @@ def test_another_accounts_inventory_is_no_ground_for_a_decision(demo: Demo) -> N
 
 
 def test_the_purchase_account_of_the_settings_binds_the_policy(demo: Demo) -> None:
+    def bound_to(account: str) -> Parts:
+        settings = demo.parts.settings.model_copy(update={"aws_purchase_account": account})
+        (cloud,) = clouds_of(settings, demo.parts.clock)
+        bound = replace(demo.parts.cloud, bound_account=cloud.bound_account)
+        cloud.close()
+        return replace(demo.parts, settings=settings, cloud=bound)
+
     payer = demo.cloud.world.payer
-    same = demo.parts.settings.model_copy(update={"purchase_account": payer})
-    other = demo.parts.settings.model_copy(update={"purchase_account": another_account(demo)})
-    assert situation_of(replace(demo.parts, settings=same)).account == payer
+    assert situation_of(bound_to(payer)).account == payer
     with pytest.raises(RefusedError, match="purchase_account"):
-        situation_of(replace(demo.parts, settings=other))
+        situation_of(bound_to(another_account(demo)))
 
 
 def test_what_the_provider_stopped_listing_still_counts_as_owned(demo: Demo, lease: Lease) -> None:
