@@ -117,7 +117,7 @@ def run_once(
     folder: Path = FOLDER,
 ) -> int:
     """Run ``days`` simulated days headless and report; exit status 0 when the run is sound."""
-    configure_logging("ERROR")
+    configure_logging("CRITICAL")
     with prepared(seed=seed, port=0, folder=folder, providers=providers) as demo:
         token = _token(demo.parts, Role.APPROVER, "simulated approver")
         server = serve_api(demo.parts, demo.executor.jobs)
@@ -149,7 +149,7 @@ def run_live(
     *, port: int, seed: int, providers: tuple[str, ...] = PROVIDERS, folder: Path = FOLDER
 ) -> int:
     """Serve the pages while virtual time runs, until interrupted."""
-    configure_logging("ERROR")
+    configure_logging("CRITICAL")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _number, _frame: stop.set())
