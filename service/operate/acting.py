@@ -16,7 +16,7 @@ from service.observe.events import LineRefused
 from service.observe.tracing import traced
 from service.operate.guarding import FreshJudge, Planned
 from service.operate.reconciling import reconcile
-from service.operate.situation import Situation
+from service.operate.situation import Situation, with_fresh_prices
 from service.purchase.desk import Desk, Executed, Execution
 from service.purchase.execute import execute
 from service.purchase.propose import record_proposals
@@ -25,6 +25,9 @@ from service.store.engine import reading, writing
 from service.store.lease import Lease
 from service.store.states import VerdictStage
 from service.wiring import Parts
+
+PRICES_HOLD_FOR = timedelta(minutes=5)
+"""How old prices may be when a purchase is checked against them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ def desk_of(parts: Parts, situation: Situation, lease: Lease, *, plans: Sequence
         lease=lease,
         judge=FreshJudge(situation, planned, lambda: parts.policy().policy),
         policy_digest=lambda: parts.policy().policy.digest,
+        policy_halts=lambda: parts.policy().policy.halt,
     )
 
 
@@ -99,8 +103,11 @@ def act(
             lifetime=lifetime,
             now=parts.clock.now(),
         )
-    desk = desk_of(parts, situation, lease, plans=[plan])
     allowed = [line for line in plan.lines if decided[line.line] is Decision.ALLOW]
+    if allowed:
+        # What the plan was decided on cannot show that prices have moved since.
+        situation = with_fresh_prices(parts, situation, reused_for=PRICES_HOLD_FOR)
+    desk = desk_of(parts, situation, lease, plans=[plan])
     results = buy(parts, desk, plan, allowed, cycle=cycle)
     refused = sum(one is Decision.REFUSE for one in decided.values())
     return replace(count(results), proposed=len(recorded), refused=refused)

@@ -109,5 +109,6 @@ def _desk(parts: Parts, done: Reconciliation, lease: Lease, plans: Collection[Pl
             clock=parts.clock,
             lease=lease,
             judge=NoFacts(str(error)),
+            policy_halts=lambda: parts.policy().policy.halt,
         )
     return desk_of(parts, situation, lease, plans=known)

@@ -24,7 +24,7 @@ from service.domain.alterations import (
     AlterationQuote,
     AlterationState,
 )
-from service.domain.errors import LeaseLostError, ProviderError
+from service.domain.errors import ProviderError
 from service.domain.ids import AccountId, IntentId
 from service.domain.plans import Decision, Verdict
 from service.domain.purchases import InventoryItem, Refused, Unknown
@@ -34,6 +34,7 @@ from service.guard.obliging import TargetEvidence, obliges
 from service.providers.port import ProviderAlterer
 from service.purchase.checks import PASSING_RULES
 from service.purchase.desk import Declined, Desk, Step
+from service.purchase.last_look import LastLook, look
 from service.purchase.lifecycle import Word
 from service.purchase.written_alterations import (
     abandon,
@@ -46,7 +47,7 @@ from service.purchase.written_alterations import (
 )
 from service.store import alterations, demotion, holdings, intents, lease, ledger, proposals
 from service.store.engine import reading, writing
-from service.store.halt import is_halted, read_halt
+from service.store.halt import is_halted
 from service.store.states import Origin
 
 DECIDED = (AlterationState.WAITING, AlterationState.APPROVED)
@@ -340,12 +341,12 @@ def _complete(bench: Bench, written: Alteration) -> AlterationDone:
     identity = written.order.intent
     with writing(desk.engine) as connection:
         lease.require(connection, desk.lease)
-        stopped = mark_calling(connection, written, fence=desk.lease.fence, now=desk.clock.now())
+        stopped = mark_calling(connection, desk, written)
         if isinstance(stopped, Refused):
             return AlterationDone(identity, stopped)
     calling = replace(written, state=AlterationState.CALLING)
     desk.reached(Step.CALLING_COMMITTED)
-    halted = _last_look(desk)
+    halted = look(desk)
     if halted is not None:
         with writing(desk.engine) as connection:
             return AlterationDone(
@@ -354,25 +355,14 @@ def _complete(bench: Bench, written: Alteration) -> AlterationDone:
             )
     desk.reached(Step.ABOUT_TO_CALL)
     outcome: AlterationOutcome = Unknown("the call ended without an answer")
+    wanted = LastLook(desk)
     try:
-        outcome = bench.alterer.alter(written.order)
+        outcome = bench.alterer.alter(written.order, still_wanted=wanted)
         desk.reached(Step.ANSWERED)
     finally:
         # An adapter that raises has broken its contract; what it did is not known all the same.
         with writing(desk.engine) as connection:
-            recorded = record_outcome(
-                connection, calling, outcome, word=Word.PROVIDER, now=desk.clock.now()
-            )
+            word = Word.TENOR if outcome is wanted.refused else Word.PROVIDER
+            recorded = record_outcome(connection, calling, outcome, word=word, now=desk.clock.now())
     desk.reached(Step.OUTCOME_COMMITTED)
     return AlterationDone(identity, recorded)
-
-
-def _last_look(desk: Desk) -> Refused | None:
-    with reading(desk.engine) as connection:
-        halt = read_halt(connection)
-        holder = lease.current(connection, desk.lease.name)
-    if halt.halted:
-        return Refused("halt", f"halted by {halt.changed_by} before the call: {halt.reason}")
-    if holder is None or holder.fence != desk.lease.fence:
-        raise LeaseLostError(holder=desk.lease.holder, fence=desk.lease.fence)
-    return None

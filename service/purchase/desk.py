@@ -76,6 +76,10 @@ def _no_policy() -> str:
     return ""
 
 
+def _no_halt() -> bool:
+    return False
+
+
 def _new_key() -> str:
     return str(uuid4())
 
@@ -85,8 +89,8 @@ class Desk:
     """One provider's till. ``price_tolerance_ratio`` is how far a quote may lie above the plan.
 
     ``policy_digest`` names the policy in force, which must still be so when the intent is
-    written. ``new_key`` mints intent ids and tokens, unique for ever. ``reached`` is told of each
-    step; logs and tests listen to it.
+    written; ``policy_halts``: it says ``halt: true`` now. ``new_key`` mints intent ids and
+    tokens, unique for ever. ``reached`` is told of each step; logs and tests listen to it.
     """
 
     provider: str
@@ -98,6 +102,7 @@ class Desk:
     judge: Judge
     price_tolerance_ratio: Decimal = Decimal("0.001")
     policy_digest: Callable[[], str] = _no_policy
+    policy_halts: Callable[[], bool] = _no_halt
     new_key: Callable[[], str] = _new_key
     reached: Callable[[Step], None] = _pass
 

@@ -3,7 +3,8 @@
 Ask the provider who we are and what it costs, and the guard what it says; then, in one transaction
 under the lease, check that nothing has changed and write the intent with its token and the quote's
 reference; in a second one mark the call; look at halt and lease once more; call, with no
-transaction open; write the outcome in a third. A process killed
+transaction open, where the adapter has them looked at again right before it sends; write the
+outcome in a third. A process killed
 anywhere leaves a row that says how far it came: ``purchase.resume`` goes on from there, and what
 may have been bought is settled by reconciliation alone.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from service.domain.errors import LeaseLostError
 from service.domain.ids import ClientToken, CycleId, IntentId, PlanId, ProposalId
 from service.domain.money import from_nano, nano
 from service.domain.plans import PlanLine
@@ -21,7 +21,6 @@ from service.domain.purchases import (
     Outcome,
     ProposalState,
     PurchaseOrder,
-    Refused,
     Unknown,
 )
 from service.purchase.checks import (
@@ -33,6 +32,7 @@ from service.purchase.checks import (
     price_now,
 )
 from service.purchase.desk import Declined, Desk, Executed, Execution, Request, Step
+from service.purchase.last_look import LastLook, look
 from service.purchase.lifecycle import Word
 from service.purchase.written import (
     decline,
@@ -42,7 +42,6 @@ from service.purchase.written import (
 )
 from service.store import lease, proposals
 from service.store.engine import reading, writing
-from service.store.halt import read_halt
 
 
 def execute(
@@ -121,36 +120,23 @@ def complete(desk: Desk, intent: Intent) -> Executed:
         if stopped is not None:
             return stopped
     desk.reached(Step.CALLING_COMMITTED)
-    halted = _last_look(desk)
+    halted = look(desk)
     if halted is not None:
         with writing(desk.engine) as connection:
             return record_outcome(connection, desk, intent, halted, word=Word.TENOR)
     desk.reached(Step.ABOUT_TO_CALL)
     outcome: Outcome = Unknown("the call ended without an answer")
+    wanted = LastLook(desk)
     try:
-        outcome = desk.buyer.buy(intent.order)
+        outcome = desk.buyer.buy(intent.order, still_wanted=wanted)
         desk.reached(Step.ANSWERED)
     finally:
         # An adapter that raises has broken its contract; what it did is not known all the same.
         with writing(desk.engine) as connection:
-            recorded = record_outcome(connection, desk, intent, outcome)
+            word = Word.TENOR if outcome is wanted.refused else Word.PROVIDER
+            recorded = record_outcome(connection, desk, intent, outcome, word=word)
     desk.reached(Step.OUTCOME_COMMITTED)
     return recorded
-
-
-def _last_look(desk: Desk) -> Refused | None:
-    """Halt and lease as they stand now, after the call was marked and before it is made.
-
-    A lost lease raises and leaves the intent ``calling``: the new holder will make it unknown.
-    """
-    with reading(desk.engine) as connection:
-        halt = read_halt(connection)
-        holder = lease.current(connection, desk.lease.name)
-    if halt.halted:
-        return Refused("halt", f"halted by {halt.changed_by} before the call: {halt.reason}")
-    if holder is None or holder.fence != desk.lease.fence:
-        raise LeaseLostError(holder=desk.lease.holder, fence=desk.lease.fence)
-    return None
 
 
 def _mint(desk: Desk, line: PlanLine) -> PurchaseOrder:

@@ -125,7 +125,8 @@ def approve(
     if isinstance(line, str):
         return NotDecided(Obstacle.QUANTITY, line)
     approval = Approval(who, by, now, comment, version, line.quantity)
-    needed, given = people_needed(line), len(found.approvals) + 1
+    # The planned whole decides: a part is no way to need fewer people.
+    needed, given = people_needed(found.planned or found.line), len(found.approvals) + 1
     target = ProposalState.APPROVED if given >= needed else ProposalState.WAITING
     decided = _move(
         connection,

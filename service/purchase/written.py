@@ -42,9 +42,9 @@ from service.purchase.checks import (
     check_switches,
 )
 from service.purchase.desk import Declined, Desk, Executed, Execution, Request
+from service.purchase.last_look import why_halted
 from service.purchase.lifecycle import INTENT_START, Word
 from service.store import intents, ledger, proposals, records
-from service.store.halt import read_halt
 from service.store.states import VerdictStage
 
 
@@ -161,14 +161,9 @@ def mark_calling(connection: Connection, desk: Desk, intent: Intent) -> Executed
     """Mark the call, or refuse the intent when buying was halted since; ``None`` means call."""
     ledger.lock(connection)
     now = desk.clock.now()
-    halt = read_halt(connection)
-    if halt.halted:
-        return refuse_recorded(
-            connection,
-            intent,
-            Refused("halt", f"halted by {halt.changed_by}: {halt.reason}"),
-            now=now,
-        )
+    halted = why_halted(connection, desk)
+    if halted is not None:
+        return refuse_recorded(connection, intent, halted, now=now)
     if not intents.begin_call(connection, intent.order.intent, fence=desk.lease.fence, now=now):
         return _standing_now(connection, intent)
     event = PurchaseCalled(intent=intent.order.intent, fence=desk.lease.fence)

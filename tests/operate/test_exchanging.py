@@ -16,6 +16,7 @@ from service.operate.exchanging import ask_for_exchanges, moves
 from service.operate.reconciling import reconcile
 from service.operate.situation import Situation, read_situation
 from service.providers.aws.reservation_terms import ReservationTerms
+from service.providers.port import always_wanted
 from service.store import alterations, demotion
 from service.store.engine import reading
 from service.store.lease import Lease
@@ -40,7 +41,7 @@ def own_convertible(demo: Demo, lease: Lease) -> None:
         quantity=Decimal(2),
         upfront_usd=Decimal(0),
     )
-    assert isinstance(demo.parts.cloud.buyer.buy(order), Bought)
+    assert isinstance(demo.parts.cloud.buyer.buy(order, still_wanted=always_wanted), Bought)
     demo.cloud.advance(2)
     reconcile(demo.parts, lease=lease)
 

@@ -19,6 +19,7 @@ from service.operate.situation import Situation, read_situation
 from service.operate.unlisted import refuse_unlisted, unnamed
 from service.providers.aws import savings_plans
 from service.providers.aws.clients import AwsClients
+from service.providers.port import always_wanted
 from service.store.engine import writing
 from service.store.lease import Lease
 from service.store.usage_seen import note_commitments
@@ -54,7 +55,7 @@ def buy(demo: Demo, clients: AwsClients) -> None:
         quantity=Decimal(5),
         upfront_usd=Decimal(0),
     )
-    assert isinstance(savings_plans.purchase(clients, order), Bought)
+    assert isinstance(savings_plans.purchase(clients, order, always_wanted), Bought)
 
 
 def _compute(situation: Situation) -> Offering:

@@ -30,7 +30,7 @@ from service.domain.purchases import (
     Unknown,
 )
 from service.domain.usage import Sku, SkuKey
-from service.providers.port import Identity, ShownPrice
+from service.providers.port import Identity, ShownPrice, StillWanted, always_wanted
 
 PROVIDER = "aws"
 ACCOUNT = AccountId("111111111111")
@@ -122,7 +122,10 @@ class FileCloud:
             quoted_at=self._clock.now(),
         )
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
+        stopped = still_wanted()
+        if stopped is not None:
+            return stopped
         with self._open() as database:
             database.execute("INSERT INTO calls VALUES (?, ?)", (order.intent, order.token))
         if self.fault is Fault.REFUSE:

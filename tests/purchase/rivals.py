@@ -10,6 +10,7 @@ from pathlib import Path
 
 from service.domain.errors import LeaseLostError
 from service.domain.purchases import Outcome, PurchaseOrder
+from service.providers.port import StillWanted, always_wanted
 from service.purchase.desk import Step
 from service.purchase.execute import execute
 from service.purchase.resume import resume
@@ -46,10 +47,10 @@ class TimedCloud(FileCloud):
         super().__init__(folder / "cloud.db", clock)
         self._times = folder / "times"
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
         with self._times.open("a", encoding="utf-8") as file:
             file.write(f"{time.time()}\n")
-        return super().buy(order)
+        return super().buy(order, still_wanted=still_wanted)
 
 
 def call_times(folder: Path) -> list[float]:

@@ -24,6 +24,7 @@ from service.domain.purchases import (
     Refused,
     Unknown,
 )
+from service.providers.port import StillWanted, always_wanted
 from service.purchase.by_hand import settle_purchase
 from service.purchase.checks import NO_FACTS
 from service.purchase.desk import Declined, Desk, Executed, Facts, Step
@@ -62,9 +63,9 @@ class TwoStep(FileCloud):
         self.quotes += 1
         return replace(super().quote(order), reference=f"order-{self.quotes}")
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
         assert order.reference is not None
-        return super().buy(order)
+        return super().buy(order, still_wanted=still_wanted)
 
     def inventory(self) -> list[InventoryItem]:
         return [] if self.hidden else list(super().inventory())

@@ -23,7 +23,7 @@ from service.domain.purchases import (
     Refused,
     Unknown,
 )
-from service.providers.port import Identity
+from service.providers.port import Identity, StillWanted, always_wanted
 from service.purchase.desk import Declined, Desk, Executed, Facts, Step
 from service.purchase.execute import execute
 from service.purchase.resume import resume
@@ -280,7 +280,7 @@ def test_a_late_answer_moves_nothing_and_is_kept_as_evidence(desk: Desk, cloud: 
         [settled] = resume(hand_over(desk))
         assert isinstance(settled.outcome, Unknown)
 
-    buy(replace(desk, reached=at(Step.ABOUT_TO_CALL, take_over)))
+    buy(replace(desk, reached=at(Step.ANSWERED, take_over)))
     [sale] = cloud.sales()
     with reading(desk.engine) as connection:
         found = intents.find(connection, sale.intent)
@@ -291,8 +291,8 @@ def test_a_late_answer_moves_nothing_and_is_kept_as_evidence(desk: Desk, cloud: 
 class Broken(FileCloud):
     """An adapter that raises after the effect, against its contract."""
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
-        super().buy(order)
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
+        super().buy(order, still_wanted=still_wanted)
         msg = "a bug"
         raise RuntimeError(msg)
 
@@ -309,8 +309,8 @@ def test_an_adapter_that_raises_leaves_an_unknown_outcome_behind(
 class Confused(FileCloud):
     """A provider that answers every purchase with the first commitment."""
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
-        super().buy(order)
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
+        super().buy(order, still_wanted=still_wanted)
         return Bought(self.sales()[0].commitment)
 
 

@@ -19,6 +19,7 @@ from service.providers.port import (
     ProviderBuyer,
     ProviderFinder,
     ProviderReader,
+    always_wanted,
 )
 from service.sandbox.faults import Fault, FaultKind
 
@@ -213,7 +214,7 @@ class Site:
             order = self._order(offering, Decimal(change.source.quantity), f"own-{self.number}")
             quote = self.reached.buyer.quote(order)
             order = replace(order, upfront_usd=quote.upfront_usd, reference=quote.reference)
-            outcome = self.reached.buyer.buy(order)
+            outcome = self.reached.buyer.buy(order, still_wanted=always_wanted)
             assert isinstance(outcome, Bought), outcome
         self.advance(change.wait_hours)
         now = self.clock.now()

@@ -36,7 +36,7 @@ from service.domain.purchases import (
     Unknown,
 )
 from service.domain.usage import Sku, SkuKey
-from service.providers.port import Identity, ShownPrice
+from service.providers.port import Identity, ShownPrice, StillWanted, always_wanted
 from service.sandbox.faults import ApiError
 
 NOTHING = Decimal(0)
@@ -144,9 +144,9 @@ class SimCloud:
         del order
         return None
 
-    def buy(self, order: PurchaseOrder) -> Outcome:
+    def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
         self.called[order.intent] += 1
-        stopped = self._stops()
+        stopped = still_wanted() or self._stops()
         if stopped is not None:
             return stopped
         try:
@@ -184,9 +184,11 @@ class SimCloud:
             quoted_at=self.now(),
         )
 
-    def alter(self, order: AlterationOrder) -> AlterationOutcome:
+    def alter(
+        self, order: AlterationOrder, *, still_wanted: StillWanted = always_wanted
+    ) -> AlterationOutcome:
         self.called[order.intent] += 1
-        stopped = self._stops()
+        stopped = still_wanted() or self._stops()
         if stopped is not None:
             return stopped
         try:
