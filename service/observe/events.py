@@ -27,6 +27,7 @@ from service.observe.events_altering import (
     AlterationUnknown,
     AlterationWithdrawn,
     OutcomeSettled,
+    UndoNotJudged,
 )
 from service.observe.events_buying import (
     CommitmentChanged,
@@ -113,6 +114,7 @@ __all__ = [
     "ReportRecorded",
     "TokenCreated",
     "TokenRevoked",
+    "UndoNotJudged",
     "UsageIngested",
     "UsageRefused",
     "to_payload",
@@ -154,6 +156,7 @@ Event = (
     | AlterationRefused
     | AlterationUnknown
     | OutcomeSettled
+    | UndoNotJudged
     | AutopilotDemoted
     | AutopilotRestored
     | HaltSet

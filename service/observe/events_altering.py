@@ -104,3 +104,12 @@ class OutcomeSettled:
     commitment: CommitmentId | None
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UndoNotJudged:
+    """The daily check could not say whether a recent purchase should stay; it stays."""
+
+    name: ClassVar[str] = "undo.not_judged"
+    commitment: CommitmentId
+    detail: str

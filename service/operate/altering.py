@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
-from service.domain.alterations import Alteration, AlterationState, Altered
-from service.domain.errors import InvariantError
+from service.domain.alterations import (
+    Alteration,
+    AlterationOrder,
+    AlterationQuote,
+    AlterationState,
+    Altered,
+)
+from service.domain.errors import InputError, InvariantError, ProviderError, RefusedError
 from service.domain.plans import PlanLine, Verdict
 from service.guard.alterations import judge_alteration, mode_of_item
 from service.guard.fields import Mode
-from service.purchase.alter import AlterationDone, Bench, alter, resume_alterations
+from service.guard.obliging import TargetEvidence
+from service.operate.obliging import evidence_for
+from service.operate.situation import Situation, read_situation
+from service.purchase.alter import AlterationDone, Bench, Valuer, alter, resume_alterations
 from service.purchase.desk import Declined, Desk, Facts
+from service.purchase.lifecycle import Word
+from service.purchase.written_alterations import withdraw
 from service.store import alterations, demotion, holdings
-from service.store.engine import reading
+from service.store.engine import reading, writing
 from service.store.lease import Lease
 from service.wiring import Parts
 
@@ -29,6 +41,7 @@ def bench_of(parts: Parts, lease: Lease, *, inventory_read_at: datetime) -> Benc
         clock=parts.clock,
         lease=lease,
         judge=_buys_nothing,
+        policy_halts=lambda: parts.policy().policy.halt,
     )
     return Bench(
         desk=desk,
@@ -37,7 +50,24 @@ def bench_of(parts: Parts, lease: Lease, *, inventory_read_at: datetime) -> Benc
             order, quote, policy=parts.policy().policy, facts=facts
         ),
         inventory_read_at=inventory_read_at,
+        evidence=_valuer(parts, inventory_read_at),
+        rebuy_held_for=timedelta(hours=float(parts.policy().policy.alterations.rebuy_holds_hours)),
     )
+
+
+def _valuer(parts: Parts, inventory_read_at: datetime) -> Valuer:
+    """Values targets on the facts of now, read when the first one is to be valued."""
+    read: list[Situation] = []
+
+    def value(order: AlterationOrder, quote: AlterationQuote) -> TargetEvidence | None:
+        try:
+            if not read:
+                read.append(read_situation(parts, inventory_read_at=inventory_read_at))
+        except (RefusedError, ProviderError, InputError):
+            return None  # the guard refuses what is not known
+        return evidence_for(read[0], order, quote)
+
+    return value
 
 
 def _buys_nothing(line: PlanLine, facts: Facts) -> Verdict:
@@ -63,6 +93,24 @@ def do_decided(
     if len(decided) < len(asked):
         decided += [one for one in asked if one not in decided and _may(parts, one)]
     return (*resumed, *(alter(bench, one.order.intent) for one in decided))
+
+
+def withdraw_turned(parts: Parts, reason: str, stands: Callable[[Alteration], bool]) -> None:
+    """Take back what was asked for with ``reason``, waits, and does not stand any more."""
+    now = parts.clock.now()
+    with writing(parts.engine) as connection:
+        for one in alterations.list_alterations(
+            connection, states=(AlterationState.WAITING,), provider=parts.cloud.provider
+        ):
+            if one.reason.startswith(reason) and not stands(one):
+                withdraw(
+                    connection,
+                    one,
+                    rule="evidence",
+                    detail="the newest evidence no longer speaks for it",
+                    word=Word.TENOR,
+                    now=now,
+                )
 
 
 def _may(parts: Parts, one: Alteration) -> bool:

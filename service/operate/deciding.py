@@ -52,7 +52,8 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
             holds_lease=True,
             beside=records.plans_of_run(connection, cycle),
         )
-        holds = proposals.holding(connection, now=situation.now)
+        # As if never bought: then nothing was given back either.
+        holds = proposals.holding(connection, now=situation.now, given_back=not situation.set_aside)
     # What a person rejected is not planned either: a refused line would take others' room.
     menu = [
         one.offering

@@ -8,7 +8,7 @@ quote that does not lower the value (the provider's ratchet) is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
@@ -19,10 +19,14 @@ from service.domain.alterations import AlterationKind, AlterationOrder, Alterati
 from service.domain.commitments import Commitment, CommitmentState, Offering
 from service.domain.errors import ProviderError
 from service.domain.hours import HOUR, TERM_HOURS, iso
-from service.domain.ids import ClientToken, CommitmentId, IntentId
+from service.domain.ids import ClientToken, CommitmentId, IntentId, OfferingId
+from service.domain.plans import Decision
 from service.domain.purchases import InventoryItem
 from service.guard.alterations import mode_of_item
+from service.guard.checks import choices
 from service.guard.fields import Mode
+from service.guard.menu import target_for
+from service.operate.altering import withdraw_turned
 from service.operate.replaying import REPLAY_HOURS, live, saving_usd_per_hour
 from service.operate.situation import Situation
 from service.providers.port import ProviderAlterer
@@ -52,16 +56,30 @@ def ask_for_exchanges(parts: Parts, situation: Situation) -> int:
     """Ask for every exchange that pays, where the policy allows exchanges; how many."""
     alterer = parts.cloud.alterer
     if alterer is None or AlterationKind.EXCHANGE not in situation.policy.alterations.allowed:
+        withdraw_turned(parts, REASON, lambda _: False)
         return 0
     with reading(parts.engine) as connection:
         given_up = demotion.demoted(connection)
     now = parts.clock.now()
-    asked = 0
-    for item in situation.inventory:
-        watched = mode_of_item(item, situation.policy, given_up) is not Mode.OBSERVE
-        if watched and AlterationKind.EXCHANGE in alterer.ways(item, now):
-            asked += _ask_for_best(parts, situation, item, alterer)
-    return asked
+    found = {
+        item.commitment.commitment: (item, moves(situation, item))
+        for item in situation.inventory
+        if mode_of_item(item, situation.policy, given_up) is not Mode.OBSERVE
+        and AlterationKind.EXCHANGE in alterer.ways(item, now)
+    }
+    good = {
+        (name, move.target.offering) for name, (_, possible) in found.items() for move in possible
+    }
+    withdraw_turned(parts, REASON, lambda one: _still_pays(one.order, good))
+    return sum(
+        _ask_for_best(parts, situation, item, possible, alterer)
+        for item, possible in found.values()
+    )
+
+
+def _still_pays(order: AlterationOrder, good: set[tuple[CommitmentId, OfferingId]]) -> bool:
+    pairs = ((source, one.offering) for source in order.sources for one in order.targets)
+    return any((source, name) in good for source, name in pairs if name is not None)
 
 
 def moves(situation: Situation, item: InventoryItem) -> list[Move]:
@@ -92,17 +110,21 @@ def moves(situation: Situation, item: InventoryItem) -> list[Move]:
 
 
 def _candidates(situation: Situation, item: InventoryItem) -> Iterator[Offering]:
-    """What is on sale, allowed, and of the source's kind, region and payment, for a term as long.
+    """What is on sale, allowed, not denied, and like the source, for a term at least as long.
 
-    Convertible reservations become convertible ones: their offerings say so themselves.
+    Alike are kind, region and payment. Convertible reservations become convertible ones: their
+    offerings say so themselves.
     """
-    allowed = situation.policy.allowed
+    policy, account = situation.policy, item.commitment.account
     own = situation.owned[item.commitment.commitment].offering
     for name in sorted(situation.on_sale):
         one = situation.prices.offerings[name]
         alike = (one.kind, one.region, one.payment) == (item.kind, item.region, item.payment)
         same_class = ("/convertible/" in name) == ("/convertible/" in item.commitment.offering)
-        permitted = one.kind in allowed.kinds and one.term_months in allowed.terms_months
+        permitted = all(
+            result.decision is Decision.ALLOW
+            for result in choices(target_for(one, account), one.payment, policy=policy)
+        )
         long_enough = one.term_months >= item.term_months
         if alike and same_class and permitted and long_enough and one.offering != own:
             yield one
@@ -150,16 +172,22 @@ def _least_quantity(situation: Situation, offering: Offering, item: InventoryIte
 
 
 def _ask_for_best(
-    parts: Parts, situation: Situation, item: InventoryItem, alterer: ProviderAlterer
+    parts: Parts,
+    situation: Situation,
+    item: InventoryItem,
+    possible: Sequence[Move],
+    alterer: ProviderAlterer,
 ) -> int:
-    for move in moves(situation, item)[:QUOTED_AT_MOST]:
+    for move in possible[:QUOTED_AT_MOST]:
         order = _order(item, move)
         try:
             quote = alterer.quote_alteration(order)
         except ProviderError:
             continue
         if _pays(situation, item, move, quote):
-            return _ask(parts, situation, replace(order, most_to_pay_usd=quote.pay_usd), move)
+            # Whoever says yes sees how many the provider gives, and gets no more.
+            seen = replace(order, most_to_pay_usd=quote.pay_usd, targets=quote.targets)
+            return _ask(parts, situation, seen, move)
     return 0
 
 

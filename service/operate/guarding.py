@@ -61,8 +61,19 @@ def context_of(
     beside: frozenset[PlanId] = frozenset(),
     demoted: frozenset[str] = frozenset(),
 ) -> GuardContext:
-    """The facts of ``situation``, dated against its ``now``, for judging ``lines``."""
+    """The facts of ``situation``, dated against its ``now``, for judging ``lines``.
+
+    What it sets aside was never bought: neither the intent nor the holding counts against a cap.
+    """
     now = situation.now
+    aside = [one for one in inventory if one.commitment.commitment in situation.set_aside]
+    inventory = [one for one in inventory if one not in aside]
+    bought_by = {one.intent for one in aside}
+    intents = [
+        one
+        for one in intents
+        if one.commitment not in situation.set_aside and one.order.intent not in bought_by
+    ]
     return GuardContext(
         now=now,
         halted=halted,

@@ -45,7 +45,8 @@ class Situation:
     ``usage`` is eligible usage up to ``usage_through``, the first hour not seen. ``commitments``
     are the provider's listing plus purchases that no listing shows yet and what a listing no
     longer shows before its term is over; ``inventory`` the listing alone, read at
-    ``inventory_read_at``.
+    ``inventory_read_at``. ``set_aside``: owned commitments that are left out of everything, as if
+    they had never been bought.
     """
 
     now: datetime
@@ -59,6 +60,7 @@ class Situation:
     commitments: tuple[Commitment, ...]
     inventory: tuple[InventoryItem, ...]
     inventory_read_at: datetime
+    set_aside: frozenset[CommitmentId] = frozenset()
 
     @property
     def usage_through(self) -> datetime:
@@ -185,6 +187,22 @@ def read_owned(
     return {
         item.commitment.commitment: parts.rates[item.commitment.commitment, keys] for item in live
     }
+
+
+def with_fresh_prices(parts: Parts, situation: Situation, *, reused_for: timedelta) -> Situation:
+    """The same facts at the prices of now, read anew unless they are younger than ``reused_for``.
+
+    Raises what reading prices raises: nothing is bought at prices that are not known.
+    """
+    if parts.clock.now() - situation.prices.taken_at < reused_for:
+        return situation
+    prices = read_prices(parts, situation.usage)
+    offerings = {**prices.offerings, **{one.offering: one for one in situation.owned.values()}}
+    return replace(
+        situation,
+        prices=replace(prices, offerings=offerings),
+        on_sale=frozenset(prices.offerings),
+    )
 
 
 def with_inventory(

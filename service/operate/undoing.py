@@ -14,23 +14,25 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
-from service.domain.alterations import Alteration, AlterationKind, AlterationOrder, AlterationState
+from service.domain.alterations import AlterationKind, AlterationOrder
+from service.domain.errors import LeaseLostError, TenorError
 from service.domain.hours import DAY_HOURS, HOUR, iso
 from service.domain.ids import ClientToken, CommitmentId, CycleId, IntentId
 from service.domain.plans import Plan
 from service.domain.purchases import InventoryItem
 from service.guard.alterations import mode_of_item
 from service.guard.fields import Mode
-from service.operate.altering import do_decided, said
+from service.observe.events import UndoNotJudged
+from service.operate.altering import do_decided, said, withdraw_turned
 from service.operate.deciding import forecast_and_plan
 from service.operate.exchanging import ask_for_exchanges
 from service.operate.reconciling import reconcile
 from service.operate.replaying import REPLAY_HOURS, saving_usd_per_hour
 from service.operate.situation import Situation, read_situation
-from service.purchase.lifecycle import Word
-from service.purchase.written_alterations import ask, withdraw
-from service.store import alterations, demotion, holdings
+from service.purchase.written_alterations import ask
+from service.store import demotion, holdings, ledger
 from service.store.engine import reading, writing
+from service.store.holdings import Holding
 from service.store.lease import Lease
 from service.store.states import Origin
 from service.wiring import Parts
@@ -80,14 +82,9 @@ def undo(parts: Parts, *, lease: Lease) -> str:
 def give_back(parts: Parts, situation: Situation, *, lease: Lease) -> str:
     """Give back, or ask a person to give back, what ``situation`` says should not be owned."""
     ways = _ways_back(parts, situation)
-    found = (_regret(parts, situation, item, ways) for item in situation.inventory)
-    # The worst first: quotas for returns are small.
-    regrets = sorted(
-        (regret for regret in found if regret is not None),
-        key=lambda one: one.loses_usd_per_hour,
-        reverse=True,
-    )
-    _withdraw_turned(parts, {one.item.commitment.commitment for one in regrets})
+    regrets = _regrets(parts, situation, ways)
+    regretted = {one.item.commitment.commitment for one in regrets}
+    withdraw_turned(parts, REASON, lambda one: bool(regretted & set(one.order.sources)))
     asked = sum(_ask(parts, situation, one, ways) for one in regrets)
     acted = do_decided(parts, lease=lease, inventory_read_at=situation.inventory_read_at)
     if acted:
@@ -105,7 +102,7 @@ def _ways_back(parts: Parts, situation: Situation) -> Mapping[CommitmentId, Alte
     with reading(parts.engine) as connection:
         mirrored = holdings.list_holdings(connection, provider=parts.cloud.provider)
         given_up = demotion.demoted(connection)
-    ours = {one.item.commitment.commitment for one in mirrored if one.origin is Origin.TENOR}
+    ours = {one.item.commitment.commitment: one for one in mirrored if one.origin is Origin.TENOR}
     found: dict[CommitmentId, AlterationKind] = {}
     for item in situation.inventory:
         name = item.commitment.commitment
@@ -113,29 +110,80 @@ def _ways_back(parts: Parts, situation: Situation) -> Mapping[CommitmentId, Alte
         if name not in ours or not item.commitment.state.is_owned or not watched:
             continue
         open_ways = alterer.ways(item, now) & set(situation.policy.alterations.allowed)
+        if not _is_recent(ours[name], situation, now):
+            open_ways -= {AlterationKind.RETURN}
         for way in FREE_WAYS:
             if way in open_ways and name not in found:
                 found[name] = way
     return found
 
 
-def _regret(
-    parts: Parts,
-    situation: Situation,
-    item: InventoryItem,
-    ways: Mapping[CommitmentId, AlterationKind],
-) -> Regret | None:
+def _is_recent(one: Holding, situation: Situation, now: datetime) -> bool:
+    """True while the check may still find that the purchase was wrong, not that the world moved.
+
+    Where returns have a common quota, old commitments would use up what the new ones need.
+    """
+    bought_at = min(one.first_seen_at, one.item.commitment.start)
+    days = float(situation.policy.alterations.undo_within_days)
+    return now - bought_at <= timedelta(days=days)
+
+
+def _regrets(
+    parts: Parts, situation: Situation, ways: Mapping[CommitmentId, AlterationKind]
+) -> list[Regret]:
+    """What should not be owned, the worst first; each judged as if those before it were gone.
+
+    Of two that cover the same usage each loses beside the other, and only one should go. What a
+    decision would buy again stays: with others gone it would buy no less of it.
+    """
+    regrets: list[Regret] = []
+    stay: set[CommitmentId] = set()
+    while True:
+        losing = [
+            (loses, item)
+            for item in situation.inventory
+            if item.commitment.commitment in ways
+            and item.commitment.commitment not in stay
+            and (loses := _loses(situation, item)) is not None
+        ]
+        if not losing:
+            return regrets
+        loses, worst = max(losing, key=lambda one: one[0])
+        regret = _regret(parts, situation, worst, loses)
+        if regret is None:
+            stay.add(worst.commitment.commitment)
+        else:
+            regrets.append(regret)
+            situation = without(situation, worst.commitment.commitment)
+
+
+def _loses(situation: Situation, item: InventoryItem) -> Decimal | None:
+    """What ``item`` loses in USD an hour, if that is more than the policy's margin."""
     name = item.commitment.commitment
-    if name not in ways or name not in situation.owned:
+    if name not in situation.owned:
         return None
-    commit = Decimal(item.commit_usd_per_hour)
     loses = -saving_usd_per_hour(situation, name)
-    if loses <= commit * situation.policy.alterations.churn_margin_ratio:
-        return None
+    margin_ratio = situation.policy.alterations.churn_margin_ratio
+    return loses if loses > Decimal(item.commit_usd_per_hour) * margin_ratio else None
+
+
+def _regret(
+    parts: Parts, situation: Situation, item: InventoryItem, loses: Decimal
+) -> Regret | None:
+    """``item`` as regretted; ``None`` when it would be bought again, or cannot be judged."""
+    name = item.commitment.commitment
     run = CycleId(f"undo@{iso(situation.now)}/{name}")
-    plan = forecast_and_plan(parts, without(situation, name), run)
+    try:
+        plan = forecast_and_plan(parts, without(situation, name), run)
+    except LeaseLostError:
+        raise
+    except TenorError as error:
+        event = UndoNotJudged(commitment=name, detail=str(error))
+        with writing(parts.engine) as connection:
+            ledger.append(connection, event, now=parts.clock.now())
+        return None
     again = bought_again_usd_per_hour(plan, item)
-    if again >= commit * BOUGHT_AGAIN_RATIO:
+    if again >= Decimal(item.commit_usd_per_hour) * BOUGHT_AGAIN_RATIO:
         return None
     return Regret(item, loses, again)
 
@@ -147,6 +195,7 @@ def without(situation: Situation, name: CommitmentId) -> Situation:
         commitments=tuple(one for one in situation.commitments if one.commitment != name),
         inventory=tuple(item for item in situation.inventory if item.commitment.commitment != name),
         owned={key: one for key, one in situation.owned.items() if key != name},
+        set_aside=situation.set_aside | {name},
     )
 
 
@@ -169,29 +218,6 @@ def bought_again_usd_per_hour(plan: Plan, item: InventoryItem) -> Decimal:
 
 def _same(one: str | None, other: str | None) -> bool:
     return one is None or other is None or one == other
-
-
-def _withdraw_turned(parts: Parts, regretted: set[CommitmentId]) -> None:
-    """Take back what this check asked for before and would not ask for now."""
-    now = parts.clock.now()
-    with writing(parts.engine) as connection:
-        waiting = alterations.list_alterations(
-            connection, states=(AlterationState.WAITING,), provider=parts.cloud.provider
-        )
-        for one in waiting:
-            if _is_ours(one) and not regretted & set(one.order.sources):
-                withdraw(
-                    connection,
-                    one,
-                    rule="evidence",
-                    detail="the newest evidence no longer speaks for it",
-                    word=Word.TENOR,
-                    now=now,
-                )
-
-
-def _is_ours(one: Alteration) -> bool:
-    return one.reason.startswith(REASON)
 
 
 def _ask(

@@ -1,8 +1,9 @@
 """Decides what a provider's inventory proves about alterations. Pure: values in, findings out.
 
-Each source was fingerprinted when the alteration was written down. That it is gone, no longer
-owned, or of another quantity, end, term or renewal, is the effect; that all are as they were, in a
-complete reading begun after the grace period, is that there was none. Anything between is held.
+Each source was fingerprinted when the alteration was written down. Each kind has its own effect:
+what is returned is gone, no longer owned, or fewer; a renewal is switched as asked. That no source
+shows it, in a complete reading begun after the grace period, is that there was none. Anything
+between is held.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from service.domain.alterations import Alteration, AlterationKind, AlterationState
 from service.domain.hours import iso
@@ -92,7 +94,7 @@ def match_alterations(
         if one.state is AlterationState.UNKNOWN:
             found.append(_of_unknown(one, before[one.order.intent], reading))
         elif one.state is AlterationState.REFUSED and _is_late(one, alterations, reading):
-            changed = _changed(before[one.order.intent], reading)
+            changed = _changed(one, before[one.order.intent], reading)
             if changed and len(changed) == len(one.order.sources):
                 evidence = f"{', '.join(changed)}: altered after all"
                 made = _made_by(one, reading)
@@ -103,7 +105,7 @@ def match_alterations(
 def _of_unknown(
     one: Alteration, before: Mapping[CommitmentId, str], reading: Reading
 ) -> AlterationFinding:
-    changed = _changed(before, reading)
+    changed = _changed(one, before, reading)
     made = _made_by(one, reading)
     waited = reading.read_at - one.updated_at >= reading.grace
     if len(changed) == len(before):
@@ -121,10 +123,31 @@ def _of_unknown(
     return SettledNotAltered(one, evidence)
 
 
-def _changed(before: Mapping[CommitmentId, str], reading: Reading) -> tuple[CommitmentId, ...]:
+def _changed(
+    one: Alteration, before: Mapping[CommitmentId, str], reading: Reading
+) -> tuple[CommitmentId, ...]:
+    """The sources that show the effect of ``one``. Any other change is somebody else's doing."""
     return tuple(
-        name for name, was in before.items() if fingerprint(reading.items.get(name)) != was
+        name
+        for name, was in before.items()
+        if _shows(one, was, fingerprint(reading.items.get(name)))
     )
+
+
+def _shows(one: Alteration, was: str, now: str) -> bool:
+    if now == was or GONE in {was, now}:
+        return now != was
+    quantity, end, term, renews, zone = zip(was.split("|"), now.split("|"), strict=True)
+    fewer = Decimal(quantity[1]) < Decimal(quantity[0])
+    match one.order.alteration:
+        case AlterationKind.RETURN | AlterationKind.CANCEL_QUEUED | AlterationKind.EXCHANGE:
+            return fewer
+        case AlterationKind.SET_RENEWAL:
+            return renews[0] != renews[1] == str(one.order.renew is not False)
+        case AlterationKind.UPGRADE_TERM:
+            return end[1] > end[0] or int(term[1]) > int(term[0])
+        case AlterationKind.MODIFY | AlterationKind.SPLIT | AlterationKind.MERGE:
+            return quantity[0] != quantity[1] or zone[0] != zone[1]
 
 
 def _made_by(one: Alteration, reading: Reading) -> tuple[CommitmentId, ...]:

@@ -1,0 +1,150 @@
+"""Decides what the targets of an alteration are worth: billed over the newest weeks, in its place.
+
+The same evidence that a purchase has at execution: what is owned is billed with and without what
+would be made, the sources left out, since they are given for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+
+from service.billing.bill import Bill
+from service.billing.market import compile_market
+from service.domain.alterations import AlterationKind, AlterationOrder, AlterationQuote, Target
+from service.domain.commitments import Commitment, CommitmentState, Offering
+from service.domain.hours import TERM_HOURS
+from service.domain.ids import CommitmentId, LineId
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import PlanLine
+from service.domain.purchases import InventoryItem
+from service.guard.obliging import TargetEvidence, commit_usd_per_hour, new_targets
+from service.operate.guarding import REPLAY_HOURS, pool_of
+from service.operate.replaying import live
+from service.operate.situation import Situation, age_hours
+
+WEEK_HOURS = 7 * 24
+
+
+def evidence_for(
+    situation: Situation, order: AlterationOrder, quote: AlterationQuote
+) -> TargetEvidence | None:
+    """What ``order`` would make, valued; ``None`` where a source or an offering is not known."""
+    sources = [item for item in situation.inventory if item.commitment.commitment in order.sources]
+    targets = new_targets(order, quote, sources)
+    sold = [_offering(situation, order, quote, one) for one in targets]
+    if not targets or len(sources) != len(order.sources):
+        return None
+    known = [one for one in sold if one is not None]
+    if len(known) != len(sold) or any(one.term_months not in TERM_HOURS for one in targets):
+        return None
+    dataset = situation.dataset(REPLAY_HOURS)
+    market = compile_market(
+        dataset.usage, dataset.skus, {**dataset.offerings, **{one.offering: one for one in known}}
+    )
+    owned = [one for one in live(situation) if one.commitment not in order.sources]
+    bills = [market.bill(tuple(owned))]
+    lines = []
+    for number, (target, offering) in enumerate(zip(targets, known, strict=True)):
+        made = _made(situation, target, offering, sources[0], number)
+        owned.append(made)
+        bills.append(market.bill(tuple(owned)))
+        lines.append(_line(order, target, offering, made, bills[-2:]))
+    return TargetEvidence(
+        lines=tuple(lines),
+        pools={
+            one.line: pool_of(situation, one)
+            for one in lines
+            if one.offering in situation.prices.offerings
+        },
+        offerings=situation.prices.offerings,
+        data_age_hours=age_hours(situation.now, situation.usage_through),
+        prices_age_hours=age_hours(situation.now, situation.prices.taken_at),
+        coverage_ratio_after=bills[-1].coverage_ratio,
+        utilization_ratio_after=bills[-1].utilization_ratio,
+    )
+
+
+def _offering(
+    situation: Situation, order: AlterationOrder, quote: AlterationQuote, target: Target
+) -> Offering | None:
+    """The target's offering on sale, or the source's own for another term."""
+    if target.offering is not None:
+        sold = target.offering in situation.on_sale
+        return situation.prices.offerings[target.offering] if sold else None
+    own = situation.owned.get(order.sources[0])
+    if own is None:
+        return None
+    longer = replace(own, term_months=target.term_months, payment=target.payment)
+    if order.alteration is not AlterationKind.UPGRADE_TERM or own.kind.is_spend:
+        return longer
+    # The longer term has another rate: what the provider quotes for all of it, spread over it.
+    hours = TERM_HOURS.get(target.term_months, max(TERM_HOURS.values()))
+    rate_usd = quote.target_value_usd / hours / target.quantity
+    return replace(longer, rates_usd=dict.fromkeys(own.rates_usd, rate_usd))
+
+
+def _made(
+    situation: Situation, target: Target, offering: Offering, source: InventoryItem, number: int
+) -> Commitment:
+    hours = situation.dataset(REPLAY_HOURS).usage.hours
+    return Commitment(
+        commitment=CommitmentId(f"target {number}"),
+        offering=offering.offering,
+        account=source.commitment.account,
+        scope=source.commitment.scope,
+        zone=target.zone,
+        quantity=target.quantity,
+        start=hours.start,
+        end=hours.end,
+        state=CommitmentState.ACTIVE,
+    )
+
+
+def _line(
+    order: AlterationOrder,
+    target: Target,
+    offering: Offering,
+    made: Commitment,
+    bills: list[Bill],
+) -> PlanLine:
+    before, after = bills
+    commit = commit_usd_per_hour(offering, target.quantity)
+    saving = (before.total_usd - after.total_usd) / after.hours.count
+    replaced = commit + saving
+    share = min(Decimal(1), commit / replaced) if replaced > 0 else Decimal(1)
+    return PlanLine(
+        line=LineId(f"{order.intent}/{made.commitment}"),
+        offering=offering.offering,
+        provider=offering.provider,
+        kind=offering.kind,
+        account=order.account,
+        region=offering.region,
+        family=offering.family,
+        term_months=target.term_months,
+        payment=target.payment,
+        quantity=target.quantity,
+        commit_usd_per_hour=CommitUsdPerHour(commit),
+        upfront_usd=Decimal(0),
+        total_usd=commit * TERM_HOURS[target.term_months],
+        expected_savings_usd_per_hour=saving,
+        expected_savings_low_usd_per_hour=min(saving, _worst_week(before, after)),
+        expected_savings_high_usd_per_hour=saving,
+        expected_utilization_ratio=after.commitments[made.commitment].utilization_ratio,
+        break_even_months=share * target.term_months,
+        reason=f"{order.alteration}",
+    )
+
+
+def _worst_week(before: Bill, after: Bill) -> Decimal:
+    """The mean saving of the week in which least was saved, in USD per hour."""
+    saved = _hourly_usd(before) - _hourly_usd(after)
+    weeks = max(1, saved.size // WEEK_HOURS)
+    return Decimal(repr(min(float(week.mean()) for week in np.array_split(saved, weeks))))
+
+
+def _hourly_usd(bill: Bill) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    committed = bill.hourly_used_usd.sum(axis=0) + bill.hourly_unused_usd.sum(axis=0)
+    return np.asarray(bill.hourly_on_demand_usd + committed, dtype=np.float64)
