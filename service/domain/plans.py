@@ -21,6 +21,19 @@ class PlanStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Mean loss against on demand over the terms in the worst ``tail_ratio`` of scenarios, USD.
+
+    ``pool_usd`` of all that the plan buys for the line's pool, ``total_usd`` of the whole plan;
+    negative where even those save.
+    """
+
+    pool_usd: Decimal
+    total_usd: Decimal
+    tail_ratio: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class PlanLine:
     """One purchase that the plan wants.
 
@@ -30,6 +43,7 @@ class PlanLine:
     its low/high (10/90%) are against on demand, net of waste, averaged over the term.
     ``break_even_months`` is how long use must last for the line to pay.
     ``expected_utilization_ratio`` is 0–1. ``region``/``family`` are ``None`` for any.
+    ``shortfall``: what the plan risks with it; ``None`` where that was not measured.
     """
 
     line: LineId
@@ -51,6 +65,7 @@ class PlanLine:
     expected_utilization_ratio: Decimal
     break_even_months: Decimal
     reason: str
+    shortfall: Shortfall | None = None
 
 
 @dataclass(frozen=True, slots=True)

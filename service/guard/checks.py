@@ -11,8 +11,8 @@ from service.domain.plans import Decision, PlanLine, RuleResult
 from service.guard.context import NOT_A_NUMBER, GuardContext, Target, obligation_usd, target_of
 from service.guard.fields import Mode
 from service.guard.holds import rejected
-from service.guard.language import ANYTHING, UNBOUND, Bounds, Policy, SignOff
-from service.guard.results import at_least, at_most, flag, within
+from service.guard.language import ANYTHING, UNBOUND, Bounds, Policy, Risk, SignOff
+from service.guard.results import at_least, at_most, flag, plain, within
 from service.guard.windows import blackout_at
 
 
@@ -69,6 +69,7 @@ def of_line(
     yield flag("open_unknown", wanted="none", actual=unknown if held else "none", passed=not held)
     yield from choices(target_of(line), line.payment, policy=policy)
     yield from _worth(line, policy)
+    yield from _shortfall(line, policy.risk)
     # Who approved this very line knew what had been rejected before.
     holds = () if line.line in context.signed_off else context.holds
     yield rejected(line, holds, context.now)
@@ -152,6 +153,42 @@ def _worth(line: PlanLine, policy: Policy) -> Iterator[RuleResult]:
         policy.after_purchase.line_utilization_ratio,
         line.expected_utilization_ratio,
     )
+
+
+def _shortfall(line: PlanLine, risk: Risk) -> Iterator[RuleResult]:
+    """What the plan risks with the line, as measured when it was decided, against today's limits.
+
+    Over fewer scenarios than were taken for the worst then it would be more: that is not known.
+    """
+    found = line.shortfall
+    detail = ""
+    if found is not None and not _is_as_bad(found.tail_ratio, risk):
+        detail = f"measured over the worst {plain(found.tail_ratio)} of scenarios"
+        found = None
+    for rule, limit, actual in (
+        (
+            "shortfall",
+            risk.expected_shortfall_usd_per_pool,
+            None if found is None else found.pool_usd,
+        ),
+        (
+            "shortfall_total",
+            risk.expected_shortfall_usd_total,
+            None if found is None else found.total_usd,
+        ),
+    ):
+        if limit is not None:
+            lost = _at_least_none(actual)
+            yield at_most(rule, limit, lost, unit="USD", detail=detail)
+
+
+def _is_as_bad(tail_ratio: Decimal, risk: Risk) -> bool:
+    return tail_ratio.is_finite() and tail_ratio <= risk.expected_shortfall_tail_ratio
+
+
+def _at_least_none(loss: Decimal | None) -> Decimal | None:
+    """A saving is no loss."""
+    return Decimal(0) if loss is not None and loss.is_finite() and loss < 0 else loss
 
 
 def _signed_off(needed: int, given: int) -> RuleResult:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from service.domain.commitments import Offering
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, CycleId, LineId, OfferingId
 from service.domain.money import CommitUsdPerHour
-from service.domain.plans import PlanLine
+from service.domain.plans import PlanLine, Shortfall
 from service.plan.ladder_terms import Reasons, Tranche
 from service.plan.pools import Pool, Reach
 from service.plan.quantise import exactly
 from service.plan.risk import Risk, RiskBudget
 
 _PLACES = 6
+_SMALLEST = Decimal(1).scaleb(-_PLACES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,17 @@ def line_of(
         expected_utilization_ratio=promise.utilization,
         break_even_months=_rounded(sized.reach.rate_ratio * offering.term_months),
         reason=_reason(sized, offering, quantity, commit, pools),
+        shortfall=None if sized.risk is None else _shortfall(sized.risk),
     )
+
+
+def _shortfall(risk: Risk) -> Shortfall:
+    """Rounded up: what the guard reads is never less than what was measured."""
+    pool, total = (
+        exactly(usd).quantize(_SMALLEST, ROUND_CEILING)
+        for usd in (risk.shortfall_usd, risk.total_shortfall_usd)
+    )
+    return Shortfall(pool, total, Decimal(repr(risk.budget.tail_ratio)))
 
 
 def commit_usd_per_hour(offering: Offering, quantity: Decimal) -> Decimal:

@@ -9,7 +9,7 @@ from pathlib import Path
 from service.domain.commitments import Kind, Payment
 from service.domain.ids import AccountId, LineId, OfferingId
 from service.domain.money import CommitUsdPerHour
-from service.domain.plans import PlanLine, RuleResult, Verdict
+from service.domain.plans import PlanLine, RuleResult, Shortfall, Verdict
 from service.guard.context import GuardContext, PoolSize
 from service.guard.policy import Policy, load_policy, parse_policy
 
@@ -59,6 +59,9 @@ def shipped(name: str) -> Policy:
     return load_policy(POLICIES / name)
 
 
+CALM = Shortfall(Decimal(-20), Decimal(300), Decimal("0.05"))
+
+
 def line(
     name: str = "line-1",
     *,
@@ -75,6 +78,7 @@ def line(
     low: str = "0.1",
     utilization: str = "0.97",
     break_even: str = "8.5",
+    shortfall: Shortfall | None = CALM,
 ) -> PlanLine:
     """A plan line of $1/h for a year that saves 28.6%, unless told otherwise."""
     hours = {12: 8760, 36: 26280}.get(term_months, 8760)
@@ -99,6 +103,7 @@ def line(
         expected_utilization_ratio=Decimal(utilization),
         break_even_months=Decimal(break_even),
         reason="steady use",
+        shortfall=shortfall,
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from service.domain.commitments import Kind, Payment
 from service.domain.ids import LineId
-from service.domain.plans import PlanLine
+from service.domain.plans import PlanLine, Shortfall
 from service.guard.context import GuardContext, PoolSize, Spend, Target
 from service.guard.policy import Policy
 from tests.guard.cases import NOW, PAYER, SOUND, context, line
@@ -44,7 +44,11 @@ def exact(value: object) -> object:
 def sound() -> Raw:
     raw: Raw = yaml.safe_load(SOUND)
     raw["allowed"]["families"] = ["m5", "c6i", "unbound"]
-    raw["risk"] |= {"expected_shortfall_usd_per_pool": 900, "expected_shortfall_usd_total": 2500}
+    raw["risk"] |= {
+        "expected_shortfall_usd_per_pool": 900,
+        "expected_shortfall_usd_total": 2500,
+        "expected_shortfall_tail_ratio": 0.1,
+    }
     raw["scopes"] = [
         {"name": "m5", "match": {"families": ["m5"]}, "mode": "autopilot"},
         {
@@ -82,6 +86,12 @@ def loose_policies(draw: st.DrawFn) -> Raw:
     return raw
 
 
+shortfalls = st.builds(
+    Shortfall,
+    pool_usd=st.one_of(st.decimals(-100, 1200, places=0), st.just(Decimal("NaN"))),
+    total_usd=st.decimals(-100, 3000, places=0),
+    tail_ratio=st.sampled_from((Decimal("0.01"), Decimal("0.05"), Decimal("0.1"))),
+)
 sound_lines = st.builds(
     lambda kind, family, commit: line(
         kind=kind,
@@ -106,6 +116,7 @@ wild_lines = st.builds(
     low=st.decimals(-1, 1, places=2).map(str),
     utilization=st.one_of(tenths.map(str), st.just("NaN")),
     break_even=money.map(str),
+    shortfall=st.one_of(st.none(), shortfalls),
 )
 lines_of_a_run = st.one_of(
     st.lists(sound_lines, min_size=2, max_size=4),
@@ -190,7 +201,9 @@ def tighten_worth(raw: Raw, draw: Draw) -> None:
 
 
 def tighten_risk(raw: Raw, draw: Draw) -> None:
-    lower(raw["risk"], draw(st.sampled_from(sorted(raw["risk"]))), draw(tenths))
+    key = draw(st.sampled_from(sorted(raw["risk"])))
+    least = "0.1" if key == "expected_shortfall_tail_ratio" else "0"  # no tail is nothing
+    lower(raw["risk"], key, draw(st.decimals(least, 1, places=1)))
 
 
 def tighten_freshness(raw: Raw, draw: Draw) -> None:

@@ -174,3 +174,14 @@ def test_a_policys_budget_reaches_the_plan_of_a_dataset() -> None:
     assert committed(held) <= committed(free)
     told = [one.reason for one in held.lines] + [one.detail for one in held.refusals]
     assert any("10.00 USD in total" in one for one in told)
+
+
+def test_each_line_carries_what_the_guard_reads() -> None:
+    limit = 3_000.0
+    plan = decided(changes=(dropping(0.07),), risk=RiskBudget(per_pool_usd=limit))
+    assert plan.lines
+    for one in plan.lines:
+        assert one.shortfall is not None
+        assert one.shortfall.pool_usd <= Decimal(limit)
+        assert one.shortfall.tail_ratio == Decimal("0.05")
+        assert f"{one.shortfall.pool_usd:.0f}" in one.reason
