@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
@@ -18,9 +19,11 @@ from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import FaultScript
 from service.sandbox.gcp.cloud import GcpSandbox
 from service.sandbox.gcp.world import GcpWorldOptions
+from service.sandbox.wire.s3 import BUCKET
 from service.sandbox.world import WorldOptions
 
 PROVIDERS = ("aws", "azure", "gcp")
+FIRST_INSTANT = WorldOptions().start
 OTHERS_HISTORY_DAYS = 60
 """Enough for decisions; every day more is billing data that a demo reads before it begins."""
 
@@ -86,6 +89,21 @@ class Estate:
         return payers
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables that point Tenor, and AWS's own tools, at all of them."""
+        found = {
+            **self.aws.server.environment(),
+            "TENOR_AWS_ENDPOINT_URL": self.aws.endpoint_url,
+            "TENOR_AWS_EXPORTS_S3": f"s3://{BUCKET}",
+            "TENOR_AWS_PURCHASE_ACCOUNT": self.payers["aws"],
+        }
+        if self.azure is not None:
+            found |= self.azure.environment()
+        if self.gcp is not None:
+            found |= self.gcp.environment()
+        return found
+
+    @property
     def faults(self) -> dict[str, FaultScript]:
         """Each cloud's own script of what goes wrong."""
         scripts = {"aws": self.aws.world.faults}
@@ -126,11 +144,20 @@ class Estate:
 
 @contextmanager
 def running(
-    *, seed: int, history_days: int, folder: Path, providers: tuple[str, ...] = PROVIDERS
+    *,
+    seed: int,
+    history_days: int,
+    folder: Path,
+    providers: tuple[str, ...] = PROVIDERS,
+    exports: Path | None = None,
+    start: datetime | None = None,
+    port: int = 0,
 ) -> Iterator[Estate]:
     """The clouds of ``providers``, AWS always among them, on one clock, until the end.
 
-    AWS's exports arrive in ``folder/exports/aws``; Azure keeps its own in ``folder/container``.
+    AWS's exports arrive in ``exports`` (``folder/exports/aws`` unless given), Azure keeps its own
+    in ``folder/container``, Google's are in its BigQuery. The clock begins at ``start``, if
+    given; AWS listens on ``port``, any when 0, the others on any.
 
     Raises ``InputError`` for a provider that there is no sandbox of.
     """
@@ -143,10 +170,9 @@ def running(
             remedy=f"Use any of {', '.join(PROVIDERS)}.",
         )
     with ExitStack() as stack:
-        options = WorldOptions(seed=seed, history_days=history_days)
-        aws = stack.enter_context(
-            SandboxCloud.generated(options, exports=folder / "exports" / "aws")
-        )
+        options = WorldOptions(seed=seed, history_days=history_days, start=start or FIRST_INSTANT)
+        arriving = exports or folder / "exports" / "aws"
+        aws = stack.enter_context(SandboxCloud.generated(options, exports=arriving, port=port))
         clock = aws.world.clock
         azure = gcp = None
         history_days = min(history_days, OTHERS_HISTORY_DAYS)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,8 @@ from service.providers.aws.clients import AwsClients
 from service.providers.aws.reader import AwsReader
 from service.sandbox.access import sandbox_access
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "service.cli", "sandbox", *arguments]
@@ -25,7 +31,7 @@ def command(*arguments: str) -> list[str]:
 
 def test_serves_the_address_that_it_prints_until_terminated(tmp_path: Path) -> None:
     exports = tmp_path / "exports"
-    options = ["--json", "--days-history", "3", "--hours-per-second", "48"]
+    options = ["--json", "--clouds", "aws", "--days-history", "3", "--hours-per-second", "48"]
     with subprocess.Popen(
         command(*options, "--exports", str(exports)), stdout=subprocess.PIPE, text=True
     ) as running:
@@ -43,7 +49,14 @@ def test_serves_the_address_that_it_prints_until_terminated(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "options", [["--days-history", "0"], ["--hours-per-second", "-1"], ["--port", "-2"]]
+    "options",
+    [
+        ["--days-history", "0"],
+        ["--hours-per-second", "-1"],
+        ["--port", "-2"],
+        ["--start", "yesterday"],
+        ["--clouds", "aws,oracle"],
+    ],
 )
 def test_refuses_options_that_make_no_sense(options: list[str]) -> None:
     chosen = build_parser().parse_args(["sandbox", *options])
@@ -53,12 +66,14 @@ def test_refuses_options_that_make_no_sense(options: list[str]) -> None:
 
 def test_a_port_that_is_taken_is_named_in_the_error() -> None:
     with subprocess.Popen(
-        command("--json", "--days-history", "1"), stdout=subprocess.PIPE, text=True
+        command("--json", "--clouds", "aws", "--days-history", "1"),
+        stdout=subprocess.PIPE,
+        text=True,
     ) as first:
         assert first.stdout is not None
         port = json.loads(first.stdout.readline())["AWS_ENDPOINT_URL"].rpartition(":")[2]
         second = subprocess.run(
-            command("--port", port, "--days-history", "1"),
+            command("--port", port, "--clouds", "aws", "--days-history", "1"),
             capture_output=True,
             text=True,
             check=False,
@@ -73,3 +88,60 @@ def test_a_port_that_cannot_be_is_named_in_the_error() -> None:
     chosen = build_parser().parse_args(["sandbox", "--port", "99999", "--days-history", "1"])
     with pytest.raises(InputError, match="port 99999 cannot be used"):
         chosen.run(chosen)
+
+
+def test_a_folder_that_cannot_be_written_is_named_in_the_error(tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.touch()
+    arguments = ["sandbox", "--clouds", "aws", "--days-history", "3", "--exports", str(taken)]
+    chosen = build_parser().parse_args(arguments)
+    with pytest.raises(InputError, match=r"file.* cannot be written"):
+        chosen.run(chosen)
+
+
+@contextmanager
+def sandbox(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """``tenor sandbox`` as a process that ends with the block, whatever happens in it."""
+    with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, text=True) as running:
+        try:
+            yield running
+        finally:
+            running.terminate()
+
+
+def cycle(folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    policy = {"TENOR_POLICY_FILE": str(ROOT / "policies" / "default.yaml")}
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli", "cycle", "--json"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **environment, **policy},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_tenor_beside_it_decides_on_fresh_usage_of_all_three_clouds(tmp_path: Path) -> None:
+    with sandbox("--days-history", "30") as running:
+        assert running.stdout is not None
+        shown = [running.stdout.readline()]
+        while not shown[-1].startswith("#"):
+            shown.append(running.stdout.readline())
+            assert shown[-1], "it ended before it had said where it is"
+        told = dict(re.findall(r"^export (\w+)=(.*)$", "".join(shown), re.MULTILINE))
+        done = cycle(tmp_path, told)
+    assert running.returncode == 0
+    assert "purchase_accounts" in shown[-1]
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["cycles"]) == 3
+
+
+def test_usage_of_a_world_that_began_long_ago_is_too_old_for_the_machines_clock(
+    tmp_path: Path,
+) -> None:
+    begun = ["--clouds", "aws", "--days-history", "10", "--start", "2026-03-02", "--json"]
+    with sandbox(*begun) as running:
+        assert running.stdout is not None
+        done = cycle(tmp_path, json.loads(running.stdout.readline()))
+    assert done.returncode == 3
+    assert "data_age" in done.stderr

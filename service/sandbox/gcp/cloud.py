@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -68,6 +68,10 @@ class GcpSandbox:
     def endpoint_url(self) -> str:
         """What to give Google's SDKs as ``api_endpoint``."""
         return self.server.endpoint_url
+
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables that point Tenor here."""
+        return {"TENOR_GCP_ENDPOINT_URL": self.endpoint_url}
 
     def access(self, *, purchase_timeout_seconds: float = 60.0) -> GcpAccess:
         """Address of the sandbox, for the project that buys; it takes no credentials."""
