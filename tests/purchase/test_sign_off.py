@@ -233,3 +233,28 @@ def test_a_lifetime_can_be_ended_early_and_holds_nothing(waiting: Engine) -> Non
         expire(connection, FIRST, version=1, by="Olu", comment="stale", now=START)
         assert proposals.holding(connection, now=START) == ()
     assert found(waiting).state is ProposalState.EXPIRED
+
+
+def test_a_part_is_no_way_round_the_second_person(waiting: Engine) -> None:
+    """Whether two must say yes is decided by the planned line, not by what is cut of it."""
+
+    def needed(line: PlanLine) -> int:
+        return 2 if line.quantity >= LINE.quantity else 1
+
+    with writing(waiting) as connection:
+        answer = approve(
+            connection,
+            FIRST,
+            version=1,
+            by="Ana",
+            comment="half",
+            now=START,
+            quantity=LINE.quantity / 2,
+            people_needed=needed,
+        )
+    assert isinstance(answer, Proposal)
+    assert answer.state is ProposalState.WAITING
+    second = say_yes(waiting, "Bea", version=answer.version, two=True)
+    assert isinstance(second, Proposal)
+    assert second.state is ProposalState.APPROVED
+    assert second.line.quantity == LINE.quantity / 2
