@@ -7,13 +7,15 @@ from decimal import Decimal
 
 import numpy as np
 
-from service.domain.alterations import AlterationKind
+from service.domain.alterations import AlterationKind, AlterationState
 from service.domain.commitments import Kind, Payment
 from service.domain.ids import AccountId, ClientToken, IntentId
 from service.domain.purchases import Bought, PurchaseOrder
 from service.operate.demo import Demo
 from service.operate.exchanging import ask_for_exchanges, moves
+from service.operate.obliging import evidence_for
 from service.operate.reconciling import reconcile
+from service.operate.replaying import saving_usd_per_hour
 from service.operate.situation import Situation, read_situation
 from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.port import always_wanted
@@ -88,6 +90,35 @@ def test_an_exchange_is_asked_for_only_when_the_family_fell(demo: Demo, lease: L
     assert asked.reason.startswith("exchange: saves ")
     with reading(demo.parts.engine) as connection:
         assert demotion.demoted(connection) == frozenset()
+
+    # The guard is told what it would be worth: the same replay, beside all that would be left.
+    evidence = evidence_for(fallen, asked.order, now)
+    assert evidence is not None
+    [line] = evidence.lines
+    assert (line.offering, line.quantity) == (best.target.offering, now.targets[0].quantity)
+    [rate_usd] = best.target.rates_usd.values()
+    assert line.commit_usd_per_hour == rate_usd * line.quantity
+    if line.quantity == best.quantity:
+        kept = saving_usd_per_hour(fallen, item.commitment.commitment)
+        better = line.expected_savings_usd_per_hour - kept
+        assert abs(better - best.saves_usd_per_hour) < Decimal("1e-9")
+        assert line.expected_utilization_ratio == best.utilization_ratio
+    assert line.line in evidence.pools
+    # What the policy denies is never a candidate, and what waits is withdrawn when it turns.
+    denied = fallen.policy.denied.model_copy(update={"families": (best.target.family,)})
+    policy = fallen.policy.model_copy(update={"denied": denied})
+    denying = replace(fallen, policy=policy)
+    assert best.target.family not in {one.target.family for one in moves(denying, item)}
+    assert ask_for_exchanges(demo.parts, fallen) == 0  # it is asked for already
+    assert waiting(demo) == [asked.order.intent]
+    assert ask_for_exchanges(demo.parts, used) == 0
+    assert waiting(demo) == []
+
+
+def waiting(demo: Demo) -> list[IntentId]:
+    with reading(demo.parts.engine) as connection:
+        found = alterations.list_alterations(connection, states=(AlterationState.WAITING,))
+    return [one.order.intent for one in found]
 
 
 def test_the_shipped_policy_asks_for_no_exchange(demo: Demo, lease: Lease) -> None:
