@@ -23,7 +23,7 @@ PAGES = (
 )
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-PROMPT = re.compile(r"^(?:    )?(?:\.venv/bin/)?(tenor [a-z].*)$")
+PROMPT = re.compile(r"^ *(?:\.venv/bin/)?(tenor [a-z].*)$")
 # Spelled in pieces: tests/test_tidy.py looks for these words in our own code.
 PLACEHOLDERS = re.compile(rf"\b(?:TO{'DO'}|FIX{'ME'}|TBD|X{'XX'}|lorem ipsum)\b", re.IGNORECASE)
 
