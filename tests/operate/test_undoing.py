@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 
 from service.domain.alterations import AlterationState
+from service.domain.ids import PlanId
+from service.observe.events import UndoNotJudged
 from service.operate.demo import Demo
+from service.operate.guarding import context_of
 from service.operate.reconciling import reconcile
 from service.operate.situation import Situation, read_situation
-from service.operate.undoing import give_back, undo
+from service.operate.undoing import give_back, undo, without
 from service.pipeline import run_cycle
-from service.store import alterations, demotion
+from service.store import alterations, demotion, holdings, intents, ledger
 from service.store.engine import reading, writing
 from service.store.lease import Lease
 from tests.operate.test_cycle import a_cycle
@@ -65,3 +70,55 @@ def test_a_copilot_asks_first_and_withdraws_what_the_evidence_takes_back(
     assert set(states(demo)) == {"active"}
     give_back(demo.parts, facts(demo, lease), lease=lease)
     assert set(asked(demo)) == {AlterationState.WITHDRAWN}
+
+
+def bought_for_a_while(demo: Demo, lease: Lease) -> None:
+    run_cycle(demo.parts, a_cycle(), lease=lease)
+    demo.cloud.advance(2)
+
+
+def test_what_is_set_aside_counts_against_no_cap(demo: Demo, lease: Lease) -> None:
+    """A decision as if it had never been bought has the room that it takes, or the caps decide."""
+    bought_for_a_while(demo, lease)
+    situation = facts(demo, lease)
+    [item, *_] = situation.inventory
+    with reading(demo.parts.engine) as connection:
+        made = intents.list_intents(connection)
+        owed = holdings.owed(connection, now=situation.now)
+
+    def committed(now: Situation) -> Decimal:
+        context = context_of(
+            now,
+            gap_ratio=None,
+            coverage_ratio_after=None,
+            utilization_ratio_after=None,
+            lines=(),
+            plan=PlanId(""),
+            intents=made,
+            inventory=owed,
+            halted=False,
+            holds_lease=True,
+        )
+        assert context.spent is not None
+        return sum((one.commit_usd_per_hour for one in context.spent), Decimal(0))
+
+    freed = committed(situation) - committed(without(situation, item.commitment.commitment))
+    assert freed == Decimal(item.commit_usd_per_hour) > 0
+
+
+def test_only_recent_purchases_are_looked_at_and_what_cannot_be_judged_stays(
+    demo: Demo, lease: Lease
+) -> None:
+    bought_for_a_while(demo, lease)
+    fallen = facts(demo, lease, usage_ratio=0.02)
+    older = fallen.policy.alterations.model_copy(update={"undo_within_days": Decimal(0)})
+    past = replace(fallen, policy=fallen.policy.model_copy(update={"alterations": older}))
+    assert give_back(demo.parts, past, lease=lease).startswith("0 can be taken back")
+    # The register of planned changes is gone: no decision can be made, and nothing is given back.
+    settings = demo.parts.settings.model_copy(update={"changes_file": Path("nowhere.csv")})
+    blind = replace(demo.parts, settings=settings)
+    owned = len(fallen.inventory)
+    assert f"{owned} can be taken back, 0 regretted" in give_back(blind, fallen, lease=lease)
+    assert set(states(demo)) == {"active"}
+    with reading(demo.parts.engine) as connection:
+        assert ledger.holds(connection, UndoNotJudged.name)
