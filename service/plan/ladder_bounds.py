@@ -2,7 +2,8 @@
 
 Where no term is longer than a year, the share that pools with such signs came to bear
 (``ladder_learnt``) takes the place of the single bounds: it weighs them, and what else the weeks
-say, against each other. In a pool's first half year it goes halfway only.
+say, against each other. In a pool's first half year, unless its weeks fall, it
+goes halfway only.
 
 Each answers "own at most this much" in on-demand dollars per hour, from the hours seen. Next
 week can buy more, so an upward drift never raises a bound above what pays today: waiting for it
@@ -31,7 +32,7 @@ from service.forecast.level import (
 )
 from service.forecast.season import MIN_OVERLAP_WEEKS, YEAR_WEEKS, expected_year, suspected_year
 from service.plan.ladder_learnt import learnt_share
-from service.plan.ladder_signs import newest_level
+from service.plan.ladder_signs import newest_level, signs, week_levels
 from service.plan.ladder_terms import PoolState, Term
 
 RECENT = "the last 28 days"
@@ -102,10 +103,14 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
 
 
 def _learnt(used: Series, term: Term, caution: Caution) -> dict[str, float]:
-    """The learnt share; while its signs show little, halfway to what the single bounds allow."""
+    """The learnt share; while its signs show little, halfway to what the single bounds allow.
+
+    Not while the weeks fall: there the share, which has seen many falls, is believed at once.
+    """
     newest = newest_level(used, term.discount_ratio)
     learnt = newest * learnt_share(used, blind=caution.blind) if newest > 0 else 0.0
-    if used.size >= _HALFWAY_WEEKS * WEEK_HOURS or HALFWAY in caution.without:
+    settled = used.size >= _HALFWAY_WEEKS * WEEK_HOURS or HALFWAY in caution.without
+    if settled or learnt <= 0 or signs(week_levels(used))["slope_13"] < 0:
         return {LEARNT: learnt}
     return {HALFWAY: (learnt + min(_single(used, term, caution).values())) / 2}
 

@@ -154,13 +154,15 @@ def _how(seen: Series, *without: str) -> tuple[str, float]:
     return limit, found[limit]
 
 
-def test_goes_halfway_to_the_single_bounds_in_the_first_half_year_only() -> None:
+def test_goes_halfway_to_the_single_bounds_in_the_first_half_year_unless_falling() -> None:
     young = _hourly(_weekly(20, growth=0.01))
     limit, level = _how(young)
     assert limit == HALFWAY
     alone, single = _how(young, HALFWAY), _how(young, LEARNT)
     assert alone[0] == LEARNT
     assert level == pytest.approx((alone[1] + single[1]) / 2)
+    falling = _hourly(_weekly(20, growth=-0.01))
+    assert _how(falling) == _how(falling, HALFWAY)
     old = _hourly(_weekly(26, growth=0.01))
     assert _how(old) == _how(old, HALFWAY)
     assert _how(old)[0] == LEARNT
