@@ -91,6 +91,23 @@ Outcome = Bought | Refused | Unknown
 
 
 @dataclass(frozen=True, slots=True)
+class Absent:
+    """The provider was asked for exactly this purchase, and shows none."""
+
+    detail: str
+
+
+Evidence = Outcome | Absent
+"""What a provider says of one purchase that it is asked for by name. ``Unknown``: it exists, or is
+going on, and neither a yes nor a no is proven."""
+
+
+def as_outcome(evidence: Evidence) -> Outcome:
+    """``evidence`` as the answer to a call: that nothing is shown yet proves nothing."""
+    return Unknown(evidence.detail) if isinstance(evidence, Absent) else evidence
+
+
+@dataclass(frozen=True, slots=True)
 class InventoryItem:
     """One commitment as the provider lists it, with what ties it to an intent, if anything.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from service.domain.purchases import IntentState
 from service.observe.log import get_logger
 from service.observe.tracing import traced
 from service.operate.demoting import demote_on_drift
@@ -42,15 +43,17 @@ def reconcile(parts: Parts, *, lease: Lease) -> Reconciliation:
 def _halt_on_money(parts: Parts, done: Reconciliation) -> None:
     """Stop all buying when money moved that no decision asked for; a person must resume it.
 
-    That is an intent with two commitments, or a purchase that had been written off and is there
-    after all. Neither can come about without something being wrong with us or the provider.
+    That is an intent with two commitments, or a purchase that had been written off, or that the
+    ledger does not know to have called, and is there after all. None of it can come about without
+    something being wrong with us or the provider.
     """
     for finding in done.findings:
         match finding:
             case Duplicate(intent=intent, items=items, is_new=True):
                 reason = f"intent {intent.order.intent} was bought {len(items)} times"
             case SettledBought(intent=intent, alarming=True):
-                reason = f"intent {intent.order.intent} was refused and is bought all the same"
+                was = "refused" if intent.state is IntentState.REFUSED else "never called"
+                reason = f"intent {intent.order.intent} was {was} and is bought all the same"
             case _:
                 continue
         with writing(parts.engine) as connection:

@@ -23,6 +23,7 @@ from service.domain.alterations import (
 from service.domain.commitments import Kind, Offering
 from service.domain.ids import AccountId
 from service.domain.purchases import (
+    Evidence,
     Idempotency,
     InventoryItem,
     Outcome,
@@ -153,10 +154,11 @@ class ProviderBuyer(Protocol):
 class ProviderFinder(Protocol):
     """Looks for one purchase by what only it can be known by."""
 
-    def look_up(self, order: PurchaseOrder) -> Outcome:
+    def look_up(self, order: PurchaseOrder) -> Evidence:
         """What became of ``order``, asked for by its own reference, name or token.
 
-        ``Bought`` or ``Refused`` only on the provider's proof; not found is ``Unknown``.
+        ``Bought`` or ``Refused`` only on the provider's proof; ``Unknown`` where it is there and
+        neither is proven; ``Absent`` where it is not. ``ProviderError`` when it cannot be asked.
         """
         ...
 

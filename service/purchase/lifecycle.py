@@ -50,6 +50,8 @@ INTENT_MOVES: tuple[Move[IntentState], ...] = (
     Move(IntentState.CALLING, IntentState.BOUGHT, Word.PROVIDER, "the provider says yes"),
     Move(IntentState.CALLING, IntentState.REFUSED, Word.PROVIDER, "the provider says no"),
     Move(IntentState.CALLING, IntentState.UNKNOWN, Word.PROVIDER, "no proof, or died calling"),
+    Move(IntentState.RECORDED, IntentState.BOUGHT, Word.INVENTORY, "listed, the call forgotten"),
+    Move(IntentState.CALLING, IntentState.BOUGHT, Word.INVENTORY, "listed, its caller gone"),
     Move(IntentState.UNKNOWN, IntentState.BOUGHT, Word.INVENTORY, "it is listed"),
     Move(IntentState.UNKNOWN, IntentState.REFUSED, Word.INVENTORY, "not listed after the grace"),
     Move(IntentState.UNKNOWN, IntentState.BOUGHT, Word.PERSON, "a person has seen it"),

@@ -11,8 +11,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from service.domain.hours import iso
-from service.domain.purchases import Intent, IntentState, Quote, Refused
+from service.domain.ids import CommitmentId
+from service.domain.purchases import Idempotency, Intent, IntentState, Quote, Refused
+from service.observe.log import get_logger
 from service.purchase.checks import (
     JUDGED_AT_MOST,
     Stale,
@@ -26,8 +30,12 @@ from service.purchase.checks import (
 from service.purchase.desk import Declined, Desk, Executed, Request
 from service.purchase.execute import complete
 from service.purchase.written import abandon_call, refuse_recorded
-from service.store import intents, lease, ledger
+from service.reconcile.findings import Known
+from service.reconcile.match import is_alike
+from service.store import holdings, intents, lease, ledger
 from service.store.engine import reading, writing
+
+log = get_logger(__name__)
 
 ABANDONED_AFTER = timedelta(minutes=15)
 """An intent that has not moved for this long under our own lease has lost its thread. Far above
@@ -97,6 +105,10 @@ def _buy_recorded(desk: Desk, intent: Intent, quote: Quote) -> Executed | None:
         with writing(desk.engine) as connection:
             lease.require(connection, desk.lease)
             ledger.lock(connection)
+            shown = _shown(connection, desk, intent)
+            if shown is not None:
+                log.warning("resume.held", intent=besides, listed=shown)
+                return None
             declined = check_switches(connection, intent.line, besides=besides) or check_guard(
                 connection, desk, request, judged, besides=besides
             )
@@ -112,6 +124,27 @@ def _buy_recorded(desk: Desk, intent: Intent, quote: Quote) -> Executed | None:
         return None
     order = replace(intent.order, reference=quote.reference or intent.order.reference)
     return complete(desk, replace(intent, order=order, fence=desk.lease.fence))
+
+
+def _shown(connection: Connection, desk: Desk, intent: Intent) -> CommitmentId | None:
+    """What the mirror already lists of a purchase that was never called, or what may be it.
+
+    Then the log's tail was lost, and it is not bought again: by its tag, token or reference
+    reconciliation settles it; where purchases carry none, a person does.
+    """
+    order = intent.order
+    untagged = desk.buyer.idempotency(order.kind) is Idempotency.LOOKUP
+    for holding in holdings.list_holdings(connection, provider=desk.provider):
+        item = holding.item
+        known = Known(item, holding.vanished_at is not None, holding.first_seen_at)
+        ours = (
+            item.intent == order.intent
+            or item.commitment.commitment in {order.token, intent.commitment}
+            or (order.reference is not None and item.reference == order.reference)
+        )
+        if ours or (untagged and is_alike(intent, item, known)):
+            return item.commitment.commitment
+    return None
 
 
 def _too_late(desk: Desk, intent: Intent) -> Declined | None:

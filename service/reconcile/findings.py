@@ -33,8 +33,8 @@ class SettledBought:
 
     @property
     def alarming(self) -> bool:
-        """True when money moved that was taken as not spent."""
-        return self.intent.state is IntentState.REFUSED
+        """True when money moved without a call that this ledger knows of, or against its no."""
+        return self.intent.state in {IntentState.REFUSED, IntentState.RECORDED}
 
 
 @dataclass(frozen=True, slots=True)

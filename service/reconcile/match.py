@@ -17,13 +17,15 @@ from types import MappingProxyType
 from service.domain.commitments import CommitmentState, Kind
 from service.domain.ids import AccountId, CommitmentId, IntentId
 from service.domain.purchases import (
+    Absent,
     Bought,
+    Evidence,
     Idempotency,
     Intent,
     IntentState,
     InventoryItem,
-    Outcome,
     Refused,
+    Unknown,
 )
 from service.reconcile.findings import (
     Changed,
@@ -53,9 +55,11 @@ class Explained:
 
 NOTHING_EXPLAINED = Explained()
 
-Answers = Mapping[IntentId, Outcome | None]
+Answers = Mapping[IntentId, Evidence | None]
 """What the provider said of purchases without a known outcome, each asked for by what only it can
 be known by. ``None``: it could not be asked, which is not the same as not found."""
+
+_UNDER_WAY = (IntentState.RECORDED, IntentState.CALLING)
 
 NO_ANSWERS: Answers = MappingProxyType({})
 
@@ -79,6 +83,7 @@ def match(
     idempotency: Callable[[Kind], Idempotency],
     answers: Answers = NO_ANSWERS,
     explained: Explained = NOTHING_EXPLAINED,
+    fence: int = 0,
 ) -> Match:
     """Compare one provider's intents and mirror with a complete reading begun at ``read_at``.
 
@@ -86,21 +91,29 @@ def match(
     this reading and be owned all the same.
     ``grace`` is the longest that the provider may take to list a purchase, its call included.
     ``explained`` is what alterations of ours made, and what they took away.
+    ``fence`` is the reader's: what an older one left ``recorded`` or ``calling`` has nobody at
+    work on it, and may have been bought all the same where the log's tail was lost.
     """
     items = {item.commitment.commitment: item for item in inventory}
     before = {one.item.commitment.commitment: one for one in known}
-    claims, likely = _claims(intents, items, before, idempotency)
+    left = frozenset(
+        one.order.intent for one in intents if one.state in _UNDER_WAY and one.fence < fence
+    )
+    claims, likely = _claims(intents, items, before, idempotency, left)
     owner = {identity: intent for intent, found in claims.items() for identity in found}
     findings: list[Finding] = []
     for intent in intents:
         listed = tuple(items[one] for one in claims.get(intent.order.intent, ()))
         maybe = likely.get(intent.order.intent, ())
-        said = _of_answer(intent, listed, answers)
+        said = _of_answer(intent, listed, answers, waited=read_at - intent.updated_at >= grace)
         if said is not None:
             findings.append(said)
             continue
         if not listed and intent.order.account != account:
             findings += _of_elsewhere(intent, account, waited=read_at - intent.updated_at >= grace)
+            continue
+        if intent.state in _UNDER_WAY:
+            findings += _of_left(intent, listed, maybe, is_left=intent.order.intent in left)
             continue
         findings += _of_intent(intent, listed, maybe, before, read_at=read_at, grace=grace)
     first = not known and not intents
@@ -122,6 +135,7 @@ def _claims(
     items: Mapping[CommitmentId, InventoryItem],
     before: Mapping[CommitmentId, Known],
     idempotency: Callable[[Kind], Idempotency],
+    left: frozenset[IntentId],
 ) -> tuple[Claims, Claims]:
     """What each intent has for certain, and what it may have where likeness fits several."""
     ours = {intent.order.intent: intent for intent in intents}
@@ -137,23 +151,42 @@ def _claims(
         owner = tag if tag in ours else by_id.get(identity)
         if owner is not None:
             claims[owner] = (*claims.get(owner, ()), identity)
+    claims |= _by_reference(intents, items, claims)
     taken = {identity for found in claims.values() for identity in found}
     candidates = {
         intent.order.intent: tuple(
             identity
             for identity in sorted(set(items) - taken)
-            if _is_alike(intent, items[identity], before.get(identity))
+            if is_alike(intent, items[identity], before.get(identity))
         )
         for intent in intents
-        if intent.state is IntentState.UNKNOWN
+        if (intent.state is IntentState.UNKNOWN or intent.order.intent in left)
         and intent.order.intent not in claims
         and idempotency(intent.order.kind) is Idempotency.LOOKUP
     }
     wanted = Counter(identity for found in candidates.values() for identity in found)
     for owner, found in candidates.items():
-        if len(found) == 1 and wanted[found[0]] == 1:
+        # What was never called, as far as the ledger knows, is likely nobody's: a person decides.
+        if len(found) == 1 and wanted[found[0]] == 1 and owner not in left:
             claims[owner] = found
     return claims, {owner: found for owner, found in candidates.items() if owner not in claims}
+
+
+def _by_reference(
+    intents: Sequence[Intent], items: Mapping[CommitmentId, InventoryItem], claims: Claims
+) -> Claims:
+    """By the id that the intent's quote minted, where nothing carries its tag: the oldest."""
+    found: Claims = {}
+    for intent in intents:
+        reference = intent.order.reference
+        if reference is None or intent.order.intent in claims:
+            continue
+        made = tuple(
+            one for one in items.values() if one.reference == reference and one.intent is None
+        )
+        if made:
+            found[intent.order.intent] = (_first(intent, made).commitment.commitment,)
+    return found
 
 
 def _tag(item: InventoryItem, known: Known | None) -> IntentId | None:
@@ -163,7 +196,7 @@ def _tag(item: InventoryItem, known: Known | None) -> IntentId | None:
     return None if known is None else known.item.intent
 
 
-def _is_alike(intent: Intent, item: InventoryItem, known: Known | None) -> bool:
+def is_alike(intent: Intent, item: InventoryItem, known: Known | None) -> bool:
     """True when ``item`` could be the effect of ``intent``'s call, by everything but a tag."""
     order, owned = intent.order, item.commitment
     return (
@@ -201,26 +234,55 @@ def _of_intent(
         case IntentState.BOUGHT:
             findings += _of_bought(intent, listed, before, waited=waited)
         case _:
-            pass  # recorded or being called: whoever is at work on it will say
+            pass
     return findings
 
 
+def _of_left(
+    intent: Intent,
+    listed: tuple[InventoryItem, ...],
+    maybe: tuple[CommitmentId, ...],
+    *,
+    is_left: bool,
+) -> list[Finding]:
+    """What is listed of a purchase that is recorded or being called.
+
+    Recorded, it has never been called, as far as this ledger knows: that it is listed says that
+    the log's tail was lost. Being called, whoever is at work on it will say, if anybody is.
+    """
+    sound = _sound(listed)
+    if sound and (is_left or intent.state is IntentState.RECORDED):
+        item = _first(intent, sound)
+        return [SettledBought(intent, item, f"{item.commitment.commitment} is listed")]
+    if maybe and intent.state is IntentState.RECORDED:
+        detail = f"never called, and {', '.join(maybe)} may be it all the same"
+        return [StillUnknown(intent, detail, alarming=True)]
+    return []
+
+
 def _of_answer(
-    intent: Intent, listed: tuple[InventoryItem, ...], answers: Answers
+    intent: Intent, listed: tuple[InventoryItem, ...], answers: Answers, *, waited: bool
 ) -> Finding | None:
-    """What the provider's own word on one purchase settles, where no listing shows it."""
+    """What the provider's own word on one purchase settles, where no listing shows it.
+
+    ``None`` where it was not asked, or shows nothing of it: then the listing decides.
+    """
     asked = intent.order.intent in answers
     if intent.state is not IntentState.UNKNOWN or _sound(listed) or not asked:
         return None
-    match answers[intent.order.intent]:
+    answer = answers[intent.order.intent]
+    match answer:
         case Bought(commitment=commitment):
             return ProvenBought(intent, commitment, f"the provider answers with {commitment}")
         case Refused(code=code, detail=detail):
             return SettledNotBought(intent, f"the provider answers {code}: {detail}")
+        case Unknown(detail=detail):
+            # It is there, whatever a listing leaves out: time alone proves no absence.
+            return StillUnknown(intent, f"the provider answers: {detail}", alarming=waited)
         case None:
             detail = "the provider could not be asked for it"
             return StillUnknown(intent, detail, alarming=False)
-        case _:
+        case Absent():
             return None
 
 

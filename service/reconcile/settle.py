@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from service.domain.errors import ProviderError
 from service.domain.hours import Clock
 from service.domain.ids import AccountId, CommitmentId, IntentId
-from service.domain.purchases import Intent, IntentState, InventoryItem, Outcome
+from service.domain.purchases import Evidence, Intent, IntentState, InventoryItem
 from service.observe.events import (
     CommitmentChanged,
     ReconcileDrift,
@@ -127,6 +127,7 @@ def reconcile(
             idempotency=buyer.idempotency,
             answers=answers,
             explained=changes.explained,
+            fence=held.fence,
         )
         now = clock.now()
         _mirror(connection, provider, inventory, mirrored, result, now=now)
@@ -142,11 +143,11 @@ def reconcile(
 
 def ask_for_unknown(
     engine: Engine, finder: ProviderFinder, provider: str, account: AccountId
-) -> dict[IntentId, Outcome | None]:
+) -> dict[IntentId, Evidence | None]:
     """What the provider says of each unknown purchase of ``account``; ``None``: it did not say."""
     with reading(engine) as connection:
         unknown = intents.list_intents(connection, states=(IntentState.UNKNOWN,), provider=provider)
-    answers: dict[IntentId, Outcome | None] = {}
+    answers: dict[IntentId, Evidence | None] = {}
     for intent in unknown:
         if intent.order.account == account:
             try:

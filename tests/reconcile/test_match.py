@@ -34,6 +34,7 @@ GRACE = timedelta(hours=1)
 BEFORE = START - timedelta(days=1)
 SOON, LATE = START + timedelta(minutes=30), START + timedelta(hours=2)
 UNKNOWN, BOUGHT, REFUSED = IntentState.UNKNOWN, IntentState.BOUGHT, IntentState.REFUSED
+RECORDED = IntentState.RECORDED
 
 
 def native(_: Kind) -> Idempotency:
@@ -52,6 +53,7 @@ def matched(
     late: bool = True,
     account: AccountId = ACCOUNT,
     idempotency: Callable[[Kind], Idempotency] = native,
+    fence: int = 0,
 ) -> Match:
     return match(
         intents=intents,
@@ -61,6 +63,7 @@ def matched(
         read_at=LATE if late else SOON,
         grace=GRACE,
         idempotency=idempotency,
+        fence=fence,
     )
 
 
@@ -79,6 +82,39 @@ def test_an_unknown_purchase_that_is_listed_with_its_tag_was_bought() -> None:
     assert found.item.commitment.commitment == "c7"
     assert result.owner == {"c7": "i1"}
     assert not found.alarming
+
+
+def test_a_purchase_that_was_never_called_and_is_listed_was_bought_and_alarms() -> None:
+    [found] = matched([intent(1, RECORDED)], [listed(7, intent="i1")]).findings
+    assert isinstance(found, SettledBought)
+    assert found.alarming
+
+
+def test_a_recorded_purchase_is_known_by_the_reference_that_its_quote_minted() -> None:
+    one = intent(1, RECORDED)
+    one = replace(one, order=replace(one.order, reference="order-1"))
+    item = replace(listed(7), reference="order-1")
+    [found] = matched([one], [item]).findings
+    assert isinstance(found, SettledBought)
+
+
+@pytest.mark.parametrize(("fence", "settled"), [(2, True), (1, False)])
+def test_a_call_is_settled_by_the_listing_only_when_its_caller_is_gone(
+    fence: int, *, settled: bool
+) -> None:
+    calling = intent(1, IntentState.CALLING)
+    result = matched([calling], [listed(7, intent="i1")], fence=fence)
+    assert [isinstance(one, SettledBought) for one in result.findings] == [True] * settled
+    assert not any(one.alarming for one in result.findings)
+
+
+@pytest.mark.parametrize(("fence", "held"), [(2, True), (1, False)])
+def test_the_like_of_what_an_older_process_recorded_is_held_for_a_person(
+    fence: int, *, held: bool
+) -> None:
+    result = matched([intent(1, RECORDED)], [listed(9, like=1)], idempotency=lookup, fence=fence)
+    found = [one for one in result.findings if isinstance(one, StillUnknown)]
+    assert [one.alarming for one in found] == [True] * held
 
 
 @pytest.mark.parametrize(
@@ -257,9 +293,8 @@ def test_what_was_tied_to_an_intent_stays_so_when_the_tag_is_gone() -> None:
     assert matched([bought], [listed(1)], [known]).owner == {"c1": "i1"}
 
 
-@pytest.mark.parametrize("state", [IntentState.RECORDED, IntentState.CALLING])
-def test_a_purchase_that_is_being_made_is_left_to_whoever_makes_it(state: IntentState) -> None:
-    result = matched([intent(1, state)], [listed(1, intent="i1")])
+def test_a_purchase_that_is_being_made_is_left_to_whoever_makes_it() -> None:
+    result = matched([intent(1, IntentState.CALLING)], [listed(1, intent="i1")], fence=1)
     assert result.findings == ()
     assert result.owner == {"c1": "i1"}
 

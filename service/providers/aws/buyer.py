@@ -7,16 +7,16 @@ from service.domain.errors import InvariantError, ProviderError
 from service.domain.hours import Clock
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import (
+    Evidence,
     Idempotency,
     Outcome,
     PurchaseOrder,
     Quote,
     Refused,
-    Unknown,
 )
 from service.providers.aws import finder, nodes, reservations, savings_plans
 from service.providers.aws.account import OwnAccount
-from service.providers.aws.clients import AwsClients
+from service.providers.aws.clients import PROVIDER, AwsClients
 from service.providers.aws.node_services import NAMED_KINDS, NODE_KINDS
 from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.aws.words import upfront_usd
@@ -87,22 +87,24 @@ class AwsBuyer:
             return reservations.purchase(self._clients, order, still_wanted)
         return Refused(code="kind", detail=f"{order.kind} cannot be bought through this adapter")
 
-    def look_up(self, order: PurchaseOrder) -> Outcome:
+    def look_up(self, order: PurchaseOrder) -> Evidence:
         """What became of ``order``, by the tag, the name or the id that only it can have.
 
         A Savings Plan or an EC2 reservation is known by its intent's tag, other reservations by
-        the name that was made from it; Redshift knows neither, and stays ``Unknown``.
+        the name that was made from it. Redshift knows neither: of its reservations nothing is
+        ever shown here, and the inventory alone tells.
         """
         refused = self._own.refusal(order.account)
         if refused is not None:
-            return Unknown(detail=refused.detail)
-        try:
-            if order.kind in _PLANS:
-                return finder.plan(self._clients, order)
-            if order.kind in reservations.KINDS:
-                return finder.reservation(self._clients, order)
-        except ProviderError as error:
-            return Unknown(detail=str(error))
+            raise self._not_asked(refused.code, refused.detail)
+        if order.kind in _PLANS:
+            return finder.plan(self._clients, order)
+        if order.kind in reservations.KINDS:
+            return finder.reservation(self._clients, order)
         if order.kind in NODE_KINDS:
             return nodes.look_up(self._clients, order)
-        return Unknown(detail=f"{order.kind} is not known to this adapter")
+        raise self._not_asked("kind", f"{order.kind} is not known to this adapter")
+
+    @staticmethod
+    def _not_asked(code: str, detail: str) -> ProviderError:
+        return ProviderError(provider=PROVIDER, operation="look_up", code=code, detail=detail)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from service.domain.commitments import CommitmentState
 from service.domain.purchases import (
+    Absent,
     Bought,
+    Evidence,
     InventoryItem,
-    Outcome,
     PurchaseOrder,
     Refused,
     Unknown,
@@ -21,21 +22,21 @@ from service.providers.aws.clients import AwsClients
 from service.providers.aws.reservation_terms import ReservationTerms
 
 
-def plan(clients: AwsClients, order: PurchaseOrder) -> Outcome:
+def plan(clients: AwsClients, order: PurchaseOrder) -> Evidence:
     """What became of a Savings Plan's purchase; ``ProviderError`` when AWS does not list them."""
     return _tagged(inventory.savings_plans(clients, order.account), order)
 
 
-def reservation(clients: AwsClients, order: PurchaseOrder) -> Outcome:
+def reservation(clients: AwsClients, order: PurchaseOrder) -> Evidence:
     """What became of an EC2 reservation's purchase, where it could be tagged afterwards."""
     region = ReservationTerms.of_offering(order.offering).region
     return _tagged(inventory.reservations(clients, order.account, [region]), order)
 
 
-def _tagged(items: Sequence[InventoryItem], order: PurchaseOrder) -> Outcome:
+def _tagged(items: Sequence[InventoryItem], order: PurchaseOrder) -> Evidence:
     tagged = [item for item in items if item.intent == order.intent]
     if not tagged:
-        return Unknown(detail=f"nothing listed carries intent {order.intent}")
+        return Absent(detail=f"nothing listed carries intent {order.intent}")
     wanted = (order.offering, order.quantity, order.term_months, order.payment)
     fits = [
         item

@@ -20,12 +20,15 @@ from service.domain.errors import ProviderError
 from service.domain.ids import AccountId, CommitmentId, IntentId
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import (
+    Absent,
     Bought,
+    Evidence,
     InventoryItem,
     Outcome,
     PurchaseOrder,
     Refused,
     Unknown,
+    as_outcome,
 )
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
@@ -160,8 +163,16 @@ def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWante
         answer: Answer = getattr(client, service.buy)(**_arguments(service, order, terms, name))
     except WIRE_ERRORS as error:
         is_taken = isinstance(error, ClientError) and _code(error) in service.taken
-        return look_up(clients, order) if is_taken else outcome_of(error)
+        return _taken(clients, order) if is_taken else outcome_of(error)
     return bought_of(answer.get(service.bought, {}) if service.bought else answer, service.identity)
+
+
+def _taken(clients: AwsClients, order: PurchaseOrder) -> Outcome:
+    """What has the order's own name already, as the answer to its purchase."""
+    try:
+        return as_outcome(look_up(clients, order))
+    except ProviderError as error:
+        return Unknown(detail=str(error))
 
 
 def _malformed(service: NodeService, order: PurchaseOrder, name: str | None) -> Refused | None:
@@ -193,8 +204,8 @@ def _arguments(
     return arguments
 
 
-def look_up(clients: AwsClients, order: PurchaseOrder) -> Outcome:
-    """What the order's own name was given to, if anything. Raises nothing.
+def look_up(clients: AwsClients, order: PurchaseOrder) -> Evidence:
+    """What the order's own name was given to, if anything; ``ProviderError`` when not told.
 
     Another offering, count, term or payment under that name is ``Unknown``: somebody must look.
     """
@@ -202,13 +213,10 @@ def look_up(clients: AwsClients, order: PurchaseOrder) -> Outcome:
     region, theirs = split_offering(order.offering, order.kind)
     name = own_name(order.intent)
     if not service.own_name or name is None:
-        return Unknown(detail=f"a reservation of {order.kind} carries no name of ours")
-    try:
-        listed = [one for one in _owned(clients, service, region) if one[service.own_name] == name]
-    except ProviderError as error:
-        return Unknown(detail=str(error))
+        return Absent(detail=f"a reservation of {order.kind} carries no name of ours")
+    listed = [one for one in _owned(clients, service, region) if one[service.own_name] == name]
     if not listed:
-        return Unknown(detail=f"{name} is not listed")
+        return Absent(detail=f"{name} is not listed")
     one = listed[0]
     terms = NodeTerms.of_listed(service, one, region)
     is_ours = (terms.provider_offering, terms.term_months, terms.payment) == (

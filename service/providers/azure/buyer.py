@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from service.domain.commitments import Kind, Payment
-from service.domain.errors import InvariantError
+from service.domain.errors import InvariantError, ProviderError
 from service.domain.hours import TERM_HOURS, Clock
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import (
+    Evidence,
     Idempotency,
     Outcome,
     PurchaseOrder,
     Quote,
     Refused,
-    Unknown,
 )
 from service.providers.azure import reservations, savings_plans
+from service.providers.azure.access import PROVIDER
 from service.providers.azure.clients import AzureClients
 from service.providers.azure.words import account_of
 from service.providers.port import StillWanted, always_wanted
@@ -73,10 +74,15 @@ class AzureBuyer:
             return savings_plans.purchase(self._clients, order, still_wanted)
         return Refused("kind", f"{order.kind} cannot be bought through this adapter")
 
-    def look_up(self, order: PurchaseOrder) -> Outcome:
-        """What became of ``order``, by its stored order id or its alias; not found is unknown."""
+    def look_up(self, order: PurchaseOrder) -> Evidence:
+        """What became of ``order``, by its stored order id or its alias."""
         if order.kind is Kind.AZURE_RESERVATION:
             return reservations.look_up(self._clients, order)
         if order.kind is Kind.AZURE_SAVINGS_PLAN:
             return savings_plans.look_up(self._clients, order)
-        return Unknown(f"{order.kind} is not bought through this adapter")
+        raise ProviderError(
+            provider=PROVIDER,
+            operation="look_up",
+            code="kind",
+            detail=f"{order.kind} is not bought through this adapter",
+        )

@@ -25,14 +25,23 @@ from azure.mgmt.reservations.models import (
 )
 
 from service.domain.commitments import Kind, Offering, Payment
-from service.domain.errors import InputError
+from service.domain.errors import InputError, ProviderError
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import CommitmentId, OfferingId
-from service.domain.purchases import Outcome, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import (
+    Absent,
+    Evidence,
+    Outcome,
+    PurchaseOrder,
+    Refused,
+    Unknown,
+    as_outcome,
+)
 from service.domain.usage import SkuKey
 from service.providers.azure.access import PROVIDER
 from service.providers.azure.catalog import Catalog, Size
 from service.providers.azure.clients import (
+    NO_CODE,
     TROUBLE,
     UNREADABLE,
     Answer,
@@ -209,17 +218,18 @@ def _unfit(order: PurchaseOrder) -> Refused | None:
     return None
 
 
-def look_up(clients: AzureClients, order: PurchaseOrder) -> Outcome:
-    """What became of the order that was bought, or was to be, under the stored id; asked once."""
+def look_up(clients: AzureClients, order: PurchaseOrder) -> Evidence:
+    """What became of the order that was bought, or was to be, under the stored id; asked once.
+
+    ``ProviderError`` when Azure does not say.
+    """
     if order.reference is None:
-        return Unknown("no order id is stored: only the inventory can tell")
-    try:
-        found = _find(clients, order.reference)
-        if found is None:
-            return Unknown(f"Azure knows no reservation order {order.reference}")
-        return _judged(clients, order, found)
-    except TROUBLE as error:
-        return Unknown(f"the order could not be looked for: {trouble(error)}")
+        return Absent("no order id is stored: only the inventory can tell")
+    reference = order.reference
+    found = read("ReservationOrder.Get", lambda: _find(clients, reference))
+    if found is None:
+        return Absent(f"Azure knows no reservation order {reference}")
+    return read("Reservation.List", lambda: _judged(clients, order, found))
 
 
 def settle(clients: AzureClients, order: PurchaseOrder) -> Outcome:
@@ -228,7 +238,10 @@ def settle(clients: AzureClients, order: PurchaseOrder) -> Outcome:
     for number in range(clients.access.settle_reads):
         if number:
             clients.sleep(clients.access.settle_every_seconds)
-        outcome = look_up(clients, order)
+        try:
+            outcome = as_outcome(look_up(clients, order))
+        except ProviderError as error:
+            outcome = Unknown(str(error))
         if not isinstance(outcome, Unknown):
             return outcome
     return outcome
@@ -237,7 +250,9 @@ def settle(clients: AzureClients, order: PurchaseOrder) -> Outcome:
 def _find(clients: AzureClients, reference: str) -> Answer | None:
     try:
         found: Answer = clients.reservations.reservation_order.get(reference).as_dict()
-    except ResourceNotFoundError:
+    except ResourceNotFoundError as error:
+        if code_of(error) == NO_CODE.format(error.status_code):
+            raise  # whoever answered is not Azure
         return None
     return found
 

@@ -25,15 +25,26 @@ from service.domain.commitments import Kind, Offering, Payment
 from service.domain.errors import InputError, ProviderError
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import CommitmentId, OfferingId
-from service.domain.purchases import Outcome, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import (
+    Absent,
+    Evidence,
+    Outcome,
+    PurchaseOrder,
+    Refused,
+    Unknown,
+    as_outcome,
+)
 from service.domain.usage import SkuKey
 from service.providers.azure.access import PROVIDER
 from service.providers.azure.clients import (
+    NO_CODE,
     TROUBLE,
     UNREADABLE,
     Answer,
     AzureClients,
+    code_of,
     failed,
+    read,
     trouble,
 )
 from service.providers.azure.outcome import outcome_of, outcome_of_state
@@ -182,27 +193,30 @@ def _unfit(order: PurchaseOrder) -> Refused | None:
     return None
 
 
-def look_up(clients: AzureClients, order: PurchaseOrder) -> Outcome:
-    """What became of the purchase under the intent's alias; asked once."""
+def look_up(clients: AzureClients, order: PurchaseOrder) -> Evidence:
+    """What became of the purchase under the intent's alias; asked once.
+
+    ``ProviderError`` when Azure does not say.
+    """
     alias = name_of(order.intent)
     if alias is None:
-        return Unknown(f"{order.intent} makes no alias: only the inventory can tell")
-    try:
-        found = _find(clients, alias)
-        if found is None:
-            return Unknown(f"Azure knows no savings plan order alias {alias}")
-        return _judged(clients, order, found)
-    except TROUBLE as error:
-        return Unknown(f"the alias could not be looked for: {trouble(error)}")
+        return Absent(f"{order.intent} makes no alias: only the inventory can tell")
+    found = read("SavingsPlanOrderAlias.Get", lambda: _find(clients, alias))
+    if found is None:
+        return Absent(f"Azure knows no savings plan order alias {alias}")
+    return read("SavingsPlan.List", lambda: _judged(clients, order, found))
 
 
 def settle(clients: AzureClients, order: PurchaseOrder) -> Outcome:
-    """Watch the alias, for a while, until its own provisioning state says how it ended."""
+    """Watch the order, for a while, until its own provisioning state says how it ended."""
     outcome: Outcome = Unknown("Azure did not yet show the alias")
     for number in range(clients.access.settle_reads):
         if number:
             clients.sleep(clients.access.settle_every_seconds)
-        outcome = look_up(clients, order)
+        try:
+            outcome = as_outcome(look_up(clients, order))
+        except ProviderError as error:
+            outcome = Unknown(str(error))
         if not isinstance(outcome, Unknown):
             return outcome
     return outcome
@@ -211,7 +225,9 @@ def settle(clients: AzureClients, order: PurchaseOrder) -> Outcome:
 def _find(clients: AzureClients, alias: str) -> Answer | None:
     try:
         found: Answer = clients.benefits.savings_plan_order_alias.get(alias).as_dict()
-    except ResourceNotFoundError:
+    except ResourceNotFoundError as error:
+        if code_of(error) == NO_CODE.format(error.status_code):
+            raise  # whoever answered is not Azure
         return None
     return found
 

@@ -8,7 +8,7 @@ from service.domain.commitments import Kind
 from service.domain.errors import InvariantError, ProviderError
 from service.domain.hours import Clock
 from service.domain.money import CommitUsdPerHour
-from service.domain.purchases import Idempotency, Outcome, PurchaseOrder, Quote, Refused
+from service.domain.purchases import Evidence, Idempotency, Outcome, PurchaseOrder, Quote, Refused
 from service.providers.gcp import flexible, resource_commitments
 from service.providers.gcp.clients import GcpClients
 from service.providers.gcp.outcome import NOT_SENT
@@ -80,7 +80,7 @@ class GcpBuyer:
             return flexible.purchase(self._clients, order, still_wanted)
         return resource_commitments.purchase(self._clients, order, still_wanted)
 
-    def look_up(self, order: PurchaseOrder) -> Outcome:
+    def look_up(self, order: PurchaseOrder) -> Evidence:
         """What became of the order, by its commitment's name or its order's display name."""
         if order.kind is Kind.GCP_FLEXIBLE_CUD:
             return flexible.verified(self._clients, order)

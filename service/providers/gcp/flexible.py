@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 from service.domain.errors import ProviderError
 from service.domain.ids import CommitmentId
 from service.domain.money import floor_to_step
-from service.domain.purchases import Bought, Outcome, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import (
+    Absent,
+    Bought,
+    Evidence,
+    Outcome,
+    PurchaseOrder,
+    Refused,
+    Unknown,
+)
 from service.providers.gcp.clients import GcpAccess, GcpClients, wire_errors
 from service.providers.gcp.inventory import (
     COMMIT_PARAMETER,
@@ -72,15 +80,14 @@ def purchase(clients: GcpClients, order: PurchaseOrder, still_wanted: StillWante
     return _place(clients, order, offer, still_wanted)
 
 
-def verified(clients: GcpClients, order: PurchaseOrder) -> Outcome:
-    """What became of the order, by its display name; only one equal, settled order is a yes."""
-    try:
-        offer = offer_of(clients.access, order)
-        placed = orders(clients, display_name=tag(order.intent))
-    except ProviderError as error:
-        return Unknown(str(error))
-    # Orders that fail are deleted, and lists lag: that none is listed proves nothing.
-    return _compared(placed, order, offer) if placed else Unknown("no order has its display name")
+def verified(clients: GcpClients, order: PurchaseOrder) -> Evidence:
+    """What became of the order, by its display name; only one equal, settled order is a yes.
+
+    ``ProviderError`` when Google does not say. Orders that fail are deleted.
+    """
+    offer = offer_of(clients.access, order)
+    placed = orders(clients, display_name=tag(order.intent))
+    return _compared(placed, order, offer) if placed else Absent("no order has its display name")
 
 
 def _place(

@@ -13,7 +13,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from service.domain.errors import ProviderError
-from service.domain.purchases import Bought, Outcome, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import (
+    Absent,
+    Bought,
+    Evidence,
+    Outcome,
+    PurchaseOrder,
+    Refused,
+    Unknown,
+    as_outcome,
+)
 from service.providers.gcp.clients import GcpClients, invoke, invoke_all, reason_of, wire_errors
 from service.providers.gcp.inventory import amounts_of
 from service.providers.gcp.outcome import ALREADY_EXISTS_CODES, operation_outcome, outcome_of
@@ -85,7 +94,7 @@ def purchase(clients: GcpClients, order: PurchaseOrder, still_wanted: StillWante
     place = place_of_order(order, terms)
     ended = insert(clients, place, body, request_id(order.token), still_wanted)
     if isinstance(ended, Exists):
-        return verified(clients, order)
+        return _there(clients, order)
     return Bought(place.commitment()) if ended is None else ended
 
 
@@ -141,8 +150,19 @@ def watch(clients: GcpClients, place: Place, begun: Operation) -> Exists | Refus
     return Unknown(f"operation {begun.name or 'without a name'} is not known to be done{trouble}")
 
 
-def verified(clients: GcpClients, order: PurchaseOrder) -> Outcome:
-    """What became of the order, by its commitment's name; only an equal commitment is a yes."""
+def _there(clients: GcpClients, order: PurchaseOrder) -> Outcome:
+    """What has the order's name already, as the answer to its purchase."""
+    try:
+        return as_outcome(verified(clients, order))
+    except ProviderError as error:
+        return Unknown(str(error))
+
+
+def verified(clients: GcpClients, order: PurchaseOrder) -> Evidence:
+    """What became of the order, by its commitment's name; only an equal commitment is a yes.
+
+    ``ProviderError`` when Google does not say.
+    """
     terms = resource_terms(order.offering)
     place = place_of_order(order, terms)
     try:
@@ -154,7 +174,9 @@ def verified(clients: GcpClients, order: PurchaseOrder) -> Outcome:
             commitment=place.name,
         )
     except ProviderError as error:
-        return Unknown(str(error)) if error.code != _NOT_FOUND else _by_operations(clients, place)
+        if error.code != _NOT_FOUND:
+            raise
+        return _by_operations(clients, place)
     if not listed.name or listed.status == _CREATING:
         return Unknown(f"{place.path} is still being created")
     difference = _difference(listed, order, terms)
@@ -178,27 +200,27 @@ def _difference(listed: Listed, order: PurchaseOrder, terms: ResourceTerms) -> s
     )
 
 
-def _by_operations(clients: GcpClients, place: Place) -> Outcome:
-    """A commitment that is not there was refused if its insert is listed as failed."""
-    try:
-        listed = invoke_all(
-            "regionOperations.list",
-            clients.operations().list,
-            request={"project": place.project, "region": place.region},
-        )
-    except ProviderError as error:
-        return Unknown(str(error))
+def _by_operations(clients: GcpClients, place: Place) -> Evidence:
+    """What the inserts of a commitment that is not there say: failed, going on, or nothing."""
+    listed = invoke_all(
+        "regionOperations.list",
+        clients.operations().list,
+        request={"project": place.project, "region": place.region},
+    )
     inserts = [
         one
         for one in listed
         if one.operation_type == _INSERT and one.target_link.endswith(place.path)
     ]
-    ended = [_ended(one) for one in inserts if _is_done(one)]
-    if inserts and len(ended) == len(inserts):
-        no = next((one for one in ended if isinstance(one, Refused)), None)
-        if no is not None and all(isinstance(one, Refused) for one in ended):
-            return no
-    return Unknown(f"{place.path} is not found")
+    if not all(_is_done(one) for one in inserts):
+        return Unknown(f"{place.path} is not found, and its insert is going on")
+    ended = [_ended(one) for one in inserts]
+    if any(one is None for one in ended):
+        return Unknown(f"{place.path} is not found, and its insert is listed as done")
+    refused = [one for one in ended if isinstance(one, Refused)]
+    if refused and len(refused) == len(ended):
+        return refused[0]
+    return Absent(f"{place.path} is not found")
 
 
 def _is_done(operation: Operation) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from service.domain.commitments import CommitmentState, Kind, Offering, Payment
 from service.domain.errors import InputError, ProviderError
 from service.domain.ids import IntentId, OfferingId
-from service.domain.purchases import Bought, Idempotency, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import Absent, Bought, Idempotency, PurchaseOrder, Refused, Unknown
 from service.domain.usage import SkuKey
 from service.providers.aws import nodes
 from service.providers.aws.node_services import BY_KIND, SERVICES
@@ -185,7 +185,7 @@ def test_a_lost_answer_is_unknown_and_the_listing_knows(
     found: ProviderFinder = finder
     looked = found.look_up(order)
     if kind is Kind.AWS_REDSHIFT_RI:
-        assert isinstance(looked, Unknown)
+        assert isinstance(looked, Absent)
     else:
         assert looked == Bought(record.identity)
 
@@ -198,7 +198,7 @@ def test_before_the_effect_nothing_is_bought_and_the_finder_does_not_guess(
     strike(cloud, Fault(BUY[kind], FaultKind.TIMEOUT_BEFORE))
     assert isinstance(buyer_of(cloud).buy(order), Unknown)
     assert cloud.world.nodes.nodes == {}
-    assert isinstance(buyer_of(cloud).look_up(order), Unknown)
+    assert isinstance(buyer_of(cloud).look_up(order), Absent)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -220,7 +220,7 @@ def test_a_listing_that_lags_proves_nothing(cloud: SandboxCloud, kind: Kind) -> 
     order = ordered(cloud, kind)
     strike(cloud, Fault(BUY[kind], FaultKind.LISTING_LAG, lag_reads=2))
     assert isinstance(buyer_of(cloud).buy(order), Bought)
-    assert isinstance(buyer_of(cloud).look_up(order), Unknown)
+    assert isinstance(buyer_of(cloud).look_up(order), Absent)
     assert isinstance(buyer_of(cloud).buy(order), Unknown)
     assert isinstance(buyer_of(cloud).look_up(order), Bought)
     assert len(cloud.world.nodes.nodes) == 1

@@ -17,7 +17,7 @@ from botocore.client import BaseClient
 from service.domain.commitments import CommitmentState, Kind, Payment
 from service.domain.errors import InputError, ProviderError
 from service.domain.ids import AccountId, IntentId
-from service.domain.purchases import Bought, Idempotency, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import Absent, Bought, Idempotency, PurchaseOrder, Refused, Unknown
 from service.domain.usage import SkuKey, Usage
 from service.providers.aws.clients import PAGES_MAX, AwsAccess, AwsClients, Keys, invoke_all
 from service.providers.aws.cost_explorer import CostExplorerUsage
@@ -110,7 +110,7 @@ def test_a_name_not_found_is_the_first_purchase_and_one_that_exists_is_compared(
 ) -> None:
     """Pitfall 3: the own id is the key; not found is no error, existing no success by itself."""
     order = node_order(cloud, Kind.AWS_RDS_RI, "p3")
-    assert isinstance(buyer_of(cloud).look_up(order), Unknown)
+    assert isinstance(buyer_of(cloud).look_up(order), Absent)
     first = buyer_of(cloud).buy(order)
     assert isinstance(first, Bought)
     assert buyer_of(cloud).buy(order) == first

@@ -9,8 +9,9 @@ from decimal import Decimal
 import pytest
 
 from service.domain.commitments import CommitmentState, Kind, Offering, Payment
+from service.domain.errors import ProviderError
 from service.domain.ids import AccountId
-from service.domain.purchases import Bought, Idempotency, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import Absent, Bought, Idempotency, PurchaseOrder, Refused, Unknown
 from service.providers.aws.savings_plans import SOLD_KINDS
 from service.providers.port import ProviderFinder
 from service.sandbox.cloud import SandboxCloud
@@ -117,7 +118,7 @@ def test_what_is_not_listed_is_not_known(cloud: SandboxCloud, on_sale: list[Offe
     order = order_of(cloud, on_sale, Kind.AWS_COMPUTE_SP, "lost")
     strike(cloud, Fault(CREATE, FaultKind.TIMEOUT_BEFORE))
     assert isinstance(buyer_of(cloud).buy(order), Unknown)
-    assert isinstance(buyer_of(cloud).look_up(order), Unknown)
+    assert isinstance(buyer_of(cloud).look_up(order), Absent)
 
 
 def test_a_lost_answer_is_found_once_the_listing_shows_it(
@@ -128,7 +129,7 @@ def test_a_lost_answer_is_found_once_the_listing_shows_it(
     strike(cloud, Fault(CREATE, FaultKind.LISTING_LAG, lag_hours=2))
     # The lag is set by the first fault's call, before its answer is lost.
     assert isinstance(buyer_of(cloud).buy(order), Unknown)
-    assert isinstance(buyer_of(cloud).look_up(order), Unknown)
+    assert isinstance(buyer_of(cloud).look_up(order), Absent)
     cloud.advance(3)
     assert isinstance(buyer_of(cloud).look_up(order), Bought)
 
@@ -159,6 +160,19 @@ def test_a_look_up_that_fails_proves_nothing(cloud: SandboxCloud, on_sale: list[
     bought(cloud, order)
     listing = "savingsplans.DescribeSavingsPlans"
     strike(cloud, Fault(listing, FaultKind.REFUSE, code="AccessDeniedException", status=403))
-    assert isinstance(buyer_of(cloud).look_up(order), Unknown)
+    with pytest.raises(ProviderError, match="AccessDenied"):
+        buyer_of(cloud).look_up(order)
     elsewhere = replace(order, account=AccountId("200000000025"))
-    assert isinstance(buyer_of(cloud).look_up(elsewhere), Unknown)
+    with pytest.raises(ProviderError, match="wrong_account"):
+        buyer_of(cloud).look_up(elsewhere)
+
+
+def test_a_plan_whose_payment_is_pending_is_there(
+    cloud: SandboxCloud, on_sale: list[Offering]
+) -> None:
+    order = order_of(cloud, on_sale, Kind.AWS_COMPUTE_SP, "pending")
+    strike(cloud, Fault(CREATE, FaultKind.ERROR_AFTER))
+    assert isinstance(buyer_of(cloud).buy(order), Unknown)
+    (item,) = reader_of(cloud).inventory()
+    assert item.commitment.state is CommitmentState.PAYMENT_PENDING
+    assert buyer_of(cloud).look_up(order) == Bought(item.commitment.commitment)

@@ -13,7 +13,7 @@ from service.domain.commitments import CommitmentState, Kind
 from service.domain.errors import InputError, ProviderError
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.purchases import Bought, InventoryItem, Refused, Unknown
-from service.providers.port import ProviderAlterer
+from service.providers.port import ProviderAlterer, always_wanted
 from service.sandbox.azure.cloud import AzureSandbox
 from service.sandbox.faults import Fault, FaultKind
 from tests.sandbox.azure.clouds import (
@@ -84,7 +84,7 @@ def test_an_exchange_gives_the_sources_and_makes_the_targets(cloud: AzureSandbox
     assert quote.allowed
     assert quote.target_value_usd > quote.source_value_usd > 0
     assert quote.pay_usd == quote.target_value_usd - quote.source_value_usd
-    outcome = there.alter(change)
+    outcome = there.alter(change, still_wanted=always_wanted)
     assert isinstance(outcome, Altered)
     assert outcome.paid_usd == quote.pay_usd
     (made,) = active(cloud)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,7 +14,7 @@ from service.domain.commitments import Kind, Payment
 from service.domain.errors import InvariantError, ProviderError
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, IntentId
-from service.domain.purchases import Bought, Idempotency, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import Absent, Bought, Idempotency, PurchaseOrder, Refused, Unknown
 from service.providers.azure.outcome import is_retryable
 from service.providers.port import ProviderBuyer, ProviderFinder
 from service.sandbox.azure.cloud import AzureSandbox
@@ -129,7 +131,7 @@ def test_an_answer_lost_before_the_effect_is_unknown_and_a_look_proves_nothing(
     strike(cloud, Fault(SEND[ordered.kind], lost, hold_seconds=1))
     with impatient(cloud) as hasty:
         assert isinstance(hasty.buy(ordered), Unknown)
-        assert isinstance(hasty.look_up(ordered), Unknown)
+        assert isinstance(hasty.look_up(ordered), Absent)
     assert purchases(cloud) == 0
 
 
@@ -357,7 +359,7 @@ ODD_ANSWERS = (
 
 
 @pytest.mark.parametrize("answer", ODD_ANSWERS)
-def test_answers_that_make_no_sense_are_unknown_and_never_raise(
+def test_answers_that_make_no_sense_are_no_absence_and_nothing_is_sent(
     cloud: AzureSandbox, ordered: PurchaseOrder, answer: bytes
 ) -> None:
     def odd(_: Call) -> Reply:
@@ -369,6 +371,58 @@ def test_answers_that_make_no_sense_are_unknown_and_never_raise(
             route("GET", ALIASES + "/{alias}", "azure.SavingsPlanOrderAlias.Get", "", odd),
         )
     )
-    assert isinstance(buyer(cloud).look_up(ordered), Unknown)
+    with suppress(ProviderError):
+        assert isinstance(buyer(cloud).look_up(ordered), Unknown)
     assert isinstance(buyer(cloud).buy(ordered), Unknown)
     assert cloud.server.calls[SEND[ordered.kind]] == 0
+
+
+LOOKING = {
+    Kind.AZURE_RESERVATION: "azure.ReservationOrder.Get",
+    Kind.AZURE_SAVINGS_PLAN: "azure.SavingsPlanOrderAlias.Get",
+}
+
+
+def test_a_look_that_is_not_allowed_is_no_absence(
+    cloud: AzureSandbox, ordered: PurchaseOrder
+) -> None:
+    refuse = Fault(LOOKING[ordered.kind], FaultKind.REFUSE, code="AuthorizationFailed", status=403)
+    strike(cloud, refuse)
+    with pytest.raises(ProviderError, match="AuthorizationFailed"):
+        buyer(cloud).look_up(ordered)
+    assert isinstance(buyer(cloud).look_up(ordered), Absent)
+
+
+def test_a_not_found_that_is_not_azures_is_no_absence(
+    cloud: AzureSandbox, ordered: PurchaseOrder
+) -> None:
+    def elsewhere(_: Call) -> Reply:
+        return Reply(404, b"{}")
+
+    cloud.server.answer_first(
+        (
+            route("GET", ORDERS + "/{order}", "azure.ReservationOrder.Get", "", elsewhere),
+            route("GET", ALIASES + "/{alias}", "azure.SavingsPlanOrderAlias.Get", "", elsewhere),
+        )
+    )
+    with pytest.raises(ProviderError, match="404"):
+        buyer(cloud).look_up(ordered)
+    assert isinstance(buyer(cloud).buy(ordered), Unknown)
+    assert cloud.server.calls[SEND[ordered.kind]] == 0
+
+
+@pytest.mark.parametrize("state", ["PendingBilling", "Creating", "ConfirmedBilling"])
+def test_what_is_going_on_is_there_and_neither_sold_nor_absent(
+    cloud: AzureSandbox, state: str
+) -> None:
+    ordered = quoted(cloud, order(cloud))
+
+    def pending(_: Call) -> Reply:
+        return Reply(200, json.dumps({"properties": {"provisioningState": state}}).encode())
+
+    cloud.server.answer_first(
+        (route("GET", ORDERS + "/{order}", "azure.ReservationOrder.Get", "", pending),)
+    )
+    looked = buyer(cloud).look_up(ordered)
+    assert isinstance(looked, Unknown)
+    assert state in looked.detail

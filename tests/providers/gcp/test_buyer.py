@@ -11,7 +11,7 @@ import pytest
 from service.domain.commitments import Kind
 from service.domain.errors import InputError, InvariantError, ProviderError
 from service.domain.ids import AccountId, OfferingId
-from service.domain.purchases import Bought, Idempotency, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import Absent, Bought, Idempotency, PurchaseOrder, Refused, Unknown
 from service.providers.gcp.buyer import GcpBuyer
 from service.providers.gcp.outcome import is_retryable
 from service.providers.port import ProviderBuyer, ProviderFinder
@@ -56,7 +56,7 @@ def paid(cloud: GcpSandbox) -> int:
 def test_is_the_port_and_repeats_by_its_own_keys(buyer: GcpBuyer) -> None:
     as_buyer: ProviderBuyer = buyer
     as_finder: ProviderFinder = buyer
-    assert isinstance(as_finder.look_up(vcpus()), Unknown)
+    assert isinstance(as_finder.look_up(vcpus()), Absent)
     for kind in (Kind.GCP_RESOURCE_CUD, Kind.GCP_FLEXIBLE_CUD):
         assert as_buyer.idempotency(kind) is Idempotency.NATIVE
     with pytest.raises(InvariantError):
@@ -189,7 +189,8 @@ def test_an_internal_error_inside_a_done_operation_proves_nothing(
 ) -> None:
     strike(cloud, Fault(INSERT_OPERATION, FaultKind.REFUSE, code="INTERNAL_ERROR"))
     assert isinstance(buyer.buy(vcpus()), Unknown)
-    assert isinstance(buyer.look_up(vcpus()), Unknown)
+    # What proves nothing by itself leaves it to the inventory: nothing has the name.
+    assert isinstance(buyer.look_up(vcpus()), Absent)
 
 
 def test_more_than_the_regional_quota_is_refused(buyer: GcpBuyer) -> None:
@@ -279,7 +280,26 @@ def test_what_lags_behind_in_lists_is_not_bought_twice(
 
 @KINDS
 def test_absence_is_never_proof(buyer: GcpBuyer, order: PurchaseOrder) -> None:
-    assert isinstance(buyer.look_up(order), Unknown)
+    assert isinstance(buyer.look_up(order), Absent)
+
+
+@KINDS
+def test_what_cannot_be_asked_for_is_not_absent(
+    cloud: GcpSandbox, buyer: GcpBuyer, order: PurchaseOrder
+) -> None:
+    resource = order.kind is Kind.GCP_RESOURCE_CUD
+    looking = "gcp.regionCommitments.get" if resource else "gcp.orders.list"
+    strike(cloud, Fault(looking, FaultKind.REFUSE, code="forbidden", status=403))
+    with pytest.raises(ProviderError, match="forbidden"):
+        buyer.look_up(order)
+
+
+def test_a_commitment_that_is_being_created_is_there(cloud: GcpSandbox, buyer: GcpBuyer) -> None:
+    strike(cloud, Fault(INSERT, FaultKind.ERROR_AFTER))
+    assert isinstance(buyer.buy(vcpus()), Unknown)
+    looked = buyer.look_up(vcpus())
+    assert isinstance(looked, Unknown)
+    assert "being created" in looked.detail
 
 
 @pytest.mark.parametrize(

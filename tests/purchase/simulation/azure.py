@@ -10,7 +10,16 @@ from service.domain.alterations import AlterationKind, AlterationOrder, Alterati
 from service.domain.commitments import CommitmentState, Kind, Payment
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import CommitmentId, OfferingId
-from service.domain.purchases import Bought, InventoryItem, Outcome, PurchaseOrder, Refused, Unknown
+from service.domain.purchases import (
+    Absent,
+    Bought,
+    Evidence,
+    InventoryItem,
+    Outcome,
+    PurchaseOrder,
+    Refused,
+    Unknown,
+)
 from service.sandbox.azure.orders import Reservation, Terms
 from service.sandbox.azure.savings_plans import Plan, PlanTerms
 from service.sandbox.azure.world import INTENT_PREFIX, AzureWorld, AzureWorldOptions
@@ -88,13 +97,13 @@ class SimAzure(SimCloud):
         )
         return CommitmentId(made.reservations[0].resource_id), made
 
-    def look_up(self, order: PurchaseOrder) -> Outcome:
+    def look_up(self, order: PurchaseOrder) -> Evidence:
         if order.offering == PLAN:
             plan = self.world.plans.by_alias(order.token)
-            return Unknown("no such alias") if plan is None else _ended(plan.state, plan)
+            return Absent("no such alias") if plan is None else _ended(plan.state, plan)
         found = self.world.book.orders.get(order.reference or "")
         if found is None:
-            return Unknown("no such order")
+            return Absent("no such order")
         return _ended(found.state, found.reservations[0])
 
     def listed(self) -> list[InventoryItem]:

@@ -26,7 +26,9 @@ from service.domain.hours import TERM_HOURS, Clock
 from service.domain.ids import AccountId, CommitmentId, IntentId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import (
+    Absent,
     Bought,
+    Evidence,
     Idempotency,
     InventoryItem,
     Outcome,
@@ -163,9 +165,9 @@ class SimCloud:
     def sell(self, order: PurchaseOrder) -> tuple[CommitmentId, Any]:
         raise NotImplementedError
 
-    def look_up(self, order: PurchaseOrder) -> Outcome:
+    def look_up(self, order: PurchaseOrder) -> Evidence:
         del order
-        return Unknown("no such question here")
+        return Absent("no such question here")
 
     def ways(self, item: InventoryItem, now: datetime) -> frozenset[AlterationKind]:
         del item, now

@@ -9,7 +9,13 @@ from typing import Any
 from service.domain.alterations import AlterationKind, AlterationOrder
 from service.domain.commitments import CommitmentState, Kind
 from service.domain.ids import AccountId, CommitmentId, OfferingId
-from service.domain.purchases import Bought, InventoryItem, Outcome, PurchaseOrder, Unknown
+from service.domain.purchases import (
+    Absent,
+    Bought,
+    Evidence,
+    InventoryItem,
+    PurchaseOrder,
+)
 from service.sandbox.faults import ApiError
 from service.sandbox.gcp.commitments import Contents, Wanted
 from service.sandbox.gcp.operations import Operation
@@ -111,11 +117,11 @@ class SimGcp(SimCloud):
             finish=lambda: None,
         )
 
-    def look_up(self, order: PurchaseOrder) -> Outcome:
+    def look_up(self, order: PurchaseOrder) -> Evidence:
         key = f"{self.account}/{REGION}/tenor-{order.token}"
         if key in self.world.commitments.records:
             return Bought(CommitmentId(key))
-        return Unknown("no commitment has its name")
+        return Absent("no commitment has its name")
 
     def listed(self) -> list[InventoryItem]:
         now = self.now()
