@@ -12,6 +12,7 @@ least so much back.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -31,10 +32,10 @@ from service.domain.alterations import (
 )
 from service.domain.commitments import CommitmentState, Kind
 from service.domain.errors import InputError, ProviderError
-from service.domain.hours import Clock
+from service.domain.hours import HOUR, TERM_HOURS, Clock
 from service.domain.ids import CommitmentId, IntentId
 from service.domain.purchases import InventoryItem, Refused, Unknown
-from service.providers.azure import changes
+from service.providers.azure import changes, inventory
 from service.providers.azure.changes import Giving, Session, Taking
 from service.providers.azure.clients import UNREADABLE, AzureClients, read
 from service.providers.azure.outcome import outcome_of
@@ -79,6 +80,8 @@ class AzureAlterer:
 
     def quote_alteration(self, order: AlterationOrder) -> AlterationQuote:
         """What the order would come to now. ``ProviderError`` when Azure does not tell."""
+        if order.alteration is AlterationKind.SET_RENEWAL:
+            return self._renewal_quote(order)
         if order.alteration in _FREE:
             return self._quote(order, None)
         if order.alteration is AlterationKind.RETURN:
@@ -174,6 +177,25 @@ class AzureAlterer:
         except (ProviderError, *UNREADABLE) as error:
             return Unknown(f"it was sent, and {error}")
         return Altered((), _NOTHING, _NOTHING) if done else Unknown("Azure does not show it yet")
+
+    def _renewal_quote(self, order: AlterationOrder) -> AlterationQuote:
+        """Nothing is due now; renewing obliges to another whole term at what is paid now."""
+        plans = order.kind is Kind.AZURE_SAVINGS_PLAN
+        listed = (inventory.savings_plans if plans else inventory.reservations)(self._clients)
+        owned = [item for item in listed if item.commitment.commitment in order.sources]
+        if len(owned) != len(order.sources) or not owned:
+            raise _unfit(f"{', '.join(order.sources)}: {len(owned)} of them are listed")
+        now = self._clock.now()
+        left = again = _NOTHING
+        for item in owned:
+            one, usd_per_hour = item.commitment, Decimal(item.commit_usd_per_hour)
+            left += usd_per_hour * max((one.end - max(now, one.start)) // HOUR, 0)
+            again += usd_per_hour * TERM_HOURS[item.term_months]
+        return replace(
+            self._quote(order, None),
+            source_value_usd=left,
+            target_value_usd=left + again if order.renew else left,
+        )
 
     def _quote(self, order: AlterationOrder, session: Session | None) -> AlterationQuote:
         refusals = () if session is None else session.refusals

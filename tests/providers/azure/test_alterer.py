@@ -11,6 +11,7 @@ import pytest
 from service.domain.alterations import AlterationKind, AlterationOrder, Altered
 from service.domain.commitments import CommitmentState, Kind
 from service.domain.errors import InputError, ProviderError
+from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.purchases import Bought, InventoryItem, Refused, Unknown
 from service.providers.port import ProviderAlterer, always_wanted
@@ -199,6 +200,19 @@ def test_renewal_is_set_and_unset_and_saying_it_again_changes_nothing(
         assert isinstance(alterer(cloud).alter(replace(on, renew=renew)), Altered)
         assert items(cloud)[source].renews is renew
     assert cloud.server.calls[SENT[AlterationKind.SET_RENEWAL]] == 2
+
+
+def test_renewing_is_quoted_as_the_obligation_of_another_whole_term(cloud: AzureSandbox) -> None:
+    on = ordered(cloud, AlterationKind.SET_RENEWAL)
+    (source,) = on.sources
+    item = items(cloud)[source]
+    quote = alterer(cloud).quote_alteration(on)
+    more = quote.target_value_usd - quote.source_value_usd
+    assert more == item.commit_usd_per_hour * TERM_HOURS[item.term_months] > 0
+    assert quote.source_value_usd > 0
+    assert quote.pay_usd == quote.refund_usd == 0
+    off = alterer(cloud).quote_alteration(replace(on, renew=False))
+    assert off.target_value_usd == off.source_value_usd
 
 
 def test_a_savings_plan_can_be_set_to_renew_and_nothing_else(cloud: AzureSandbox) -> None:
