@@ -299,11 +299,27 @@ class _Reading:
         )
 
     def _commitments(self) -> dict[ProviderDay, list[NamedCommitment]]:
+        """What the days' rows name, but for reservations that cover nothing that is planned.
+
+        A reserved database discounts none of the usage that is sized: that its inventory is not
+        read hides nothing. What covers no usage at all in these files is named.
+        """
+        self._db.execute(
+            "CREATE OR REPLACE TEMP TABLE beside AS SELECT s.commitment FROM staged s "
+            "LEFT JOIN named n ON s.provider = n.provider AND s.usage_type = n.usage_type "
+            "AND coalesce(s.operation, '') = n.operation "
+            "LEFT JOIN eligible e ON e.provider = s.provider "
+            "AND e.sku = coalesce(n.sku, native_sku) "
+            "WHERE s.commitment IS NOT NULL AND s.aside IS NULL GROUP BY s.commitment "
+            "HAVING NOT bool_or(e.sku IS NOT NULL) "
+            "AND max(coalesce(s.commitment_category, '')) = 'usage'"
+        )
         found: dict[ProviderDay, list[NamedCommitment]] = {}
         for provider, day, *named in self._db.execute(
             "SELECT seen_provider, seen_day, commitment, max(commitment_account), "
             "max(commitment_category) FROM staged WHERE commitment IS NOT NULL "
             "AND seen_provider IS NOT NULL AND seen_day IS NOT NULL "
+            "AND commitment NOT IN (SELECT commitment FROM beside) "
             "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         ).fetchall():
             found.setdefault((provider, day), []).append(NamedCommitment(*named))

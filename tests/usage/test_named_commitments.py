@@ -58,6 +58,25 @@ def test_focus_rows_name_their_commitments_by_day(engine: Engine, tmp_path: Path
     assert days.commitments_seen(HourRange(second + timedelta(hours=3), 1)) == (only,)
 
 
+@pytest.mark.parametrize(
+    ("category", "named"), [("Usage", False), ("Spend", True)], ids=["reservation", "plan"]
+)
+def test_a_reservation_that_covers_nothing_that_is_planned_is_not_named(
+    engine: Engine, tmp_path: Path, category: str, *, named: bool
+) -> None:
+    other = "arn:aws:other:us-west-2:888888888888:reserved/11bb"
+    beside = {"x_UsageType": "USW2-TimedStorage-ByteHrs", "x_Operation": "StandardStorage"}
+    rows = rows_of(hours_of(24), "focus-1.2")
+    rows += [
+        covered("ri", NODE, "Usage"),
+        covered("ri", other, category) | beside | {"x_ServiceCode": "AmazonS3"},
+        covered("unused", other, category, at=START + timedelta(hours=1)),
+    ]
+    days = stored(engine, tmp_path, write_rows(tmp_path / "export.csv", rows))
+    seen = {one.commitment for one in days.commitments_seen(DAY)}
+    assert seen == {NODE} | ({other} if named else set())
+
+
 def test_reports_of_aws_name_plans_and_reservations(engine: Engine, tmp_path: Path) -> None:
     rows = rows_of([*hours_of(24), Charge(kind="sp"), Charge(kind="ri")], "cur-2.0")
     named = {"savings_plan_savings_plan_a_r_n": "", "reservation_reservation_a_r_n": ""}
