@@ -275,6 +275,38 @@ def test_a_process_that_loses_the_lease_after_marking_the_call_does_not_call(
     assert states(desk.engine) == [IntentState.CALLING]
 
 
+@pytest.mark.parametrize(
+    ("by", "step"),
+    [
+        ("switch", Step.ABOUT_TO_CALL),
+        ("policy", Step.ABOUT_TO_CALL),
+        ("policy", Step.INTENT_COMMITTED),
+        ("policy", Step.CALLING_COMMITTED),
+        ("lease", Step.ABOUT_TO_CALL),
+    ],
+)
+def test_what_stops_buying_is_seen_at_every_step_up_to_the_request(
+    desk: Desk, cloud: FileCloud, by: str, step: Step
+) -> None:
+    policy: list[bool] = []
+
+    def stop() -> None:
+        if by == "switch":
+            with writing(desk.engine) as connection:
+                set_halt(connection, halted=True, by="ana", reason="stop", now=START)
+        elif by == "policy":
+            policy.append(True)
+        else:
+            let_lease_run_out(desk.engine)
+
+    done = buy(replace(desk, policy_halts=lambda: bool(policy), reached=at(step, stop)))
+    assert isinstance(done, Executed)
+    assert isinstance(done.outcome, Refused)
+    assert done.outcome.code == ("lease" if by == "lease" else "halt")
+    assert cloud.sales() == []
+    assert states(desk.engine) == [IntentState.REFUSED]
+
+
 def test_a_late_answer_moves_nothing_and_is_kept_as_evidence(desk: Desk, cloud: FileCloud) -> None:
     def take_over() -> None:
         [settled] = resume(hand_over(desk))
