@@ -26,6 +26,7 @@ from service.domain.ids import LineId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import PlanLine, RuleResult, Verdict
 from service.domain.purchases import InventoryItem
+from service.guard.checks import is_sound
 from service.guard.context import GuardContext, PoolSize, Spend
 from service.guard.context import Target as Scope
 from service.guard.holds import Hold
@@ -102,7 +103,8 @@ def judge_targets(
         return
     wanted = new_targets(order, quote, known.sources)
     evidence = known.evidence
-    if evidence is None or not wanted or not _describes(evidence, wanted):
+    sound = evidence is not None and all(is_sound(one) for one in evidence.lines)
+    if evidence is None or not sound or not wanted or not _describes(evidence, wanted):
         yield flag("target", wanted="known", actual="not known", passed=False, detail="missing")
         return
     yield flag("target", wanted="known", actual="known", passed=True)

@@ -49,6 +49,14 @@ def sound() -> Raw:
         "expected_shortfall_usd_total": 2500,
         "expected_shortfall_tail_ratio": 0.1,
     }
+    raw["alterations"] = {
+        "allowed": ["return", "exchange", "set_renewal", "upgrade_term"],
+        "max_pay_usd_per_run": 10,
+        "max_pay_usd_per_day": 20,
+        "max_pay_usd_in_total": 30,
+        "max_returns_per_year": 4,
+        "return_loss_ratio": 0.5,
+    }
     raw["scopes"] = [
         {"name": "m5", "match": {"families": ["m5"]}, "mode": "autopilot"},
         {
@@ -248,6 +256,15 @@ def to_observe(raw: Raw, draw: Draw) -> None:
     draw(st.sampled_from([raw, *raw["scopes"]]))["mode"] = "observe"
 
 
+def tighten_alterations(raw: Raw, draw: Draw) -> None:
+    place = raw["alterations"]
+    kinds = place["allowed"]
+    if draw(st.booleans()):
+        place["allowed"] = [kind for kind in kinds if kind != draw(st.sampled_from(kinds))]
+    else:
+        lower(place, draw(st.sampled_from(sorted(place.keys() - {"allowed"}))), draw(tenths))
+
+
 def tighten_for_some(raw: Raw, draw: Draw) -> None:
     """Refuses some lines of a run and not the others, which is where room could be freed."""
     if draw(st.booleans()):
@@ -270,6 +287,7 @@ LIMITS: tuple[Callable[[Raw, Draw], None], ...] = (
     tighten_time,
     add_scope_caps,
     to_copilot,
+    tighten_alterations,
 )
 
 
