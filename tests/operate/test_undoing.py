@@ -12,6 +12,7 @@ from service.observe.events import UndoNotJudged
 from service.operate.demo import Demo
 from service.operate.guarding import context_of
 from service.operate.reconciling import reconcile
+from service.operate.replaying import saving_usd_per_hour
 from service.operate.situation import Situation, read_situation
 from service.operate.undoing import give_back, undo, without
 from service.pipeline import run_cycle
@@ -122,3 +123,17 @@ def test_only_recent_purchases_are_looked_at_and_what_cannot_be_judged_stays(
     assert set(states(demo)) == {"active"}
     with reading(demo.parts.engine) as connection:
         assert ledger.holds(connection, UndoNotJudged.name)
+
+
+def test_of_two_that_cover_the_same_usage_one_goes(demo: Demo, lease: Lease) -> None:
+    """Each of a family's two plans loses beside the other; without the one the other is used."""
+    bought_for_a_while(demo, lease)
+    fallen = facts(demo, lease, usage_ratio=0.15)
+    losing = [
+        item
+        for item in fallen.inventory
+        if saving_usd_per_hour(fallen, item.commitment.commitment) < 0
+    ]
+    told = give_back(demo.parts, fallen, lease=lease)
+    regretted = int(told.split(" regretted")[0].rsplit(" ", 1)[-1])
+    assert 0 < regretted < len(losing)
