@@ -252,7 +252,8 @@ def _proposal(
     row: Row[Any], approvals: list[models.Approval], people: People | None
 ) -> models.Proposal:
     document = row.approved_line or row.line_document
-    needed = None if people is None else people(from_document(PlanLine, document))
+    # By the whole that was planned: a part is no way round the second person.
+    needed = None if people is None else people(from_document(PlanLine, row.line_document))
     return models.Proposal(
         id=row.proposal_id,
         plan=row.plan_id,

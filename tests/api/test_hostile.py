@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from service.api.cursor import encode
 from service.store.states import Role
+from tests.api.altered import add_alteration
 from tests.api.test_who_may import CHANGES, PAGE_CHANGES, READS, body_for
 from tests.api.world import World, add_proposals, csrf_in, make_world
 
@@ -77,12 +78,14 @@ def test_a_cursor_that_no_row_could_have_made_is_refused(engine: Engine) -> None
 def test_text_that_a_database_cannot_hold_changes_nothing(engine: Engine, text: str) -> None:
     world = make_world(engine)
     (proposal,) = add_proposals(world)
+    alteration = add_alteration(world)
     client = world.client(world.token(Role.OPERATOR))
     for path in CHANGES:
         url = path.replace("{proposal_id}", proposal.proposal)
         if path.endswith("/revoke"):
             assert (
-                checked(client, "POST", f"/v1/tokens/{quote(text, 'surrogatepass')}/revoke") >= 403
+                checked(client, "POST", f"/v1/tokens/{quote(text, errors='surrogatepass')}/revoke")
+                >= 403
             )
             continue
         body = json.dumps(dict.fromkeys(body_for(path) or {}, text))
@@ -92,7 +95,7 @@ def test_text_that_a_database_cannot_hold_changes_nothing(engine: Engine, text: 
     csrf = csrf_in(browser.get("/").text)
     if text != "\ud800":  # a form cannot spell it
         for path in PAGE_CHANGES:
-            url = path.format(proposal_id=proposal.proposal)
+            url = path.format(proposal_id=proposal.proposal, alteration_id=alteration)
             form = {"csrf": csrf, "version": "1", "reason": text, "comment": text}
             assert checked(browser, "POST", url, data={**form, "confirmed": "yes"}) == 422
     assert client.get(f"/v1/proposals/{proposal.proposal}").json()["state"] == "waiting"

@@ -106,13 +106,15 @@ def test_two_people_must_approve_above_the_amount(engine: Engine, strict: Path) 
     assert (done["state"], len(done["approvals"])) == ("approved", 2)
 
 
-def test_a_part_below_the_amount_needs_one_person(sqlite_engine: Engine, strict: Path) -> None:
+def test_a_part_below_the_amount_is_no_way_round_the_second_person(
+    sqlite_engine: Engine, strict: Path
+) -> None:
     world = make_world(sqlite_engine, policy=strict)
     proposal = with_steps(world)
     client = world.client(world.token(Role.APPROVER))
     path = f"/v1/proposals/{proposal.proposal}/approve"
     answer = client.post(path, json={"quantity": "0.5"}, headers=IF_FIRST).json()
-    assert (answer["state"], answer["approvals_needed"]) == ("approved", 1)
+    assert (answer["state"], answer["approvals_needed"]) == ("waiting", 2)
 
 
 def test_without_a_policy_nobody_decides(sqlite_engine: Engine, strict: Path) -> None:
