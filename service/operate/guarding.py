@@ -7,7 +7,7 @@ that is owned by now. Where that is worse than what the plan promised, the guard
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -66,14 +66,7 @@ def context_of(
     What it sets aside was never bought: neither the intent nor the holding counts against a cap.
     """
     now = situation.now
-    aside = [one for one in inventory if one.commitment.commitment in situation.set_aside]
-    inventory = [one for one in inventory if one not in aside]
-    bought_by = {one.intent for one in aside}
-    intents = [
-        one
-        for one in intents
-        if one.commitment not in situation.set_aside and one.order.intent not in bought_by
-    ]
+    intents, inventory = _without(situation.set_aside, intents, inventory)
     return GuardContext(
         now=now,
         halted=halted,
@@ -104,6 +97,18 @@ def context_of(
         approvals=approvals or {},
         demoted=demoted,
     )
+
+
+def _without(
+    aside: Collection[CommitmentId], intents: Sequence[Intent], inventory: Sequence[InventoryItem]
+) -> tuple[list[Intent], list[InventoryItem]]:
+    """Intents and inventory without the commitments of ``aside`` and what they were bought by."""
+    gone = [one for one in inventory if one.commitment.commitment in aside]
+    bought_by = {one.intent for one in gone}
+    kept = [
+        one for one in intents if one.commitment not in aside and one.order.intent not in bought_by
+    ]
+    return kept, [one for one in inventory if one not in gone]
 
 
 def pool_of(situation: Situation, line: PlanLine) -> PoolSize:
