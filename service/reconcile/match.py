@@ -281,7 +281,7 @@ def _of_answer(
             return StillUnknown(intent, f"the provider answers: {detail}", alarming=waited)
         case None:
             detail = "the provider could not be asked for it"
-            return StillUnknown(intent, detail, alarming=False)
+            return StillUnknown(intent, detail, alarming=waited)
         case Absent():
             return None
 

@@ -211,6 +211,18 @@ def test_what_the_provider_says_is_going_on_is_never_written_off_and_alarms_afte
     assert states(desk.engine) == [IntentState.UNKNOWN]
 
 
+def test_a_purchase_that_cannot_be_asked_for_alarms_after_the_grace(
+    desk: Desk, cloud: TwoStep, clock: HandClock
+) -> None:
+    cloud.fault, cloud.hidden = Fault.TIMEOUT_AFTER, True
+    buy(desk)
+    [early] = look(desk, cloud, clock, hours=0).findings
+    [late] = look(desk, cloud, clock, hours=5).findings
+    assert isinstance(early, StillUnknown)
+    assert isinstance(late, StillUnknown)
+    assert (early.alarming, late.alarming) == (False, True)
+
+
 def the_order(desk: Desk) -> PurchaseOrder:
     with reading(desk.engine) as connection:
         [one] = intents.list_intents(connection)
