@@ -12,7 +12,13 @@ from service.domain.alterations import (
     AlterationState,
     Altered,
 )
-from service.domain.errors import InputError, InvariantError, ProviderError, RefusedError
+from service.domain.errors import (
+    InputError,
+    InvariantError,
+    PolicyError,
+    ProviderError,
+    RefusedError,
+)
 from service.domain.plans import PlanLine, Verdict
 from service.guard.alterations import judge_alteration, mode_of_item
 from service.guard.fields import Mode
@@ -79,7 +85,10 @@ def do_decided(
     parts: Parts, *, lease: Lease, inventory_read_at: datetime
 ) -> tuple[AlterationDone | Declined, ...]:
     """Take up what was left half done, then do what a person approved or autopilot may do."""
-    bench = bench_of(parts, lease, inventory_read_at=inventory_read_at)
+    try:
+        bench = bench_of(parts, lease, inventory_read_at=inventory_read_at)
+    except PolicyError:
+        return ()  # under a policy that cannot be read nothing is altered; it waits
     if bench is None:
         return ()
     resumed = resume_alterations(bench)

@@ -5,7 +5,6 @@ And negative controls: each checker is shown a planted defect, and sees it.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +30,6 @@ from tests.purchase.simulation.run import (
 from tests.purchase.world import allow
 
 YEARS = int(os.environ.get("SIMULATED_YEARS", "102"))
-PROCESSES = 2
 
 
 def _one(job: tuple[int, Path, Path]) -> Lived:
@@ -42,8 +40,7 @@ def test_after_a_hundred_years_of_trouble_ledger_and_cloud_agree(
     sqlite_template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = [(year, sqlite_template, tmp_path) for year in range(YEARS)]
-    with multiprocessing.get_context("forkserver").Pool(PROCESSES) as pool:
-        done = pool.map(_one, jobs, chunksize=3)
+    done = [_one(job) for job in jobs]
     with capsys.disabled():
         told = (
             f"\n{len(done)} simulated years, {sum(one.purchases for one in done)} purchases, "
