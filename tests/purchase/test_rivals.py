@@ -89,7 +89,7 @@ def test_daemons_that_freeze_past_their_lease_never_buy_twice_nor_past_the_cap(
     postgres_database_url: str, tmp_path: Path
 ) -> None:
     engine = prepare(postgres_database_url)
-    rivals = start(postgres_database_url, tmp_path, lease=timedelta(seconds=2), dawdle=0.01)
+    rivals = start(postgres_database_url, tmp_path, lease=timedelta(seconds=2), dawdle=0.1)
     choose = random.Random(5)  # noqa: S311 - chooses whom to freeze
     wait_for_calls(tmp_path, 1)
     for _ in range(FREEZES):
