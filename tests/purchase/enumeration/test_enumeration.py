@@ -1,4 +1,4 @@
-"""Every crash point × every fault × every kind of purchase and alteration × three clouds.
+"""Every crash point × every fault, on one kind of purchase of each of three clouds.
 
 A real process is killed by SIGKILL at the step, over HTTP against the sandbox with the real SDK;
 then the service runs to rest. Nothing is bought or altered twice, nothing is lost, nothing is left

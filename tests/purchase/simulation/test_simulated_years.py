@@ -1,6 +1,7 @@
 """Seeded years over the sandbox's three worlds: ledger equals cloud, caps held, nothing stuck.
 
-And negative controls: each checker is shown a planted defect, and sees it.
+And negative controls: checkers are shown planted defects, and see them. That of the cap has none:
+in these lives the cap does not bind.
 """
 
 from __future__ import annotations
