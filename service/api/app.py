@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from service import __version__
 from service.api import (
+    routes_alterations,
     routes_events,
     routes_exports,
     routes_halt,
@@ -51,6 +52,7 @@ _PARTS = (
     routes_metrics,
     routes_ledger,
     routes_proposals,
+    routes_alterations,
     routes_exports,
     routes_events,
     routes_halt,

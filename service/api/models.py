@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from service.api.shapes import Answer, DecimalText, Instant
+from service.domain.alterations import AlterationKind, AlterationState
 from service.domain.commitments import CommitmentState, Kind, Payment
 from service.domain.plans import Decision, PlanStatus
 from service.domain.purchases import IntentState, ProposalState
@@ -231,6 +232,57 @@ class Commitment(Answer):
     first_seen_at: Instant
     last_seen_at: Instant
     vanished_at: Instant | None
+
+
+class AlterationTarget(Answer):
+    """One commitment that an alteration is to make. ``offering``: null keeps the source's."""
+
+    offering: str | None
+    quantity: DecimalText
+    zone: str | None
+    term_months: int
+    payment: Payment
+
+
+class Alteration(Answer):
+    """A return, an exchange or another change of what is owned. ``version`` is also its ETag.
+
+    ``pay_usd`` and ``refund_usd`` are what was quoted, or came of it; before there is a quote,
+    ``pay_usd`` is the most that may be paid.
+    """
+
+    id: str
+    alteration: AlterationKind
+    provider: str
+    account: str
+    kind: Kind
+    state: AlterationState
+    version: int
+    sources: list[str] = Field(
+        examples=[["ri-0a1b2c3d4e5f"]], description="commitments that are altered"
+    )
+    targets: list[AlterationTarget] = Field(description="what it is to make; empty for a return")
+    renew: bool | None = Field(description="for a change of renewal only")
+    most_to_pay_usd: DecimalText
+    pay_usd: DecimalText
+    refund_usd: DecimalText
+    reason: str
+    run: str = Field(examples=["undo"], description="what asked for it")
+    asked_at: Instant
+    expires_at: Instant
+    decided_by: str | None
+    approved_by: list[str] = Field(
+        examples=[["ada"]],
+        description="who said yes, each once. Waiting again with one name in it: the provider's "
+        "quote obliges to so much that another person must",
+    )
+    recorded_at: Instant | None
+    called_at: Instant | None
+    updated_at: Instant
+    detail: str
+    made: list[str] = Field(
+        examples=[["ri-1b2c3d4e5f60"]], description="commitments that it made, as far as known"
+    )
 
 
 class AuditEvent(Answer):

@@ -77,7 +77,7 @@ class Kind(_Kind, Enum):
         "version-needed",
         428,
         "Say which version you decided on",
-        "Send `If-Match` with the ETag of the proposal as you read it, so that a decision binds "
+        "Send `If-Match` with the ETag of what you read, so that a decision binds "
         "to what was seen.",
     )
     WRONG_HOST = _Kind(

@@ -6,8 +6,8 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, Header, Request, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from fastapi import APIRouter, Body, Depends, Request, Response
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from service.api import models, reads_plans
 from service.api.context import Allowed, Context
@@ -27,23 +27,13 @@ from service.api.routes_ledger import (
 )
 from service.api.shapes import LIMIT, REASON, STORABLE, Page
 from service.api.shapes import Body as StrictBody
+from service.api.versions import IfMatch, etag, etag_of, version_named
 from service.domain.commitments import Kind as CommitmentKind
 from service.domain.purchases import ProposalState
 from service.store.engine import reading
 
 COMMENT_LENGTH_MAX = 2_000
 QUANTITY = r"^\d{1,15}(\.\d{1,12})?$"
-_ETAG = re.compile(r'"v(\d{1,9})"')
-
-IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-Match",
-        description="the ETag of the proposal as it was read",
-        max_length=100,
-        examples=['"v1"'],
-    ),
-]
 
 
 def _exact(value: object) -> object:
@@ -103,26 +93,6 @@ class Remark(StrictBody):
     model_config = _body({"comment": "priced again next week"})
 
     comment: str = Field(default="", max_length=COMMENT_LENGTH_MAX, pattern=STORABLE)
-
-
-def etag(version: int) -> str:
-    """The strong ETag of a proposal's version."""
-    return f'"v{version}"'
-
-
-def _etag_of(found: BaseModel) -> str:
-    return etag(found.version) if isinstance(found, models.Proposal) else ""
-
-
-def _version(if_match: str | None) -> int:
-    if if_match is None:
-        raise ProblemError(Kind.VERSION_NEEDED, Kind.VERSION_NEEDED.meaning)
-    named = _ETAG.fullmatch(if_match.strip())
-    if named is None:
-        raise ProblemError(
-            Kind.STALE_VERSION, f"{if_match} is not the ETag of any version of this proposal."
-        )
-    return int(named[1])
 
 
 Sort = Literal[
@@ -207,11 +177,11 @@ def approve_proposal(
             change.caller,
             proposal_id,
             Verb.APPROVE,
-            version=_version(if_match),
+            version=version_named(if_match),
             comment=said.comment,
             quantity=said.quantity,
         ),
-        etag=_etag_of,
+        etag=etag_of,
     )
 
 
@@ -230,10 +200,10 @@ def reject_proposal(
             change.caller,
             proposal_id,
             Verb.REJECT,
-            version=_version(if_match),
+            version=version_named(if_match),
             comment=order.reason.strip(),
         ),
-        etag=_etag_of,
+        etag=etag_of,
     )
 
 
@@ -273,10 +243,10 @@ def _end(
             change.caller,
             proposal_id,
             verb,
-            version=_version(if_match),
+            version=version_named(if_match),
             comment=said.comment,
         ),
-        etag=_etag_of,
+        etag=etag_of,
     )
 
 
@@ -287,7 +257,7 @@ def list_holds(context: Context, caller: Allowed) -> Page[models.Hold]:
     return Page(items=found, next=None)
 
 
-_DECIDING_PROBLEMS: dict[int | str, dict[str, Any]] = documented(
+DECIDING_PROBLEMS: dict[int | str, dict[str, Any]] = documented(
     Kind.UNAUTHENTICATED,
     Kind.FORBIDDEN,
     Kind.NOT_FOUND,
@@ -319,6 +289,6 @@ def router() -> APIRouter:
             handler,
             methods=["POST"],
             response_model=models.Proposal,
-            responses=_DECIDING_PROBLEMS,
+            responses=DECIDING_PROBLEMS,
         )
     return routes

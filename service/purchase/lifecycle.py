@@ -85,6 +85,7 @@ ALTERATION_MOVES: tuple[Move[AlterationState], ...] = (
     Move(AlterationState.WAITING, AlterationState.WITHDRAWN, Word.TENOR, "the evidence turned"),
     Move(AlterationState.APPROVED, AlterationState.WAITING, Word.TENOR, "two people must say yes"),
     Move(AlterationState.APPROVED, AlterationState.RECORDED, Word.TENOR, "checked and quoted"),
+    Move(AlterationState.APPROVED, AlterationState.WITHDRAWN, Word.PERSON, "a yes is taken back"),
     Move(AlterationState.APPROVED, AlterationState.WITHDRAWN, Word.TIME, "not done in time"),
     Move(AlterationState.APPROVED, AlterationState.WITHDRAWN, Word.TENOR, "guard or quote says no"),
     Move(AlterationState.RECORDED, AlterationState.CALLING, Word.TENOR, "about to call"),

@@ -252,7 +252,7 @@ def find(connection: Connection, alteration: IntentId) -> Alteration | None:
     """One alteration, or ``None``."""
     query = select(alterations).where(alterations.c.alteration_id == alteration)
     row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else _alteration(row)
+    return None if row is None else alteration_of(row)
 
 
 def list_alterations(
@@ -267,10 +267,11 @@ def list_alterations(
         query = query.where(alterations.c.state.in_([state.value for state in states]))
     if provider is not None:
         query = query.where(alterations.c.provider == provider)
-    return tuple(_alteration(row) for row in connection.execute(query).mappings())
+    return tuple(alteration_of(row) for row in connection.execute(query).mappings())
 
 
-def _alteration(row: RowMapping) -> Alteration:
+def alteration_of(row: RowMapping) -> Alteration:
+    """A whole row of the table as what it is."""
     return Alteration(
         order=from_document(AlterationOrder, row["document"]),
         provider=row["provider"],

@@ -12,12 +12,14 @@ from starlette.testclient import TestClient
 from service.api.cursor import decode, decode_position, encode
 from service.api.problems import ProblemError
 from service.store.states import Role
+from tests.api.altered import add_alteration
 from tests.api.world import World, add_proposals, add_purchase, make_world
 
 COLLECTIONS = [
     "/v1/cycles",
     "/v1/plans",
     "/v1/proposals",
+    "/v1/alterations",
     "/v1/commitments",
     "/v1/audit",
 ]
@@ -49,6 +51,7 @@ def fill(world: World, rows: int) -> None:
         world.clock.instant += timedelta(seconds=number % 2)
         add_proposals(world, 2 * number + 1)
         add_purchase(world, 2 * number + 2)
+        add_alteration(world)
 
 
 def test_pages_cover_a_collection_once_in_order_whatever_their_size(engine: Engine) -> None:
@@ -73,6 +76,7 @@ def test_rows_that_arrive_meanwhile_neither_repeat_nor_hide_others(world: World)
     fill_from = 50
     add_proposals(world, fill_from)
     add_purchase(world, fill_from + 1)
+    add_alteration(world)
     for path, first in firsts.items():
         seen = [key_of(item) for item in first["items"]]
         link = first["next"]

@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator
 
 from service.api.problems import Kind
 from service.store.states import Role
+from tests.api.altered import add_alteration
 from tests.api.figures import add_report, add_usage
 from tests.api.test_who_may import CHANGES, OPEN_ROUTES, call
 from tests.api.world import World, add_proposals, add_purchase
@@ -23,6 +24,7 @@ EXAMPLE_OF = {
     "cycle_id": "/v1/cycles",
     "plan_id": "/v1/plans",
     "proposal_id": "/v1/proposals",
+    "alteration_id": "/v1/alterations",
     "slug": "",
 }
 
@@ -117,6 +119,7 @@ def test_every_read_answers_as_it_is_documented(world: World) -> None:
     add_report(world)
     add_proposals(world, lines=2)
     add_purchase(world)
+    add_alteration(world)
     client = world.client(world.token(Role.ADMIN))
     for path, method, operation in operations(world):
         if method != "get" or path in {"/readyz", *NOT_JSON}:

@@ -24,6 +24,7 @@ from sqlalchemy import Engine
 
 from service.store.engine import open_engine
 from service.store.states import Role
+from tests.api.altered import add_alteration
 from tests.api.figures import add_report, add_usage
 from tests.api.world import World, add_proposals, add_purchase, make_world
 from tests.purchase.world import take_lease
@@ -55,6 +56,7 @@ def fuzzed(engine_of_module: Engine) -> World:
     add_report(world)
     add_purchase(world)
     add_proposals(world, lines=2)
+    add_alteration(world)
     return world
 
 

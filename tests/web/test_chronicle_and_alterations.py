@@ -123,7 +123,7 @@ def test_an_alteration_is_approved_at_the_version_that_was_seen(
     html = reader.get(path).text
     assert "the usage that it was bought for is gone" in html
     stale = send(reader, f"{path}/approve", {"version": "7"}, page=path)
-    assert stale.startswith("409")
+    assert stale.startswith("412")
     done = send(reader, f"{path}/approve", {"version": "1", "comment": "yes"}, page=path)
     assert done.startswith("200")
     assert "Approved by Ada" in done
