@@ -9,11 +9,13 @@ from decimal import Decimal
 from functools import partial
 from typing import Protocol
 
+from service.domain.errors import InputError
 from service.domain.hours import Clock
 from service.providers.aws import organisation
 from service.providers.aws.alterer import AwsAlterer
 from service.providers.aws.buyer import AwsBuyer
 from service.providers.aws.clients import AwsAccess, AwsClients
+from service.providers.aws.credentials import Source, TokenFile
 from service.providers.aws.permissions import AwsPermissions
 from service.providers.aws.reader import AwsReader
 from service.providers.aws.usage_source import aws_exports, needed_by
@@ -80,7 +82,13 @@ def clouds_of(settings: Settings, clock: Clock) -> tuple[Cloud, ...]:
     others = tuple(
         cloud for cloud in (_azure(settings, clock), _gcp(settings, clock)) if cloud is not None
     )
-    named = (settings.aws_endpoint_url, settings.aws_role_arn, settings.aws_profile)
+    named = (
+        settings.aws_endpoint_url,
+        settings.aws_role_arn,
+        settings.aws_profile,
+        settings.aws_token_file,
+        settings.aws_source,
+    )
     if others and not any(named):
         return others
     return (aws_cloud(access_of(settings), clock, settings), *others)
@@ -156,11 +164,32 @@ def access_of(settings: Settings) -> AwsAccess:
             settings.aws_endpoint_url,
             role_arn=settings.aws_role_arn,
             external_id=settings.aws_external_id,
-            profile=settings.aws_profile,
+            named={
+                "TENOR_AWS_PROFILE": settings.aws_profile,
+                "TENOR_AWS_TOKEN_FILE": settings.aws_token_file,
+                "TENOR_AWS_SOURCE": settings.aws_source,
+            },
         )
+    source = settings.aws_source
     return AwsAccess(
         region=settings.aws_region,
         role_arn=settings.aws_role_arn,
         external_id=settings.aws_external_id,
         profile=settings.aws_profile,
+        token=_token_of(settings),
+        source=None if source is None else Source(source),
     )
+
+
+def _token_of(settings: Settings) -> TokenFile | None:
+    path, role = settings.aws_token_file, settings.aws_token_role_arn
+    if path is None and role is None:
+        return None
+    if path is None or role is None:
+        raise InputError(
+            "a web identity token is set up by half",
+            file="the settings",
+            column="TENOR_AWS_TOKEN_FILE",
+            remedy="Set both TENOR_AWS_TOKEN_FILE and TENOR_AWS_TOKEN_ROLE_ARN, or neither.",
+        )
+    return TokenFile(path, role)

@@ -11,12 +11,14 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from service.domain.errors import InputError
 from service.guard.yaml_lines import read_yaml
 
+AwsSource = Literal["environment", "container", "instance"]
 PREFIX = "TENOR_"
 CONFIG_FILE = "TENOR_CONFIG_FILE"
 READ_ELSEWHERE = frozenset({"TENOR_TEST_POSTGRES_URL", CONFIG_FILE})
@@ -53,7 +55,16 @@ class Settings(BaseModel):
     aws_role_arn: str | None = Field(default=None, description="role to assume in the payer")
     aws_external_id: str | None = Field(default=None, description="external id of that role")
     aws_profile: str | None = Field(
-        default=None, description="named credentials that may assume the role"
+        default=None, description="named credentials that may assume the role; one of these three"
+    )
+    aws_token_file: Path | None = Field(
+        default=None, description="file that the platform writes its web identity token into, with"
+    )
+    aws_token_role_arn: str | None = Field(
+        default=None, description="the role that this token may assume"
+    )
+    aws_source: AwsSource | None = Field(
+        default=None, description="the machine's own: environment, container or instance"
     )
     gcp_project: str | None = Field(
         default=None, description="Google Cloud project that owns what is bought; with the next"

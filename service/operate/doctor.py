@@ -44,6 +44,9 @@ def examine(settings: Settings) -> tuple[Check, ...]:
     """Every check, in the order in which they should be mended. Buys and changes nothing."""
     try:
         parts = build(settings)
+    except InputError as error:
+        what = f"{error.file} {error.column or ''}".strip()
+        return (Check(what, passed=False, finding=error.problem, mend=error.remedy),)
     except (TenorError, SQLAlchemyError, OSError) as error:
         mend = "Set TENOR_DATABASE_URL to a reachable database; then run tenor migrate."
         return (Check("database", passed=False, finding=_said(error), mend=mend),)
@@ -194,7 +197,8 @@ _THEIRS: tuple[tuple[str, _Asked, dict[str, str]], ...] = (
         "credentials",
         _identity,
         {
-            "aws": "Set TENOR_AWS_ROLE_ARN and TENOR_AWS_EXTERNAL_ID, or TENOR_AWS_PROFILE.",
+            "aws": "Name one source (TENOR_AWS_PROFILE, TENOR_AWS_TOKEN_FILE or TENOR_AWS_SOURCE) "
+            "and the role that it assumes (TENOR_AWS_ROLE_ARN and TENOR_AWS_EXTERNAL_ID).",
             "any": "Set the credentials that docs/operations.md names for this cloud.",
         },
     ),

@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from service.domain.errors import InputError
-from service.providers.aws.clients import AwsAccess, AwsClients, Keys
+from service.providers.aws.clients import AwsAccess, AwsClients
+from service.providers.aws.credentials import Keys
 from service.sandbox.access import sandbox_access
 from service.sandbox.server import LOOPBACK, SandboxServer
 from tests.sandbox.clouds import Sdk, small_cloud, small_world

@@ -1,28 +1,35 @@
 """Sessions and clients for AWS: decides whose credentials speak, to which endpoint, how often.
 
-Fails closed. With a role configured, only that role's keys are ever used: when it cannot be
-assumed nothing is called, and whatever else the machine's environment holds is not tried. An
-endpoint other than AWS's own must be on loopback and comes with keys given by hand, so a
-practice run cannot reach a real cloud and real keys cannot reach a practice one.
+Fails closed. One source of credentials is named, and with a role configured only that role's keys
+are ever used: when it cannot be assumed nothing is called, and whatever else the machine holds is
+not tried. An endpoint other than AWS's own must be on loopback and comes with keys given by hand,
+so a practice run cannot reach a real cloud and real keys cannot reach a practice one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import boto3
-import botocore.session
+from botocore import UNSIGNED
 from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.credentials import Credentials, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
 from service.domain.errors import InputError, ProviderError
+from service.providers.aws.credentials import (
+    Keys,
+    Source,
+    TokenFile,
+    session_of_keys,
+    session_of_nothing,
+    session_of_profile,
+    session_of_source,
+    session_renewed_by,
+)
 from service.providers.loopback import is_loopback
 
 PROVIDER = "aws"
@@ -44,31 +51,26 @@ _PURCHASE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """Credentials given by hand; never shown."""
-
-    access_key: str
-    secret_key: str = field(repr=False)
-    session_token: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class AwsAccess:
     """Which account to speak for, and how to get there.
 
-    ``role_arn`` is assumed with ``external_id``; the credentials that may do so are ``keys``,
-    else ``profile``, else the machine's own. ``endpoint_url`` is for a cloud on loopback only.
+    ``role_arn`` is assumed with ``external_id``; the credentials that may do so are the one of
+    ``keys``, ``profile``, ``token`` and ``source`` that is set. With none of them nothing can be
+    asked of AWS. ``endpoint_url`` is for a cloud on loopback only.
     """
 
     region: str
     role_arn: str | None = None
     external_id: str | None = None
     profile: str | None = None
+    token: TokenFile | None = None
+    source: Source | None = None
     keys: Keys | None = field(default=None, repr=False)
     endpoint_url: str | None = None
     purchase_read_timeout_seconds: float = float(_PURCHASE["read_timeout"])  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
+        self._require_one_source()
         if self.endpoint_url is None:
             return
         if not is_loopback(self.endpoint_url):
@@ -84,13 +86,31 @@ class AwsAccess:
                 remedy="Pass the keys that the sandbox printed.",
             )
 
+    def _require_one_source(self) -> None:
+        sources = (self.keys, self.profile, self.token, self.source)
+        named = sum(one is not None for one in sources)
+        if named > 1 or (named == 0 and self.role_arn is not None):
+            raise InputError(
+                f"{named} sources of credentials are named for AWS",
+                file="the settings",
+                remedy="Set exactly one of TENOR_AWS_PROFILE, TENOR_AWS_TOKEN_FILE and "
+                "TENOR_AWS_SOURCE (docs/connect/aws.md).",
+            )
+        by_hand = self.keys is not None
+        if self.external_id is not None and self.role_arn is None and not by_hand:
+            raise InputError(
+                "there is an external id and no role to assume with it",
+                file="the settings",
+                remedy="Set TENOR_AWS_ROLE_ARN too, or leave TENOR_AWS_EXTERNAL_ID out.",
+            )
+
 
 class AwsClients:
     """Makes clients for one ``AwsAccess`` and keeps them; clients are safe to share in threads."""
 
     def __init__(self, access: AwsAccess) -> None:
         self.access = access
-        self._source = _source_session(access)
+        self._source = self._named_source(access)
         self._session = self._source if access.role_arn is None else self._assumed(access.role_arn)
         self._clients: dict[tuple[str, str, bool], BaseClient] = {}
 
@@ -122,9 +142,17 @@ class AwsClients:
         return known
 
     def _make(
-        self, session: boto3.Session, service: str, region: str, *, purchase: bool
+        self,
+        session: boto3.Session,
+        service: str,
+        region: str,
+        *,
+        purchase: bool = False,
+        signed: bool = True,
     ) -> BaseClient:
         options: dict[str, Any] = dict(_PURCHASE if purchase else _READ)
+        if not signed:
+            options["signature_version"] = UNSIGNED
         if purchase:
             options["read_timeout"] = self.access.purchase_read_timeout_seconds
         if self.access.endpoint_url is not None:
@@ -137,62 +165,56 @@ class AwsClients:
             service, region_name=region, endpoint_url=self.access.endpoint_url, config=config
         )
 
+    def _named_source(self, access: AwsAccess) -> boto3.Session:
+        if access.keys is not None:
+            return session_of_keys(access.keys)
+        if access.profile is not None:
+            return session_of_profile(access.profile)
+        if access.source is not None:
+            return session_of_source(access.source)
+        if access.token is not None:
+            return self._told_by(access.token)
+        return session_of_nothing()
+
+    def _told_by(self, token: TokenFile) -> boto3.Session:
+        """A session of the role that the platform's token may assume; the file is read anew."""
+        asking = session_of_nothing()
+
+        def ask() -> Answer:
+            client = self._make(asking, "sts", self.access.region, signed=False)
+            return of_token(client, token)
+
+        return session_renewed_by(ask)
+
     def _assumed(self, role_arn: str) -> boto3.Session:
         """A session that only ever uses the role's keys, renewed as they run out."""
 
-        def renew() -> dict[str, str]:
-            client = self._make(self._source, "sts", self.access.region, purchase=False)
+        def ask() -> Answer:
+            client = self._make(self._source, "sts", self.access.region)
             arguments = {"RoleArn": role_arn, "RoleSessionName": SESSION_NAME}
             if self.access.external_id is not None:
                 arguments["ExternalId"] = self.access.external_id
-            keys = invoke(client, "assume_role", arguments, needs="Credentials")["Credentials"]
-            return {
-                "access_key": keys["AccessKeyId"],
-                "secret_key": keys["SecretAccessKey"],
-                "token": keys["SessionToken"],
-                "expiry_time": keys["Expiration"].isoformat(),
-            }
+            answer = invoke(client, "assume_role", arguments, needs="Credentials")
+            keys: Answer = answer["Credentials"]
+            return keys
 
-        return _session_of(
-            DeferredRefreshableCredentials(refresh_using=renew, method="assume-role")
-        )
+        return session_renewed_by(ask)
 
 
-class _OnlySource:
-    """The one place that a session may take credentials from."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-
-    def load_credentials(self) -> Credentials:
-        return self._credentials
-
-
-@cache
-def _service_models() -> Loader:
-    """The SDK's service models, read once for all sessions: some take a second to parse."""
-    return create_loader()
-
-
-def _session_of(credentials: Credentials) -> boto3.Session:
-    core = botocore.session.Session()
-    core.register_component("data_loader", _service_models())
-    core.register_component("credential_provider", _OnlySource(credentials))
-    return boto3.Session(botocore_session=core)
-
-
-def _source_session(access: AwsAccess) -> boto3.Session:
-    if access.keys is not None:
-        keys = access.keys
-        return _session_of(Credentials(keys.access_key, keys.secret_key, keys.session_token))
+def of_token(client: BaseClient, token: TokenFile) -> Answer:
+    """The keys that STS hands out for the token that the file holds now."""
+    operation = "assume_role_with_web_identity"
     try:
-        return boto3.Session(profile_name=access.profile)
-    except BotoCoreError as error:
-        raise InputError(
-            f"the AWS profile {access.profile} cannot be used: {error}",
-            file="the settings",
-            remedy="Name a profile that exists in the AWS configuration.",
-        ) from error
+        word = token.path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _failed(f"sts.{operation}", "no_token", f"{token.path}: {error}") from error
+    arguments = {
+        "RoleArn": token.role_arn,
+        "RoleSessionName": SESSION_NAME,
+        "WebIdentityToken": word,
+    }
+    keys: Answer = invoke(client, operation, arguments, needs="Credentials")["Credentials"]
+    return keys
 
 
 def invoke(

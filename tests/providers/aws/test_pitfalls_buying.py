@@ -19,8 +19,9 @@ from service.domain.errors import InputError, ProviderError
 from service.domain.ids import AccountId, IntentId
 from service.domain.purchases import Absent, Bought, Idempotency, PurchaseOrder, Refused, Unknown
 from service.domain.usage import SkuKey, Usage
-from service.providers.aws.clients import PAGES_MAX, AwsAccess, AwsClients, Keys, invoke_all
+from service.providers.aws.clients import PAGES_MAX, AwsAccess, AwsClients, invoke_all
 from service.providers.aws.cost_explorer import CostExplorerUsage
+from service.providers.aws.credentials import Keys
 from service.providers.aws.node_services import SERVICES
 from service.providers.aws.nodes import own_name
 from service.providers.aws.reader import AwsReader
