@@ -3,7 +3,7 @@
 The same purchases as the guard counts (``guard.context.spent_so_far``), without reading each of
 them: a test holds both against each other. Recorded, called, unknown and bought intents count, and
 what the inventory lists beside them; an intent that is listed lives as long as its listing says,
-another until its term must be over.
+another until its term must be over. What is listed at more than it was bought for counts at that.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def used(connection: Connection, now: datetime) -> Used:
 
 def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
     item = commitments.alias()
-    owed = _nano(intents.c.commit_usd_per_hour) * _term_hours(intents.c.term_months)
+    commit = _dearer(_nano(intents.c.commit_usd_per_hour), _nano(item.c.commit_usd_per_hour))
+    owed = commit * _term_hours(intents.c.term_months)
     stated = _nano(intents.c.total_usd)
     obligation = case((stated > owed, stated), else_=owed)
     begun = or_(
@@ -72,7 +73,8 @@ def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
         (listed, and_(item.c.state.in_(_OWNED), item.c.end_at > now)),
         else_=begun,
     )
-    amounts = (_nano(intents.c.commit_usd_per_hour), _nano(intents.c.upfront_usd), obligation)
+    upfront = _dearer(_nano(intents.c.upfront_usd), _nano(item.c.upfront_usd))
+    amounts = (commit, upfront, obligation)
     query = (
         select(*_sums(intents.c.recorded_at > now - DAY, amounts), *_sums(lives, amounts))
         .select_from(intents)
@@ -137,6 +139,11 @@ def _of_inventory(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
 def _nano(column: ColumnElement[Any]) -> ColumnElement[int]:
     """An amount as the whole nano-dollars that the database holds."""
     return type_coerce(column, BigInteger)
+
+
+def _dearer(bought_for: ColumnElement[int], listed: ColumnElement[int]) -> ColumnElement[int]:
+    """The greater of two amounts; the first where the second is missing."""
+    return case((listed > bought_for, listed), else_=bought_for)
 
 
 def _months(column: ColumnElement[Any], months: int) -> ColumnElement[bool]:

@@ -106,6 +106,18 @@ class Altered:
 AlterationOutcome = Altered | Refused | Unknown
 
 
+MAKING = frozenset(
+    {
+        AlterationKind.EXCHANGE,
+        AlterationKind.MODIFY,
+        AlterationKind.SPLIT,
+        AlterationKind.MERGE,
+        AlterationKind.UPGRADE_TERM,
+    }
+)
+"""Alterations after which something is owned that was not listed as it is before."""
+
+
 class AlterationState(StrEnum):
     """``waiting`` → ``recorded`` → ``calling`` → an end; see ``purchase.lifecycle``.
 

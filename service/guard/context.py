@@ -157,10 +157,10 @@ def spent_so_far(
 
     Intents count from the moment they are written down until they are refused; an item of the
     inventory counts unless it is what one of these intents stands for: a second commitment of the
-    same intent counts too. Purchases made outside Tenor count: the cap is on what is owed, whoever
-    bought it. ``run`` is the plan being judged, ``beside`` those of other providers in the same
-    run; ``excluding`` are its lines judged again now, which must not count against themselves, in
-    whatever form.
+    same intent counts too, and what is listed at more than it was bought for counts at that.
+    Purchases made outside Tenor count: the cap is on what is owed, whoever bought it. ``run`` is
+    the plan being judged, ``beside`` those of other providers in the same run; ``excluding`` are
+    its lines judged again now, which must not count against themselves, in whatever form.
     """
     live = [intent for intent in intents if intent.state in COUNTED]
     judged = [one for one in live if one.line.line in excluding and run in {None, one.plan}]
@@ -199,16 +199,27 @@ def _of_intent(
     item = items.get(intent.commitment) if intent.commitment is not None else None
     # Not listed: taken as owed until its term must be over.
     over = intent.recorded_at + timedelta(hours=term_hours(line.term_months))
+    commit, upfront = Decimal(line.commit_usd_per_hour), line.upfront_usd
+    if item is not None:
+        commit = _dearer(commit, item.commit_usd_per_hour)
+        upfront = _dearer(upfront, item.upfront_usd)
     return Spend(
         target=target_of(line),
-        commit_usd_per_hour=line.commit_usd_per_hour,
-        upfront_usd=line.upfront_usd,
-        obligation_usd=obligation_usd(line.commit_usd_per_hour, line.term_months, line.total_usd),
+        commit_usd_per_hour=commit,
+        upfront_usd=upfront,
+        obligation_usd=obligation_usd(commit, line.term_months, line.total_usd),
         loss_usd=loss_usd(line),
         at=intent.recorded_at,
         live=now < over if item is None else _is_live(item, now),
         in_run=intent.plan in runs,
     )
+
+
+def _dearer(bought_for: Decimal, listed: Decimal) -> Decimal:
+    """The greater of two amounts; not a number when either is not one."""
+    if not (bought_for.is_finite() and listed.is_finite()):
+        return NOT_A_NUMBER
+    return max(bought_for, listed)
 
 
 def _of_item(item: InventoryItem, *, now: datetime) -> Spend:

@@ -58,6 +58,9 @@ def tie_loose_ends(parts: Parts, *, lease: Lease) -> str:
     provider = parts.cloud.provider
     done = reconcile(parts, lease=lease)
     altered = do_decided(parts, lease=lease, inventory_read_at=done.read_at)
+    if altered:
+        # Until what was altered is listed, nothing more is bought beside it.
+        done = reconcile(parts, lease=lease)
     with reading(parts.engine) as connection:
         left = intents.list_intents(
             connection, states=(IntentState.RECORDED, IntentState.CALLING), provider=provider

@@ -49,6 +49,7 @@ from service.store import alterations, demotion, holdings, intents, lease, ledge
 from service.store.engine import reading, writing
 from service.store.halt import is_halted
 from service.store.states import Origin
+from service.store.unlisted import unlisted
 
 DECIDED = (AlterationState.WAITING, AlterationState.APPROVED)
 ABANDONED_AFTER = timedelta(minutes=15)
@@ -278,6 +279,9 @@ def _check(
         return Declined("locked", detail, final=False)
     scope = intents.Scope(desk.provider, order.account)
     open_scopes = intents.open_scopes(connection) | alterations.open_scopes(connection)
+    if obliges(order):
+        # Not to be counted against a cap before it is listed.
+        open_scopes |= frozenset(unlisted(connection).values())
     everything = alterations.list_alterations(connection)
     now = desk.clock.now()
     spent = _spent(connection, now)

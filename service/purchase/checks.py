@@ -25,6 +25,7 @@ from service.store.engine import reading
 from service.store.halt import read_halt
 from service.store.intents import Scope
 from service.store.states import VerdictStage
+from service.store.unlisted import unlisted
 
 NO_FACTS = "facts"
 """The rule of a guard that cannot say anything, because the facts cannot be had now."""
@@ -117,6 +118,9 @@ def check_switches(
         return Declined("open_unknown", detail, final=False)
     if scope in alterations.open_scopes(connection):
         detail = f"something owned in {scope.provider} {scope.account} is being altered"
+        return Declined("open_alteration", detail, final=False)
+    if scope in unlisted(connection).values():
+        detail = f"what was altered in {scope.provider} {scope.account} is not listed yet"
         return Declined("open_alteration", detail, final=False)
     return None
 

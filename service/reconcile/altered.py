@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from service.domain.alterations import Alteration, AlterationKind, AlterationState
+from service.domain.alterations import MAKING, Alteration, AlterationKind, AlterationState
 from service.domain.hours import iso
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.money import text
@@ -33,16 +33,7 @@ GONE = "gone"
 EXPLAINS_FOR = timedelta(days=3)
 """How long after an alteration what it made may first be listed."""
 
-_MAKING = frozenset(
-    {
-        AlterationKind.EXCHANGE,
-        AlterationKind.MODIFY,
-        AlterationKind.SPLIT,
-        AlterationKind.MERGE,
-        AlterationKind.UPGRADE_TERM,
-    }
-)
-_TAKING = _MAKING | {AlterationKind.CANCEL_QUEUED, AlterationKind.RETURN}
+_TAKING = MAKING | {AlterationKind.CANCEL_QUEUED, AlterationKind.RETURN}
 _HAPPENED = (AlterationState.ALTERED, AlterationState.CALLING, AlterationState.UNKNOWN)
 
 
@@ -102,6 +93,21 @@ def match_alterations(
     return tuple(found)
 
 
+def is_listed(one: Alteration, before: Mapping[CommitmentId, str], reading: Reading) -> bool:
+    """True when ``reading`` shows all that ``one`` did, or comes so late that it must.
+
+    What was given is no longer as it was, and what was made instead is there.
+    """
+    if reading.read_at < one.updated_at:
+        return False
+    if reading.read_at - one.updated_at >= reading.grace:
+        return True
+    made = _made_by(one, reading)
+    whole = bool(made) or one.order.alteration is AlterationKind.UPGRADE_TERM
+    all_made = all(name in reading.items for name in made)
+    return whole and all_made and len(_changed(one, before, reading)) == len(before)
+
+
 def _of_unknown(
     one: Alteration, before: Mapping[CommitmentId, str], reading: Reading
 ) -> AlterationFinding:
@@ -152,7 +158,7 @@ def _shows(one: Alteration, was: str, now: str) -> bool:
 
 def _made_by(one: Alteration, reading: Reading) -> tuple[CommitmentId, ...]:
     """Listed commitments that ``one`` made: by its tag or name, else new and as it asked for."""
-    if one.order.alteration not in _MAKING or one.recorded_at is None:
+    if one.order.alteration not in MAKING or one.recorded_at is None:
         return one.made
     tagged = {
         name for name, item in reading.items.items() if item.intent == one.order.intent

@@ -16,7 +16,7 @@ from service.domain.ids import AccountId, IntentId
 from service.domain.purchases import InventoryItem
 from service.observe.events import AlterationDone, AlterationRefused, ReconcileDrift
 from service.purchase.lifecycle import Word
-from service.reconcile.altered import Reading, explain, match_alterations
+from service.reconcile.altered import Reading, explain, is_listed, match_alterations
 from service.reconcile.findings import (
     AlterationFinding,
     AlterationHeld,
@@ -26,6 +26,7 @@ from service.reconcile.findings import (
 )
 from service.reconcile.match import Explained
 from service.store import alterations, holdings, ledger
+from service.store.unlisted import note_listed, unlisted
 
 
 class AlterationsRead:
@@ -67,6 +68,11 @@ class AlterationsRead:
         for one in self._called:
             if one.state is AlterationState.ALTERED:
                 self._tie_up(one)
+        waiting = unlisted(self._connection)
+        for one in self._called:
+            identity = one.order.intent
+            if identity in waiting and is_listed(one, before.get(identity, {}), self._reading):
+                note_listed(self._connection, identity)
         return findings
 
     def _write(self, finding: AlterationFinding, *, now: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import Engine, update
@@ -11,6 +12,7 @@ from sqlalchemy import Engine, update
 from service.api.status_caps import used
 from service.domain.commitments import CommitmentState
 from service.domain.ids import CommitmentId, IntentId
+from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import IntentState
 from service.guard.caps import total
 from service.guard.caps import used as used_by_guard
@@ -63,6 +65,24 @@ def test_sums_of_the_database_are_those_of_the_guard(engine: Engine, hours: int)
     agree(world)
     world.clock.instant += timedelta(hours=hours)
     agree(world)
+
+
+@pytest.mark.parametrize("more_usd_per_hour", ["0.5", "-0.5"])
+def test_what_is_listed_at_another_amount_counts_at_the_dearer(
+    engine: Engine, more_usd_per_hour: str
+) -> None:
+    world = make_world(engine)
+    identity = add_purchase(world, 6)
+    now = world.clock.now()
+    item = listed(identity, CommitmentId("sp-00000006"), now)
+    amount = Decimal(item.commit_usd_per_hour) + Decimal(more_usd_per_hour)
+    dearer = replace(item, commit_usd_per_hour=CommitUsdPerHour(amount), upfront_usd=Decimal(7))
+    with writing(engine) as connection:
+        holdings.keep(connection, "aws", dearer, now=now)
+        shown = used(connection, now)
+    agree(world)
+    assert shown.total.commit_usd_per_hour >= max(amount, item.commit_usd_per_hour)
+    assert shown.total.upfront_usd >= 7
 
 
 def test_a_commitment_that_vanished_counts_through_its_intent(engine: Engine) -> None:

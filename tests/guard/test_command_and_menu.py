@@ -111,13 +111,24 @@ def test_what_is_in_flight_unknown_or_owned_counts_once() -> None:
     inventory = [item("sp-i1"), item("sp-x", by="i2"), item("foreign"), item("gone", ended=True)]
     spent = spent_so_far(intents, inventory, now=NOW, run=PlanId("p1"))
     live = [one for one in spent if one.live]
-    assert sum(one.commit_usd_per_hour for one in live) == Decimal(1 + 1 + 1 + 2)
+    # What was bought for $1/h and is listed at $2/h is owed at $2/h.
+    assert sum(one.commit_usd_per_hour for one in live) == Decimal(2 + 1 + 1 + 2)
     assert sum(one.in_run for one in spent) == 2
     assert len(unknown_targets(intents)) == 1
     excluding = spent_so_far(
         intents, inventory, now=NOW, run=None, excluding=frozenset({LineId("line-i4")})
     )
     assert len(excluding) == len(spent) - 1
+
+
+@pytest.mark.parametrize(("bought_for", "owed"), [("1", "2"), ("3", "3"), ("NaN", "NaN")])
+def test_a_purchase_counts_at_the_dearer_of_what_was_agreed_and_what_is_listed(
+    bought_for: str, owed: str
+) -> None:
+    bought = [intent(IntentState.BOUGHT, commit=bought_for)]
+    (one,) = spent_so_far(bought, [item("sp-i1")], now=NOW, run=None)
+    assert str(one.commit_usd_per_hour) == owed
+    assert str(one.obligation_usd) == ("NaN" if owed == "NaN" else str(int(owed) * 8760))
 
 
 def test_a_second_commitment_of_one_intent_counts_too() -> None:

@@ -84,6 +84,8 @@ class FileCloud:
         self._idempotency = idempotency
         self._tagged = tagged
         self.rate = rate
+        self.hidden: set[CommitmentId] = set()
+        """What this very client does not see listed yet."""
         with self._open() as database:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS sold (commitment INTEGER PRIMARY KEY, intent TEXT,"
@@ -144,7 +146,12 @@ class FileCloud:
                 "SELECT * FROM sold WHERE account = ? ORDER BY commitment", (self._account,)
             ).fetchall()
         items = [self._item(row) for row in rows]
-        return [item for item in items if item.commitment.start <= shown_before]
+        return [
+            item
+            for item in items
+            if item.commitment.start <= shown_before
+            and item.commitment.commitment not in self.hidden
+        ]
 
     def sales(self) -> list[Sale]:
         """Everything ever sold, in every account."""

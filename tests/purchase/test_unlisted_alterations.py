@@ -1,0 +1,103 @@
+"""What was altered and is not listed yet: no cap can count it, so nothing is bought beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from service.domain.alterations import AlterationKind
+from service.purchase.alter import AlterationDone, alter
+from service.purchase.desk import Declined, Execution
+from service.purchase.execute import execute
+from tests.purchase.altering import (
+    altered_states,
+    ask_for,
+    make_order,
+    open_bench,
+    rules,
+    target,
+)
+from tests.purchase.cloud import Fault
+from tests.purchase.shop import Shop
+from tests.purchase.world import CYCLE, PLAN, cap, make_line
+
+ROOM = Decimal(3)
+"""In USD per hour: for what is owned, twice; not for what it is exchanged for and another."""
+
+
+@pytest.fixture
+def shop(engine: Engine, tmp_path: Path) -> Shop:
+    made = Shop(engine, tmp_path)
+    made.desk = replace(made.desk, judge=cap(ROOM))
+    return made
+
+
+def exchange_for_more(shop: Shop, *, number: int = 1) -> AlterationDone | Declined:
+    order = make_order(
+        shop.owned, kind=AlterationKind.EXCHANGE, targets=(target(quantity="3"),), number=number
+    )
+    ask_for(shop.engine, order)
+    return alter(open_bench(shop.desk, shop.alterer, rules(pay="10")), order.intent)
+
+
+def buy(shop: Shop) -> Execution:
+    return execute(shop.desk, line=make_line(2), plan=PLAN, cycle=CYCLE)
+
+
+def rule_of(execution: Execution | AlterationDone) -> str:
+    assert isinstance(execution, Declined)
+    return execution.rule
+
+
+def owned_usd_per_hour(shop: Shop) -> Decimal:
+    items = shop.cloud.inventory()
+    return sum(
+        (one.commit_usd_per_hour for one in items if one.commitment.state.is_owned), Decimal(0)
+    )
+
+
+def test_what_an_exchange_grew_to_is_counted_before_anything_more_is_bought(shop: Shop) -> None:
+    assert isinstance(exchange_for_more(shop), AlterationDone)
+    declined = buy(shop)
+    assert rule_of(declined) == "open_alteration"
+    assert isinstance(declined, Declined)
+    assert not declined.final
+    shop.read()
+    assert rule_of(buy(shop)) == "total_cap"
+    assert owned_usd_per_hour(shop) == ROOM
+
+
+def test_an_exchange_that_is_known_before_what_it_made_is_listed_is_waited_for(shop: Shop) -> None:
+    shop.alterer.fault = Fault.TIMEOUT_AFTER
+    exchange_for_more(shop)
+    shop.alterer.fault = Fault.NONE
+    (made,) = {one.commitment.commitment for one in shop.cloud.inventory()} - {shop.owned}
+    shop.cloud.hidden.add(made)
+    shop.read()
+    assert [state.value for state in altered_states(shop.engine)] == ["altered"]
+    assert rule_of(buy(shop)) == "open_alteration"
+    shop.cloud.hidden.clear()
+    shop.read()
+    assert rule_of(buy(shop)) == "total_cap"
+
+
+def test_after_the_grace_a_listing_is_believed_whatever_it_leaves_out(shop: Shop) -> None:
+    exchange_for_more(shop)
+    (made,) = {one.commitment.commitment for one in shop.cloud.inventory()} - {shop.owned}
+    shop.cloud.hidden.add(made)
+    shop.read()
+    assert rule_of(buy(shop)) == "open_alteration"
+    shop.clock.pass_time(timedelta(hours=1))
+    shop.read()
+    assert not isinstance(buy(shop), Declined)
+
+
+def test_of_two_exchanges_the_second_waits_until_the_first_is_listed(shop: Shop) -> None:
+    exchange_for_more(shop)
+    waits = exchange_for_more(shop, number=2)
+    assert rule_of(waits) == "open_unknown"
