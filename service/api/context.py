@@ -21,7 +21,7 @@ from service.api.kept import Kept
 from service.api.oidc import IssuerUnreachableError, NotTrustedError
 from service.api.ports import PolicySource, ScheduledJob, UsageSource
 from service.api.problems import Kind, ProblemError, unauthenticated
-from service.api.slots import Slots
+from service.api.slots import Pace, Slots
 from service.api.tokens import ANONYMOUS_READER, PREFIX, Caller, recognise
 from service.api.who_may import Reach, rule_of
 from service.domain.hours import Clock
@@ -58,6 +58,7 @@ class AppContext:
     status_kept_seconds: float = 1.0
     kept: Kept = field(default_factory=Kept)
     slots: Slots = field(default_factory=Slots)
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def session_key(self) -> bytes:

@@ -56,7 +56,7 @@ def stream(
         return found is not None or caller.token_id is None
 
     after = None if last_event_id is None else int(last_event_id)
-    return open_stream(context, Listening(after, wait_seconds, is_welcome))
+    return open_stream(context, request, Listening(after, wait_seconds, is_welcome))
 
 
 def router() -> APIRouter:

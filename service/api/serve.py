@@ -8,6 +8,7 @@ import threading
 import uvicorn
 from fastapi import FastAPI
 
+from service.api.slots import ending_with
 from service.domain.errors import InputError, TenorError
 
 START_ATTEMPTS = 750
@@ -18,8 +19,11 @@ STOP_SECONDS = 8.0
 class RunningServer:
     """A server that answers at ``url`` until ``stop`` is called."""
 
-    def __init__(self, server: uvicorn.Server, thread: threading.Thread, url: str) -> None:
+    def __init__(
+        self, server: uvicorn.Server, thread: threading.Thread, url: str, stopping: threading.Event
+    ) -> None:
         self._server = server
+        self._stopping = stopping
         self._thread = thread
         self.url = url
 
@@ -29,7 +33,11 @@ class RunningServer:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Let running requests end (at most a few seconds), then close. Safe to call twice."""
+        """Let running requests end (at most a few seconds), then close. Safe to call twice.
+
+        Open streams end at their next look.
+        """
+        self._stopping.set()
         self._server.should_exit = True
         self._thread.join(STOP_SECONDS)
         if self._thread.is_alive():
@@ -44,9 +52,10 @@ def serve(app: FastAPI, host: str, port: int) -> RunningServer:
     bound here, in the caller's thread, so that the failure is the caller's too.
     """
     listening = _bind(host, port)
+    stopping = threading.Event()
     server = uvicorn.Server(
         uvicorn.Config(
-            app,
+            ending_with(app, stopping.is_set),
             # Our own edge logs each request; uvicorn's loggers keep to the process's set-up.
             log_config=None,
             access_log=False,
@@ -67,7 +76,8 @@ def serve(app: FastAPI, host: str, port: int) -> RunningServer:
         msg = f"the API did not start on {host}:{port}"
         raise TenorError(msg)
     shown = f"[{host}]" if ":" in host else host
-    return RunningServer(server, thread, f"http://{shown}:{listening.getsockname()[1]}")
+    url = f"http://{shown}:{listening.getsockname()[1]}"
+    return RunningServer(server, thread, url, stopping)
 
 
 def _run(server: uvicorn.Server, listening: socket.socket) -> None:

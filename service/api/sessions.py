@@ -1,4 +1,8 @@
-"""Who signed in through the identity provider: a row that can be ended, never the tokens."""
+"""Who signed in through the identity provider: a row that can be ended, never the tokens.
+
+Who signed in with a token has no row until they sign out: then one says that this sign-in is over,
+so that a cookie somebody kept opens nothing any more.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from service.store.api_tables import sessions
 from service.store.states import Role
 
 PREFIX = "sso_"
+_SIGNED_OUT = "out_"
 KEPT_AFTER_END = timedelta(days=1)
 
 
@@ -19,7 +24,7 @@ def open_session(
     connection: Connection, caller: Caller, *, now: datetime, expires_at: datetime
 ) -> str:
     """Write that ``caller`` signed in; returns the session's id. Ended ones are swept away."""
-    connection.execute(delete(sessions).where(sessions.c.expires_at < now - KEPT_AFTER_END))
+    _sweep(connection, now)
     identity = PREFIX + secrets.token_hex(16)
     connection.execute(
         insert(sessions).values(
@@ -61,3 +66,33 @@ def end(connection: Connection, identity: str, *, now: datetime) -> None:
         .where(sessions.c.session_id == identity, sessions.c.revoked_at.is_(None))
         .values(revoked_at=now)
     )
+
+
+def sign_out(connection: Connection, nonce: str, *, now: datetime, expires_at: datetime) -> None:
+    """End the one sign-in with a token that carries ``nonce``. Twice is as good as once."""
+    _sweep(connection, now)
+    if is_signed_out(connection, nonce):
+        return
+    connection.execute(
+        insert(sessions).values(
+            session_id=_SIGNED_OUT + nonce,
+            person="",
+            label="",
+            role=Role.VIEWER.value,
+            accounts=None,
+            created_at=now,
+            expires_at=expires_at,
+            revoked_at=now,
+        )
+    )
+
+
+def is_signed_out(connection: Connection, nonce: str) -> bool:
+    """True when the sign-in with a token that carries ``nonce`` was ended."""
+    query = select(sessions.c.session_id).where(sessions.c.session_id == _SIGNED_OUT + nonce)
+    return connection.execute(query).first() is not None
+
+
+def _sweep(connection: Connection, now: datetime) -> None:
+    """Forget what ended a while ago: its cookie is over by its own word."""
+    connection.execute(delete(sessions).where(sessions.c.expires_at < now - KEPT_AFTER_END))

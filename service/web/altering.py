@@ -13,16 +13,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from service.api.deciding_alterations import DECIDABLE, AlterationVerb, decide_alteration
 from service.api.problems import Kind, ProblemError
 from service.api.routes_ledger import Identifier
-from service.api.shapes import REASON
 from service.domain.alterations import AlterationState
 from service.domain.ids import IntentId
 from service.store import alterations, holdings
 from service.store.engine import reading
 from service.store.states import Role
-from service.web.forms import Comment, Csrf, signer
+from service.web.forms import Comment, Csrf, Why, signer
 from service.web.frame import AnyVisitor, ReadingVisitor, Visitor
-
-Why = Annotated[str, Form(min_length=1, max_length=2_000, pattern=REASON)]
 
 
 def alteration(visitor: ReadingVisitor, alteration_id: Identifier) -> HTMLResponse:

@@ -40,6 +40,7 @@ from service.web.session import (
 
 Csrf = Annotated[str, Form(max_length=200)]
 Comment = Annotated[str, Form(max_length=COMMENT_LENGTH_MAX, pattern=STORABLE)]
+Why = Annotated[str, Form(min_length=1, max_length=COMMENT_LENGTH_MAX, pattern=REASON)]
 
 
 def show_login(visitor: AnyVisitor, next: str = "/") -> HTMLResponse:  # noqa: A002 - in the URL
@@ -92,9 +93,12 @@ def logout(visitor: AnyVisitor, csrf: Csrf = "") -> Response:
 
 
 def _end(context: AppContext, session: Session) -> None:
-    if session.token_id.startswith(sessions.PREFIX):
-        with writing(context.engine) as connection:
-            sessions.end(connection, session.token_id, now=context.auth_clock.now())
+    now = context.auth_clock.now()
+    with writing(context.engine) as connection:
+        if session.token_id.startswith(sessions.PREFIX):
+            sessions.end(connection, session.token_id, now=now)
+        else:
+            sessions.sign_out(connection, session.nonce, now=now, expires_at=session.expires_at)
 
 
 def signer(visitor: Visitor, csrf: str, path: str, back: str) -> Caller:
@@ -159,11 +163,11 @@ def reject(
     visitor: AnyVisitor,
     proposal_id: Identifier,
     version: Annotated[int, Form()],
+    reason: Why,
     csrf: Csrf = "",
-    comment: Comment = "",
 ) -> Response:
-    """Reject the version that the form showed."""
-    return _decide(visitor, proposal_id, Verb.REJECT, csrf=csrf, version=version, comment=comment)
+    """Reject the version that the form showed, with the reason that is kept."""
+    return _decide(visitor, proposal_id, Verb.REJECT, csrf=csrf, version=version, comment=reason)
 
 
 def withdraw(

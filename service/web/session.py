@@ -116,6 +116,8 @@ def signed_in(connection: Connection, request: Request, context: AppContext) -> 
 def _holder(connection: Connection, session: Session, now: datetime) -> Caller | None:
     if session.token_id.startswith(sessions.PREFIX):
         return sessions.holder_of(connection, session.token_id, now=now)
+    if sessions.is_signed_out(connection, session.nonce):
+        return None
     record = by_id(connection, session.token_id)
     return caller_of(record) if record is not None and record.is_live(now) else None
 

@@ -60,12 +60,18 @@ def test_each_process_signs_sessions_with_its_own_key_unless_given_one(
 
 
 def test_signing_out_needs_the_sessions_field_and_takes_the_cookie_away(world: World) -> None:
-    client = world.signed_in(world.token(Role.VIEWER))
+    token = world.token(Role.VIEWER)
+    client, other = world.signed_in(token), world.signed_in(token)
     csrf = csrf_in(client.get("/").text)
     assert client.post("/logout", data={"csrf": "no"}).status_code == 403
+    cookie = client.cookies["tenor_session"]
     answer = client.post("/logout", data={"csrf": csrf}, follow_redirects=False)
     assert answer.status_code == 303
     assert client.get("/", follow_redirects=False).status_code == 303
+    # Whoever kept a copy of the cookie has nothing either; other sign-ins with the token go on.
+    thief = world.client(accept="text/html", cookie=f"tenor_session={cookie}")
+    assert thief.get("/", follow_redirects=False).status_code == 303
+    assert other.get("/", follow_redirects=False).status_code == 200
 
 
 def test_the_session_cookie_is_kept_from_scripts_and_other_sites(world: World) -> None:
