@@ -95,7 +95,7 @@ class UsageDays:
                     seen.append(entry)
                     named[entry.provider, entry.day] = day.commitments
                     old = known.get((entry.provider, entry.day))
-                    if old is None or old.digest != entry.digest:
+                    if old is None or (old.digest, old.shape) != (entry.digest, entry.shape):
                         fresh.append((aside, entry))
                     if old is not None and not allow_smaller:
                         _refuse_smaller(old, entry)
@@ -210,6 +210,7 @@ class UsageDays:
             eligible_usd=day.eligible_usd,
             total_usd=day.total_usd,
             hour_weights=day.hour_weights,
+            shape=day.shape,
         )
 
     def _publish(

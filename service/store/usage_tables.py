@@ -39,6 +39,8 @@ usage_days = Table(
     Column("total_usd", NanoUsd, nullable=False),
     # {"weights": [24 decimal texts or null]}: how much eligible usage each hour holds.
     Column("hour_weights", JsonDocument, nullable=False),
+    # A digest of what the hours were estimated from; empty where the export told them itself.
+    Column("shape", Text, nullable=False, server_default=""),
     CheckConstraint("rows > 0", name="rows"),
     CheckConstraint("hours_present BETWEEN 1 AND 24", name="hours_present"),
     CheckConstraint("hours_mask BETWEEN 1 AND 16777215", name="hours_mask"),

@@ -54,6 +54,8 @@ class DayOfUsage(Protocol):
     @property
     def commitments(self) -> tuple[NamedCommitment, ...]: ...  # noqa: D102
     @property
+    def shape(self) -> str: ...  # noqa: D102
+    @property
     def write(self) -> Callable[[Path], None]:
         """Writes the day's rows into a new Parquet file."""
         ...
@@ -64,7 +66,8 @@ class UsageDay:
     """One row of the manifest of stored usage; dollars are on-demand equivalents.
 
     ``file`` is relative to the usage folder. Bit ``h`` of ``hours_mask`` is set, and
-    ``hour_weights[h]`` given, when the provider has a row in hour ``h`` of the day.
+    ``hour_weights[h]`` given, when the provider has a row in hour ``h`` of the day. ``shape`` is
+    what the hours were estimated from, empty where the export told them itself.
     """
 
     provider: str
@@ -80,6 +83,7 @@ class UsageDay:
     eligible_usd: Decimal
     total_usd: Decimal
     hour_weights: tuple[Decimal | None, ...]
+    shape: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class ExportDay:
     eligible usage in that hour for plausibility only: dollars at observed prices, an unpriced unit
     counting as one; ``None`` without rows. ``eligible_usd`` and ``total_usd`` count priced
     usage at what it costs on demand. ``commitments`` are those that the day's rows name, sorted.
+    ``shape``: what its hours were estimated from; empty where the export tells its hours itself.
     ``write`` puts the day's rows, sorted, into a Parquet file; the same rows give the same bytes.
     """
 
@@ -45,13 +46,18 @@ class ExportDay:
     total_usd: Decimal
     commitments: tuple[NamedCommitment, ...]
     write: Callable[[Path], None] = field(repr=False, compare=False)
+    shape: str = ""
 
 
 def export_days(
     database: duckdb.DuckDBPyConnection,
     commitments: Mapping[ProviderDay, Sequence[NamedCommitment]],
+    shapes: Mapping[ProviderDay, str],
 ) -> tuple[ExportDay, ...]:
-    """The days of the tables ``summed`` and ``eligible``, by provider and day."""
+    """The days of the tables ``summed`` and ``eligible``, by provider and day.
+
+    ``shapes``: what the hours were estimated from, of the days whose rows were whole days'.
+    """
     hours = database.execute(
         # Products of floats differ in no bit from run to run; exact sums keep it so.
         "SELECT provider, CAST(hour AS DATE) AS day, hour(hour), count(*), "
@@ -68,7 +74,7 @@ def export_days(
     for provider, day, hour, *figures in hours:
         by_day.setdefault((provider, day), []).append((hour, *figures))
     return tuple(
-        _day(database, key, figures, tuple(commitments.get(key, ())))
+        _day(database, key, figures, tuple(commitments.get(key, ())), shapes.get(key, ""))
         for key, figures in by_day.items()
     )
 
@@ -78,6 +84,7 @@ def _day(
     key: ProviderDay,
     hours: Sequence[_HourFigures],
     commitments: tuple[NamedCommitment, ...],
+    shape: str,
 ) -> ExportDay:
     provider, day = key
     weights: list[Decimal | None] = [None] * _HOURS
@@ -105,4 +112,5 @@ def _day(
         total_usd=sum((total for *_, total in hours), Decimal(0)),
         commitments=commitments,
         write=write,
+        shape=shape,
     )

@@ -11,7 +11,7 @@ ChargeClass, CommitmentDiscountStatus, PricingQuantity, ServiceProviderName.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from service.domain.errors import InputError
@@ -23,6 +23,8 @@ from service.usage.focus_words import (
 )
 from service.usage.rows import (
     CELLS,
+    HOURLY,
+    SPAN_FAULTS,
     Check,
     RowForm,
     currency_check,
@@ -36,6 +38,7 @@ from service.usage.rows import (
     text_cell,
 )
 from service.usage.sources import Part
+from service.usage.whole_days import COVERED, OTHER, STEADY
 
 REQUIRED = (
     *("SubAccountId", "RegionId", "BillingCurrency"),
@@ -130,8 +133,13 @@ def _missing(part: Part, column: str, named: str) -> InputError:
     )
 
 
-def focus_form(part: Part, providers: Collection[str] | None) -> RowForm:
-    """How the part's rows are read; rows of providers other than ``providers`` are set aside."""
+def focus_form(
+    part: Part, providers: Collection[str] | None, *, whole_days: bool = False
+) -> RowForm:
+    """How the part's rows are read; rows of providers other than ``providers`` are set aside.
+
+    ``whole_days``: Azure's rows of exactly one day are good too, to be spread over its hours.
+    """
     if is_contract(part.columns):
         return RowForm(cells=_nothing(), asides=((CONTRACT, "true"),), checks=())
     asides = [
@@ -142,8 +150,11 @@ def focus_form(part: Part, providers: Collection[str] | None) -> RowForm:
     if providers is not None:
         chosen = ", ".join(f"'{provider}'" for provider in sorted(providers))
         asides.insert(0, ("other provider", f"coalesce(provider, '') NOT IN ({chosen})"))
+    cells = _cells(part)
+    if whole_days:
+        cells["spread"] = _spread_sql(part, cells)
     return RowForm(
-        cells=_cells(part),
+        cells=cells,
         asides=tuple(asides),
         checks=_checks(part),
         telling=("not usage", "unused commitment"),
@@ -193,6 +204,30 @@ def _cells(part: Part) -> dict[str, str]:
     }
 
 
+_STEADY_HOURS = (23.9, 24.1)
+_MACHINE = "/providers/microsoft\\.compute/virtualmachines/"
+
+
+def _spread_sql(part: Part, cells: Mapping[str, str]) -> str:
+    """How a row of one of Azure's days is spread over its hours; NULL for every other row.
+
+    One machine that was billed 24 hours ran in each of them. A scale set is many machines.
+    """
+    start, end, quantity = cells["hour"], cells["ends_at"], cells["quantity_double"]
+    low, high = _STEADY_HOURS
+    steady = (
+        f"regexp_matches(coalesce({text_cell(part, 'ResourceId')}, ''), '{_MACHINE}', 'i') "
+        f"AND lower({cells['unit']}) IN ('hour', 'hours', '1 hour') "
+        f"AND {quantity} BETWEEN {low} AND {high}"
+    )
+    return (
+        f"CASE WHEN {cells['provider']} = 'azure' AND {start} = date_trunc('day', {start}) "
+        f"AND {end} = {start} + INTERVAL 24 HOUR THEN "
+        f"CASE WHEN {text_cell(part, 'CommitmentDiscountId')} IS NOT NULL THEN '{COVERED}' "
+        f"WHEN {steady} THEN '{STEADY}' ELSE '{OTHER}' END END"
+    )
+
+
 def _checks(part: Part) -> tuple[Check, ...]:
     named = next(name for name in NAMES if name in part.columns)
     return (_CATEGORY, replace(_PROVIDER, column=named), *_CHECKS)
@@ -212,8 +247,26 @@ _PROVIDER = Check(
     "{value} is not a provider that Tenor reads",
     "Name the providers to read with --provider aws (or azure, gcp); other rows are set aside",
 )
+_AZURE_DAY = Check(
+    "azure_day",
+    "provider = 'azure' AND spread IS NULL AND hour + INTERVAL 24 HOUR <= ends_at",
+    "ChargePeriodEnd",
+    "the charge spans {hours} hours (daily data or coarser), to {value}",
+    f"{HOURLY}. Azure exports days: docs/connect/azure.md says what TENOR_AZURE_DAILY_ROWS=shape "
+    "makes of them",
+)
+
+
+def _but_whole_days(check: Check) -> Check:
+    """The same fault, but not of rows that are spread over their day."""
+    if check.code not in SPAN_FAULTS:
+        return check
+    return replace(check, condition=f"spread IS NULL AND ({check.condition})")
+
+
 _CHECKS = (
-    *span_checks("ChargePeriodStart", "ChargePeriodEnd"),
+    _AZURE_DAY,
+    *map(_but_whole_days, span_checks("ChargePeriodStart", "ChargePeriodEnd")),
     currency_check("BillingCurrency"),
     *quantity_checks("PricingQuantity"),
     required("SubAccountId", "account", "account"),

@@ -24,6 +24,7 @@ from service.usage.dataset_export import (
     is_dataset,
     price_list_sql,
 )
+from service.usage.day_shapes import Shaping, UnshapedDay
 from service.usage.days import NamedCommitment, ObservedPrice
 from service.usage.eligibility import is_eligible
 from service.usage.export_days import ExportDay, export_days
@@ -35,6 +36,7 @@ from service.usage.parts_seen import ProviderDay
 from service.usage.rows import SPAN_FAULTS, STAGED_COLUMNS, RowForm
 from service.usage.scratch import scratch_folder
 from service.usage.sources import Part, find_files, literal, open_part, unreadable
+from service.usage.whole_days import NOT_COVERABLE, set_aside_uncoverable, spread_whole_days
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,7 +50,8 @@ class Export:
 
     ``formats`` names what was read, such as ``FOCUS 1.2``; ``set_aside`` counts rows that are no
     hourly usage by reason; ``source_rows`` counts all rows read. ``part_days`` tells which days
-    each file read has usage in.
+    each file read has usage in; ``unshaped`` which of them are not among ``days`` because they
+    came whole and could not be spread over their hours.
     """
 
     formats: tuple[str, ...]
@@ -58,6 +61,7 @@ class Export:
     days: tuple[ExportDay, ...]
     prices: tuple[ObservedPrice, ...]
     part_days: Mapping[Path, frozenset[ProviderDay]]
+    unshaped: tuple[UnshapedDay, ...] = ()
 
 
 def _unwatched(done: int, total: int) -> None:
@@ -73,6 +77,7 @@ def read_export(
     memory_limit_mb: int = MEMORY_LIMIT_MB,
     unchanged: Mapping[Path, Collection[ProviderDay]] | None = None,
     restated: Collection[ProviderDay] = (),
+    shaping: Shaping | None = None,
     watch: Callable[[int, int], None] = _unwatched,
 ) -> Iterator[Export]:
     """Read ``source``, a file or folder, completely; ``InputError`` for the first bad row.
@@ -84,6 +89,8 @@ def read_export(
     ``unchanged`` names files of the source that need no reading, with the days that they have
     rows in: one is read all the same when a file that did change has rows in one of its days, and
     only days of changed files are given. ``restated`` adds days that changed files used to have.
+
+    ``shaping`` spreads Azure's rows of whole days over their hours; without it they are refused.
     """
     import duckdb  # noqa: PLC0415 - heavy; only commands that read usage pay for it
 
@@ -96,7 +103,7 @@ def read_export(
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET memory_limit = '{int(memory_limit_mb)}MB'")
         connection.execute(f"SET temp_directory = {literal(str(scratch / 'spill'))}")
-        reading = _Reading(connection, providers, source if dataset else None)
+        reading = _Reading(connection, providers, source if dataset else None, shaping)
         kept = unchanged or {}
         changed = [path for path in paths if path not in kept]
         for number, path in enumerate(changed):
@@ -125,10 +132,12 @@ class _Reading:
         connection: duckdb.DuckDBPyConnection,
         providers: Collection[str] | None,
         dataset: Path | None,
+        shaping: Shaping | None,
     ) -> None:
         self._db = connection
         self._providers = providers
         self._dataset = dataset
+        self._shaping = shaping
         self._parts: list[tuple[Part, RowForm]] = []
         self._formats: set[str] = set()
         self._whole = True
@@ -166,14 +175,17 @@ class _Reading:
         """Everything staged, named, priced and split into days."""
         self._forgive_spans()
         self._name_skus()
+        if self._shaping is not None:
+            set_aside_uncoverable(self._db)
         part_days = self._part_days()
         if not self._whole:
             self._db.execute(
                 "DELETE FROM staged WHERE aside IS NULL AND (provider, CAST(hour AS DATE)) "
                 "NOT IN (SELECT provider, day FROM changed)"
             )
+        unshaped, shapes = self._spread()
         self._sum_rows()
-        days = export_days(self._db, self._commitments())
+        days = export_days(self._db, self._commitments(), shapes)
         counts = self._db.execute(
             "SELECT aside, sum(row_count) FROM staged GROUP BY aside ORDER BY aside"
         ).fetchall()
@@ -192,6 +204,7 @@ class _Reading:
             days=days,
             prices=self._prices(),
             part_days=part_days,
+            unshaped=unshaped,
         )
 
     def _form(self, part: Part) -> tuple[str, RowForm]:
@@ -202,13 +215,16 @@ class _Reading:
         if is_gcp_export(part.columns):
             return "Google Cloud billing", gcp_form(part, self._providers)
         if is_focus(part.columns):
-            return f"FOCUS {focus_version(part)}", focus_form(part, self._providers)
+            return f"FOCUS {focus_version(part)}", self._focus_form(part)
         raise InputError(
             "the columns are those of no export that Tenor reads",
             file=part.file,
             column=next(iter(part.columns)),
             remedy="Export FOCUS 1.0 to 1.4, CUR 2.0 or Google Cloud billing; or give a dataset",
         )
+
+    def _focus_form(self, part: Part) -> RowForm:
+        return focus_form(part, self._providers, whole_days=self._shaping is not None)
 
     def _refuse_faults(self, part: Part, form: RowForm, number: int) -> None:
         faults = self._db.execute(
@@ -233,9 +249,20 @@ class _Reading:
 
     def _forgive_spans(self) -> None:
         self._db.execute(
-            "UPDATE staged SET aside = 'not hourly, and no commitment covers it' "
-            "WHERE fault IS NOT NULL"
+            f"UPDATE staged SET aside = '{NOT_COVERABLE}' WHERE fault IS NOT NULL"  # noqa: S608
         )
+
+    def _spread(self) -> tuple[tuple[UnshapedDay, ...], dict[ProviderDay, str]]:
+        """Spread whole days over their hours; which could not be, and the shapes of the others."""
+        if self._shaping is None:
+            return (), {}
+        whole = self._db.execute(
+            "SELECT DISTINCT provider, CAST(hour AS DATE) FROM staged "
+            "WHERE aside IS NULL AND spread IS NOT NULL"
+        ).fetchall()
+        unshaped = spread_whole_days(self._db, self._shaping) if whole else ()
+        shapes = {(provider, day): self._shaping.digest(day) for provider, day in whole}
+        return unshaped, shapes
 
     def _name_skus(self) -> None:
         words = self._db.execute(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from service.store.usage_days import UsageDays
 from service.usage.dataset_export import is_dataset
-from service.usage.days import IngestSummary, ObservedPrice
+from service.usage.day_shapes import Shaping, UnshapedDay
+from service.usage.days import IngestSummary, ObservedPrice, UsageDay
 from service.usage.ingest import find_parts, read_export
 from service.usage.parts_seen import PartsSeen, ProviderDay, stamps_of
 
@@ -28,6 +29,7 @@ class Refreshed:
     source_rows: int
     set_aside: Mapping[str, int]
     prices: tuple[ObservedPrice, ...]
+    unshaped: tuple[UnshapedDay, ...] = ()
 
 
 def _unwatched(done: int, total: int) -> None:
@@ -42,19 +44,24 @@ def refresh(
     providers: Collection[str] | None = None,
     allow_smaller: bool = False,
     everything: bool = False,
+    shaping: Shaping | None = None,
     watch: Callable[[int, int], None] = _unwatched,
 ) -> Refreshed:
     """Store what ``source`` says, reading only files that changed since they were last read.
 
     A day is always put together from every file that has rows in it. ``everything`` reads all
-    files again. Raises ``InputError`` for an unusable export and ``RefusedError`` for one that
+    files again. ``shaping`` spreads Azure's whole days over their hours: a stored day whose hourly
+    charges changed since is put together again, and without it one that was spread is not known.
+    Raises ``InputError`` for an unusable export and ``RefusedError`` for one that
     would shrink a day; nothing is stored then, and the files are read again next time.
     """
     paths = find_parts(source)
     # Taken before reading: a file that changes meanwhile is read again next time.
     stamps = stamps_of(paths)
     seen = PartsSeen(days.folder, providers)
-    stored = frozenset((entry.provider, entry.day) for entry in days.manifest())
+    stored = frozenset(
+        (entry.provider, entry.day) for entry in days.manifest() if _is_up_to_date(entry, shaping)
+    )
     unchanged: dict[Path, frozenset[ProviderDay]] = {}
     if not everything:
         unchanged = seen.unchanged(paths, stored)
@@ -78,6 +85,7 @@ def refresh(
         work_dir=days.folder / WORK_FOLDER,
         unchanged=unchanged,
         restated=seen.days_of(path for path in paths if path not in unchanged),
+        shaping=shaping,
         watch=watch,
     ) as export:
         done = days.replace(export.days, now=now, allow_smaller=allow_smaller)
@@ -93,7 +101,16 @@ def refresh(
         source_rows=export.source_rows,
         set_aside=export.set_aside,
         prices=export.prices,
+        unshaped=export.unshaped,
     )
+
+
+def _is_up_to_date(entry: UsageDay, shaping: Shaping | None) -> bool:
+    """Whether the day's hours, if they were estimated, are still what would be estimated."""
+    if not entry.shape:
+        return True
+    # Charges older than what Azure still tells may be gone: the day stands as it was spread.
+    return shaping is not None and shaping.digest(entry.day) in {"", entry.shape}
 
 
 def _summary(

@@ -20,7 +20,7 @@ PRICE_TYPE = "DECIMAL(18,12)"
 
 LABELS = (
     *("hour", "provider", "account", "region", "zone"),
-    *("resource_group", "usage_type", "operation", "native_sku", "unit"),
+    *("resource_group", "usage_type", "operation", "native_sku", "unit", "spread"),
 )
 NAMED = ("commitment", "commitment_account", "commitment_category")
 """What a row tells of the commitment that it concerns: kept also of what is no usage."""
@@ -28,7 +28,7 @@ NAMED = ("commitment", "commitment_account", "commitment_category")
 NUMBERS = ("quantity", "list_usd", "contracted_usd")
 CELLS = (*LABELS, *NAMED, *NUMBERS, "ends_at", "currency", "quantity_double")
 
-SPAN_FAULTS = ("whole_day", "several_hours", "off_the_hour")
+SPAN_FAULTS = ("azure_day", "whole_day", "several_hours", "off_the_hour")
 """Faults of time that are forgiven where no commitment could cover the usage."""
 
 
@@ -47,8 +47,9 @@ class Check:
 class RowForm:
     """How one part's rows become the common form; all values are SQL expressions.
 
-    ``cells`` covers ``CELLS`` and whatever else ``asides`` and ``checks`` need; resource groups and
-    commitments may be left out. ``telling``: the ``asides`` whose rows name commitments too.
+    ``cells`` covers ``CELLS`` and whatever else ``asides`` and ``checks`` need; resource groups,
+    commitments and ``spread`` (how a whole day's row is spread over its hours) may be left out.
+    ``telling``: the ``asides`` whose rows name commitments too.
     """
 
     cells: Mapping[str, str]
@@ -58,7 +59,7 @@ class RowForm:
 
     def judged(self, part: Part, *, numbered: bool = False) -> str:
         """SQL for all rows with ``aside`` and ``fault``, each NULL where the row is good."""
-        told = dict.fromkeys((*NAMED, "resource_group"), "CAST(NULL AS VARCHAR)")
+        told = dict.fromkeys((*NAMED, "resource_group", "spread"), "CAST(NULL AS VARCHAR)")
         told |= self.cells
         cells = ", ".join(f"{sql} AS {cell}" for cell, sql in told.items())
         number = ", tenor_row" if numbered else ""
@@ -92,8 +93,8 @@ class RowForm:
 STAGED_COLUMNS = (
     "part INTEGER, aside VARCHAR, fault VARCHAR, hour TIMESTAMP, provider VARCHAR, "
     "account VARCHAR, region VARCHAR, zone VARCHAR, resource_group VARCHAR, usage_type VARCHAR, "
-    "operation VARCHAR, native_sku VARCHAR, unit VARCHAR, seen_provider VARCHAR, seen_day DATE, "
-    "commitment VARCHAR, commitment_account VARCHAR, commitment_category VARCHAR, "
+    "operation VARCHAR, native_sku VARCHAR, unit VARCHAR, spread VARCHAR, seen_provider VARCHAR, "
+    "seen_day DATE, commitment VARCHAR, commitment_account VARCHAR, commitment_category VARCHAR, "
     f"quantity {QUANTITY_TYPE}, list_usd {PRICE_TYPE}, "
     f"contracted_usd {PRICE_TYPE}, row_count BIGINT"
 )
@@ -185,9 +186,11 @@ def quantity_checks(column: str) -> tuple[Check, ...]:
     )
 
 
+HOURLY = "Export with hourly granularity: Tenor decides by the hour"
+
+
 def span_checks(start: str, end: str) -> tuple[Check, ...]:
     """Faults of a row's period: it must be exactly one clock hour."""
-    hourly = "Export with hourly granularity: Tenor decides by the hour"
     return (
         Check("no_start", "hour IS NULL", start, "{value} is not an instant", _INSTANT),
         Check("no_end", "ends_at IS NULL", end, "{value} is not an instant", _INSTANT),
@@ -196,21 +199,21 @@ def span_checks(start: str, end: str) -> tuple[Check, ...]:
             "hour + INTERVAL 24 HOUR <= ends_at",
             end,
             "the charge spans {hours} hours (daily data or coarser), to {value}",
-            hourly,
+            HOURLY,
         ),
         Check(
             "several_hours",
             "hour + INTERVAL 1 HOUR <> ends_at",
             end,
             "the charge spans {hours} hours instead of one, to {value}",
-            hourly,
+            HOURLY,
         ),
         Check(
             "off_the_hour",
             "hour <> date_trunc('hour', hour)",
             start,
             "{value} is not the start of an hour",
-            hourly,
+            HOURLY,
         ),
     )
 
