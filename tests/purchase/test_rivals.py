@@ -7,7 +7,8 @@ import os
 import random
 import signal
 import time
-from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from multiprocessing.context import ForkServerProcess
@@ -17,14 +18,14 @@ import pytest
 from sqlalchemy import Engine, select
 
 from service.domain.ids import AccountId
-from service.domain.plans import Decision
+from service.domain.plans import Decision, PlanLine
 from service.domain.purchases import IntentState
 from service.purchase.execute import execute_proposal
 from service.purchase.propose import approve, proposal_id, record_proposals
 from service.store import schema
 from service.store.engine import open_engine, reading, writing
 from service.store.halt import set_halt
-from service.store.lease import Lease
+from service.store.lease import Lease, current
 from tests.purchase.cloud import FileCloud
 from tests.purchase.rivals import STOP, Rival, TimedCloud, call_times, strive
 from tests.purchase.world import (
@@ -43,8 +44,9 @@ from tests.purchase.world import (
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.purchase.rivals"])
-LINES = 40
-CAP = Decimal(25)
+LINES = 24
+PLANNED = tuple(make_line(number) for number in range(1, LINES + 1))
+CAP = Decimal(15)
 SKEW = timedelta(hours=2)
 FREEZES = 4
 
@@ -72,6 +74,28 @@ def wait_for_calls(folder: Path, count: int) -> None:
         time.sleep(0.01)
 
 
+def fences(engine: Engine) -> set[int]:
+    """The leases under which anything was bought."""
+    with reading(engine) as connection:
+        return set(connection.execute(select(schema.intents.c.fence)).scalars())
+
+
+def wait_for_successors(engine: Engine) -> None:
+    """Until more than one executor has bought."""
+    deadline = time.monotonic() + 240
+    while len(fences(engine)) < 2:
+        assert time.monotonic() < deadline, "whoever comes after buys nothing"
+        time.sleep(0.05)
+
+
+def wait_for_rest(folder: Path) -> None:
+    """Until nobody has called for three seconds: all is bought that the cap and the held allow."""
+    count = -1
+    while count != len(call_times(folder)):
+        count = len(call_times(folder))
+        time.sleep(3)
+
+
 def end(rivals: list[ForkServerProcess], folder: Path) -> None:
     (folder / STOP).touch()
     for one in rivals:
@@ -79,58 +103,80 @@ def end(rivals: list[ForkServerProcess], folder: Path) -> None:
         assert one.exitcode == 0
 
 
-def prepare(url: str) -> Engine:
+@contextmanager
+def prepared(url: str, lines: Sequence[PlanLine] = PLANNED) -> Iterator[Engine]:
+    """A database that knows the plan; closed however the test ends."""
     engine = open_engine(url)
-    store_plan(engine, *(make_line(number) for number in range(1, LINES + 1)))
-    return engine
+    try:
+        store_plan(engine, *lines)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def executor(engine: Engine) -> str:
+    """The name of whoever holds the lease, waited for: for a moment nobody may."""
+    deadline = time.monotonic() + 240
+    while True:
+        with reading(engine) as connection:
+            held = current(connection)
+        if held is not None:
+            return held.holder
+        assert time.monotonic() < deadline, "nobody takes the lease"
+        time.sleep(0.01)
 
 
 def test_daemons_that_freeze_past_their_lease_never_buy_twice_nor_past_the_cap(
     postgres_database_url: str, tmp_path: Path
 ) -> None:
-    engine = prepare(postgres_database_url)
-    rivals = start(postgres_database_url, tmp_path, lease=timedelta(seconds=2), dawdle=0.1)
-    choose = random.Random(5)  # noqa: S311 - chooses whom to freeze
-    wait_for_calls(tmp_path, 1)
-    for _ in range(FREEZES):
-        victim = choose.choice(rivals)
-        assert victim.pid is not None
-        os.kill(victim.pid, signal.SIGSTOP)
-        time.sleep(2.5)  # longer than the lease
+    with prepared(postgres_database_url) as engine:
+        rivals = start(postgres_database_url, tmp_path, lease=timedelta(seconds=2), dawdle=0.1)
+        choose = random.Random(5)  # noqa: S311 - chooses how far the executor gets
+        wait_for_calls(tmp_path, 1)
+        for _ in range(FREEZES):
+            time.sleep(choose.random() / 2)
+            freeze_past_the_lease(rivals, executor(engine))
+        wait_for_successors(engine)
+        wait_for_rest(tmp_path)
+        end(rivals, tmp_path)
+        cloud = TimedCloud(tmp_path, HandClock())
+        found = [one for one in problems(engine, cloud, cap_usd_per_hour=CAP) if "stuck" not in one]
+        assert found == []
+        with reading(engine) as connection:
+            most = max(connection.execute(select(schema.intents.c.calls)).scalars())
+        assert most == 1
+
+
+def freeze_past_the_lease(rivals: list[ForkServerProcess], name: str) -> None:
+    """Stop ``name`` for longer than its lease, then let it go on where it was."""
+    victim = next(one for number, one in enumerate(rivals) if name == f"replica-{number}")
+    assert victim.pid is not None
+    os.kill(victim.pid, signal.SIGSTOP)
+    try:
+        time.sleep(2.5)
+    finally:
         os.kill(victim.pid, signal.SIGCONT)
-        time.sleep(choose.random() / 4)
-    end(rivals, tmp_path)
-    cloud = TimedCloud(tmp_path, HandClock())
-    found = [one for one in problems(engine, cloud, cap_usd_per_hour=CAP) if "stuck" not in one]
-    assert found == []
-    with reading(engine) as connection:
-        rows = connection.execute(select(schema.intents)).mappings().all()
-        fences = Counter(row["fence"] for row in rows)
-    assert len(fences) > 1  # several replicas bought, one after the other
-    assert max(row["calls"] for row in rows) == 1
-    engine.dispose()
 
 
 def test_a_halt_stops_every_replica_within_a_second(
     postgres_database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = prepare(postgres_database_url)
-    rivals = start(postgres_database_url, tmp_path, lease=timedelta(seconds=20), dawdle=0.03)
-    wait_for_calls(tmp_path, 3)
-    with writing(engine) as connection:
-        set_halt(connection, halted=True, by="ops", reason="drill", now=START)
-    halted_at = time.time()
-    time.sleep(3)
-    end(rivals, tmp_path)
-    calls = call_times(tmp_path)
-    late = max(0.0, max(calls) - halted_at)
-    with capsys.disabled():
-        print(f"\na halt took {late:.3f} s, {len(calls)} calls before it")  # noqa: T201
-    assert len(calls) >= 3
-    assert len(calls) < LINES
-    assert late < 1
-    assert IntentState.CALLING not in states(engine)
-    engine.dispose()
+    with prepared(postgres_database_url) as engine:
+        rivals = start(postgres_database_url, tmp_path, lease=timedelta(seconds=20), dawdle=0.03)
+        wait_for_calls(tmp_path, 3)
+        with writing(engine) as connection:
+            set_halt(connection, halted=True, by="ops", reason="drill", now=START)
+        halted_at = time.time()
+        time.sleep(3)
+        end(rivals, tmp_path)
+        calls = call_times(tmp_path)
+        late = max(0.0, max(calls) - halted_at)
+        with capsys.disabled():
+            print(f"\na halt took {late:.3f} s, {len(calls)} calls before it")  # noqa: T201
+        assert len(calls) >= 3
+        assert len(calls) < LINES
+        assert late < 1
+        assert IntentState.CALLING not in states(engine)
 
 
 CROWD = 6
@@ -153,22 +199,20 @@ def _approve_and_execute(job: tuple[str, Path, int, Lease, Decimal]) -> None:
 def test_approvals_in_many_processes_at_once_cannot_pass_a_budget(
     postgres_database_url: str, tmp_path: Path, most: Decimal
 ) -> None:
-    engine = open_engine(postgres_database_url)
     lines = [make_line(number, account=AccountId(f"{number:012d}")) for number in range(CROWD)]
-    store_plan(engine, *lines)
-    with writing(engine) as connection:
-        record_proposals(
-            connection,
-            plan=PLAN,
-            lines=lines,
-            verdicts=[verdict(line, Decision.NEEDS_SIGN_OFF) for line in lines],
-            lifetime=timedelta(days=1),
-            now=START,
-        )
-    held = take_lease(engine, "crowd")
-    jobs = [(postgres_database_url, tmp_path, number, held, most) for number in range(CROWD)]
-    with PROCESSES.Pool(CROWD) as pool:
-        pool.map(_approve_and_execute, jobs)
-    sold = FileCloud(tmp_path / "cloud.db", HandClock()).sales()
-    assert sum((sale.quantity for sale in sold), Decimal(0)) == most
-    engine.dispose()
+    with prepared(postgres_database_url, lines) as engine:
+        with writing(engine) as connection:
+            record_proposals(
+                connection,
+                plan=PLAN,
+                lines=lines,
+                verdicts=[verdict(line, Decision.NEEDS_SIGN_OFF) for line in lines],
+                lifetime=timedelta(days=1),
+                now=START,
+            )
+        held = take_lease(engine, "crowd")
+        jobs = [(postgres_database_url, tmp_path, number, held, most) for number in range(CROWD)]
+        with PROCESSES.Pool(CROWD) as pool:
+            pool.map(_approve_and_execute, jobs)
+        sold = FileCloud(tmp_path / "cloud.db", HandClock()).sales()
+        assert sum((sale.quantity for sale in sold), Decimal(0)) == most
