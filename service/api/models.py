@@ -48,6 +48,9 @@ class Line(Answer):
     expected_utilization_ratio: DecimalText
     break_even_months: DecimalText
     reason: str
+    start_at: Instant | None = Field(
+        default=None, description="when it starts, where it is queued; null starts at once"
+    )
 
 
 class RuleResult(Answer):

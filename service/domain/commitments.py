@@ -48,6 +48,21 @@ SPEND_KINDS = frozenset(
 )
 
 
+QUEUEABLE_KINDS = frozenset(
+    {
+        Kind.AWS_COMPUTE_SP,
+        Kind.AWS_EC2_INSTANCE_SP,
+        Kind.AWS_DATABASE_SP,
+        Kind.AWS_SAGEMAKER_SP,
+        Kind.AWS_RI_REGIONAL,
+    }
+)
+"""What can be bought now to start later, and taken back for nothing until then.
+
+Sources: ``purchaseTime`` of ``CreateSavingsPlan``; ``PurchaseTime`` of
+``PurchaseReservedInstancesOffering``, which takes regional reservations only."""
+
+
 class Payment(StrEnum):
     """When the term is paid for."""
 

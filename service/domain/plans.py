@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -10,6 +10,10 @@ from enum import StrEnum
 from service.domain.commitments import Commitment, Kind, Payment
 from service.domain.ids import AccountId, CycleId, LineId, OfferingId, PlanId
 from service.domain.money import CommitUsdPerHour
+
+LEFT_OUT = {"left_out_when_none": True}
+"""Marks a field that is not written down while it is ``None``: a replica of the version before,
+which does not know it, can go on reading what makes no use of it."""
 
 
 class PlanStatus(StrEnum):
@@ -44,6 +48,7 @@ class PlanLine:
     ``break_even_months`` is how long use must last for the line to pay.
     ``expected_utilization_ratio`` is 0–1. ``region``/``family`` are ``None`` for any.
     ``shortfall``: what the plan risks with it; ``None`` where that was not measured.
+    ``start_at``: when it starts, where it is queued; ``None`` starts at once.
     """
 
     line: LineId
@@ -66,6 +71,7 @@ class PlanLine:
     break_even_months: Decimal
     reason: str
     shortfall: Shortfall | None = None
+    start_at: datetime | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,6 @@ class PlanInputs:
     """Digests of all that the plan was computed from, so that a replay can be compared.
 
     ``usage_through`` is the first hour that the decision did not see. ``provider``: whose usage
-    was decided on; empty for a folder, which may hold several providers'.
     """
 
     usage_digest: str
@@ -84,6 +89,7 @@ class PlanInputs:
     seed: int
     code_version: str
     provider: str = ""
+    estimated_days: int | None = field(default=None, repr=False, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from service.guard.fields import Mode
 from service.guard.holds import rejected
 from service.guard.language import ANYTHING, UNBOUND, Bounds, Policy, Risk, SignOff
 from service.guard.results import at_least, at_most, flag, plain, within
+from service.guard.starts import start_rule
 from service.guard.windows import blackout_at
 
 
@@ -68,6 +69,7 @@ def of_line(
     held = is_held_up(line, context)
     yield flag("open_unknown", wanted="none", actual=unknown if held else "none", passed=not held)
     yield from choices(target_of(line), line.payment, policy=policy)
+    yield from start_rule(line, policy, context.now)
     yield from _worth(line, policy)
     yield from _shortfall(line, policy.risk)
     # Who approved this very line knew what had been rejected before.

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 MAX_HOURS = 8_760
+MAX_DELAY_HOURS = 720
 MINUTES_PER_HOUR = 60
 HOURS_PER_DAY = 24
 
@@ -145,6 +146,12 @@ LeadHours = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_HOURS}),
 ]
 """A duration in hours that may be 0."""
+DelayHours = Annotated[
+    Number,
+    Field(ge=0, le=MAX_DELAY_HOURS),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_DELAY_HOURS}),
+]
+"""How long a purchase is queued: 0, or up to thirty days."""
 Months = Annotated[
     Number,
     Field(ge=0, le=60),

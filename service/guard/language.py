@@ -30,6 +30,7 @@ from service.domain.money import text
 from service.guard.fields import (
     CalendarDay,
     Day,
+    DelayHours,
     Flag,
     Hours,
     LeadHours,
@@ -131,6 +132,9 @@ class Scope(_Part):
     caps: Caps | None = Field(
         default=None, description="Further ceilings; the policy's own still hold as well."
     )
+    purchase_delay_hours: DelayHours | None = Field(
+        default=None, description="As in timing; left out: the policy's own."
+    )
 
 
 class Allowed(_Part):
@@ -197,6 +201,11 @@ class Timing(_Part):
     rejection_holds_hours: LeadHours = Field(
         default=Decimal(168),
         description="What a person rejected is not bought or proposed again so long.",
+    )
+    purchase_delay_hours: DelayHours = Field(
+        default=Decimal(0),
+        description="Purchases are queued to start so much later, and can be taken back until "
+        "then; what cannot be queued is refused. 0: at once.",
     )
 
 

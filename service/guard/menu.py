@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from service.domain.commitments import Offering
+from service.domain.commitments import QUEUEABLE_KINDS, Offering
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId
 from service.domain.plans import Refusal
@@ -21,6 +21,7 @@ from service.guard.checks import choices
 from service.guard.context import GuardContext, Spend, Target
 from service.guard.language import Caps, Policy
 from service.guard.scopes import matches, scopes_for
+from service.guard.starts import delay_hours
 
 ZERO = Decimal(0)
 
@@ -50,12 +51,15 @@ def permitted(
     kept: list[Offering] = []
     refusals: list[Refusal] = []
     for offering in offerings:
+        target = target_for(offering, account)
         refused = [
             result
-            for result in choices(target_for(offering, account), offering.payment, policy=policy)
+            for result in choices(target, offering.payment, policy=policy)
             if result.decision.value != "allow"
         ]
-        if not refused:
+        if offering.kind not in QUEUEABLE_KINDS and delay_hours(policy, target) > 0:
+            refusals.append(_not_queued(offering))
+        elif not refused:
             kept.append(offering)
         refusals += [
             Refusal(
@@ -66,6 +70,14 @@ def permitted(
             for result in refused
         ]
     return tuple(kept), tuple(refusals)
+
+
+def _not_queued(offering: Offering) -> Refusal:
+    detail = (
+        f"{offering.kind} cannot be queued, and the policy wants a delay; a scope with "
+        "purchase_delay_hours: 0 lets it be bought at once"
+    )
+    return Refusal("start", offering.offering, detail)
 
 
 @dataclass(frozen=True, slots=True)

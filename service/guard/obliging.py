@@ -42,6 +42,7 @@ COUNTED = (
     AlterationState.ALTERED,
 )
 _SAID_ALREADY = {"halt", "lease", "blackout", "inventory_age", "open_unknown", "solver_gap"}
+_OF_PURCHASES_ALONE = {"start"}
 _ADDS_UP = ("line_", "run_", "day_", "total_", "sign_off", "risk_budget", "pool_share")
 
 
@@ -123,8 +124,9 @@ def _describes(evidence: TargetEvidence, wanted: Sequence[Target]) -> bool:
 
 
 def _results(verdicts: Sequence[Verdict]) -> Iterator[RuleResult]:
+    left_out = _SAID_ALREADY | _OF_PURCHASES_ALONE
     for verdict in verdicts:
-        yield from (one for one in verdict.results if one.rule not in _SAID_ALREADY)
+        yield from (one for one in verdict.results if one.rule not in left_out)
 
 
 def _adds_up(result: RuleResult) -> bool:

@@ -127,6 +127,7 @@ class IntentRecorded:
     commit_usd_per_hour: Decimal
     upfront_usd: Decimal
     fence: int
+    start_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

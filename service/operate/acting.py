@@ -12,6 +12,7 @@ from service.domain.ids import CycleId
 from service.domain.plans import Decision, Plan, PlanLine, Verdict
 from service.domain.purchases import Bought, Unknown
 from service.guard.rules import reasons
+from service.guard.starts import start_now
 from service.observe.events import LineRefused
 from service.observe.tracing import traced
 from service.operate.guarding import FreshJudge, Planned
@@ -55,6 +56,7 @@ def desk_of(parts: Parts, situation: Situation, lease: Lease, *, plans: Sequence
         judge=FreshJudge(situation, planned, lambda: parts.policy().policy),
         policy_digest=lambda: parts.policy().policy.digest,
         policy_halts=lambda: parts.policy().policy.halt,
+        start_at=lambda line, now: start_now(parts.policy().policy, line, now),
     )
 
 

@@ -15,6 +15,7 @@ from service.guard.context import GuardContext, target_of
 from service.guard.holds import hold_on
 from service.guard.menu import permitted, room_for, target_for
 from service.guard.rules import judge
+from service.guard.starts import with_starts
 from service.observe.tracing import traced
 from service.operate.foreseen import foreseen
 from service.operate.given import Given, commitments_digest
@@ -78,7 +79,8 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
         risk=risk_budget(policy),
         room=given.recorded(_Room(situation, before)),
     )
-    return given.kept_with(decide(request), request, situation, known, parts.engine)
+    plan = with_starts(decide(request), policy)
+    return given.kept_with(plan, request, situation, known, parts.engine)
 
 
 def inputs_of(situation: Situation, provider: str, seed: int) -> PlanInputs:

@@ -78,6 +78,7 @@ def run_intents(options: argparse.Namespace) -> int:
             "commit_usd_per_hour": one.line.commit_usd_per_hour,
             "upfront_usd": one.order.upfront_usd,
             "recorded_at": one.recorded_at,
+            "start_at": one.order.start_at,
             "commitment": one.commitment,
             "detail": one.detail,
         }

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from service.domain.errors import InputError, RefusedError
+from service.domain.hours import iso
 
 if TYPE_CHECKING:
     from service.domain.purchases import Proposal
@@ -115,6 +116,7 @@ def run_show(options: argparse.Namespace) -> int:
             ("commit USD/h", line.commit_usd_per_hour),
             ("upfront USD", line.upfront_usd),
             ("whole term USD", line.total_usd),
+            ("starts", iso(line.start_at) if line.start_at else "at once"),
             ("expected savings USD/h", line.expected_savings_usd_per_hour),
             ("low to high USD/h", _range(found)),
             ("expected utilization", line.expected_utilization_ratio),

@@ -90,6 +90,7 @@ def replay(connection: Connection, usage: UsageDays, plan_id: str) -> Replayed:
     """
     from service import __version__  # noqa: PLC0415
     from service.domain.ids import PlanId  # noqa: PLC0415
+    from service.guard.starts import with_starts  # noqa: PLC0415
     from service.plan.decide import decide  # noqa: PLC0415
     from service.store import records  # noqa: PLC0415
 
@@ -101,7 +102,7 @@ def replay(connection: Connection, usage: UsageDays, plan_id: str) -> Replayed:
     if plan.given is None:
         raise _gone(plan, "what it was given", "it was decided before that was kept")
     request, asked = _request(connection, usage, plan, plan.given)
-    again = replace(decide(request), given=plan.given)
+    again = replace(with_starts(decide(request), _policy(connection, plan)), given=plan.given)
     again = replace(again, inputs=replace(again.inputs, code_version=plan.inputs.code_version))
     return Replayed(plan, __version__, (*_differences(plan, again), *asked.left_over()))
 

@@ -15,6 +15,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 from service.domain.alterations import AlterationKind, AlterationOrder
+from service.domain.commitments import CommitmentState
 from service.domain.errors import LeaseLostError, TenorError
 from service.domain.hours import DAY_HOURS, HOUR, iso
 from service.domain.ids import ClientToken, CommitmentId, CycleId, IntentId
@@ -254,5 +255,6 @@ def _ask(
 def _expires_at(item: InventoryItem, situation: Situation, now: datetime) -> datetime:
     """Until when it may be decided: while the way back is open, at most a proposal's lifetime."""
     lifetime = now + timedelta(hours=int(situation.policy.timing.proposal_lifetime_hours))
-    window = item.returnable_until or now + DAY_HOURS * HOUR
+    queued = item.commitment.state is CommitmentState.QUEUED
+    window = item.commitment.start if queued else item.returnable_until or now + DAY_HOURS * HOUR
     return max(min(lifetime, window), now + HOUR)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.domain.errors import InputError, RefusedError
+from service.domain.hours import iso
 from service.report.render import print_json, print_table, progress
 
 if TYPE_CHECKING:
     from service.domain.commitments import Offering
-    from service.domain.plans import Refusal
+    from service.domain.plans import PlanLine, Refusal
     from service.domain.usage import Dataset
     from service.forecast.changes import PlannedChange
     from service.forecast.holidays import Holiday
@@ -177,6 +178,7 @@ def guarded_json(guarded: Guarded, seconds: float) -> dict[str, object]:
                 "upfront_usd": line.upfront_usd,
                 "needs_sign_off": line.line in guarded.sign_off,
                 "expected_savings_usd_per_hour": line.expected_savings_usd_per_hour,
+                "start_at": line.start_at,
                 "reason": line.reason,
             }
             for line in plan.lines
@@ -255,12 +257,18 @@ def _show_guarded(guarded: Guarded) -> None:
                 round(line.commit_usd_per_hour, 3),
                 round(line.upfront_usd, 2),
                 round(line.expected_savings_usd_per_hour, 3),
-                ("needs sign-off; " if line.line in guarded.sign_off else "") + line.reason,
+                _first_of_all(line, signed=line.line in guarded.sign_off) + line.reason,
             )
             for line in plan.lines
         ],
     )
     _show_refusals(guarded.refusals)
+
+
+def _first_of_all(line: PlanLine, *, signed: bool) -> str:
+    """What must be known of a line before its reason."""
+    sign_off = "needs sign-off; " if signed else ""
+    return sign_off + (f"starts {iso(line.start_at)}; " if line.start_at else "")
 
 
 def _show_refusals(refusals: Sequence[Refusal]) -> None:

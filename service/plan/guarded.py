@@ -27,6 +27,7 @@ from service.guard.context import GuardContext, PoolSize, Spend, spent_so_far, t
 from service.guard.menu import permitted, purchase_account, room_for, target_for
 from service.guard.policy import Policy
 from service.guard.rules import judge, would_be
+from service.guard.starts import with_starts
 from service.plan.decide import DecisionRequest, Room, decide, pool_sizes
 from service.plan.explain import commit_usd_per_hour
 from service.plan.optimise import buying_account, flat_market
@@ -88,7 +89,7 @@ def plan_dataset(
         risk=risk_budget(policy),
         room=_room(policy, context, accounts),
     )
-    plan = decide(request)
+    plan = with_starts(decide(request), policy)
     context = replace(
         context,
         gap_ratio=plan.gap_ratio,

@@ -103,6 +103,10 @@ def pool_name(offering: Offering) -> str:
     return "/".join(scope)
 
 
+BEGINS_SOON = timedelta(days=32)
+"""The longest delay that a policy can want, thirty days, and the day that a month's end may add."""
+
+
 def terms_of(
     pool: Pool, offerings: Mapping[OfferingId, Offering], capital_annual_ratio: float
 ) -> list[Term]:
@@ -132,9 +136,19 @@ class Owned:
 def counted(
     commitments: Sequence[Commitment], decided_at: datetime, lead_hours: int
 ) -> tuple[Commitment, ...]:
-    """What counts as owned: queued and payment-pending too, not what ends in the lead time."""
+    """What counts as owned: queued and payment-pending too, not what ends in the lead time.
+
+    What starts within ``BEGINS_SOON`` counts from now on: sized on what it will cover, another
+    purchase meanwhile would cover it twice.
+    """
     until = decided_at + timedelta(hours=lead_hours)
-    return tuple(one for one in commitments if one.state.is_owned and one.end > until)
+    return tuple(
+        replace(one, start=min(one.start, decided_at))
+        if one.start <= decided_at + BEGINS_SOON
+        else one
+        for one in commitments
+        if one.state.is_owned and one.end > until
+    )
 
 
 def owned_now(owned: Owned, decided_at: datetime, lead_hours: int) -> tuple[Commitment, ...]:

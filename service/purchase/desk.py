@@ -80,6 +80,10 @@ def _no_halt() -> bool:
     return False
 
 
+def _as_planned(line: PlanLine, now: datetime) -> datetime | None:
+    return line.start_at if line.start_at is not None and line.start_at > now else None
+
+
 def _new_key() -> str:
     return str(uuid4())
 
@@ -90,7 +94,8 @@ class Desk:
 
     ``policy_digest`` names the policy in force, which must still be so when the intent is
     written; ``policy_halts``: it says ``halt: true`` now. ``new_key`` mints intent ids and
-    tokens, unique for ever. ``reached`` is told of each step; logs and tests listen to it.
+    tokens, unique for ever. ``start_at``: when a line starts that is bought now, ``None`` at once.
+    ``reached`` is told of each step; logs and tests listen to it.
     """
 
     provider: str
@@ -104,6 +109,7 @@ class Desk:
     policy_digest: Callable[[], str] = _no_policy
     policy_halts: Callable[[], bool] = _no_halt
     new_key: Callable[[], str] = _new_key
+    start_at: Callable[[PlanLine, datetime], datetime | None] = _as_planned
     reached: Callable[[Step], None] = _pass
 
 

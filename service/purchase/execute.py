@@ -58,10 +58,11 @@ def execute(
     must be stored. Raises ``LeaseLostError`` when this process is not, or no longer, the
     executor.
     """
-    request = Request(line=line, plan=plan, cycle=cycle, proposal=proposal)
     declined = check_identity(desk, line)
     if declined is not None:
         return declined
+    line = replace(line, start_at=desk.start_at(line, desk.clock.now()))
+    request = Request(line=line, plan=plan, cycle=cycle, proposal=proposal)
     order = _mint(desk, line)
     quote = price_now(desk, line, order)
     if isinstance(quote, Declined):
@@ -150,4 +151,5 @@ def _mint(desk: Desk, line: PlanLine) -> PurchaseOrder:
         payment=line.payment,
         quantity=line.quantity,
         upfront_usd=from_nano(nano(line.upfront_usd)),
+        start_at=line.start_at,
     )

@@ -44,6 +44,9 @@ the longest call: purchase clients give up after a minute or two."""
 RECORDED_FOR = timedelta(hours=24)
 """How long an intent that was never called may still be bought; later it is planned anew."""
 
+START_AHEAD = timedelta(minutes=10)
+"""How far ahead the start of a queued purchase must lie for its call to come in time."""
+
 
 def resume(desk: Desk, *, abandoned_after: timedelta = ABANDONED_AFTER) -> tuple[Executed, ...]:
     """Go on where others left off, with the desk's provider; call at start and in every cycle.
@@ -148,6 +151,10 @@ def _shown(connection: Connection, desk: Desk, intent: Intent) -> CommitmentId |
 
 
 def _too_late(desk: Desk, intent: Intent) -> Declined | None:
+    start = intent.order.start_at
+    if start is not None and start <= desk.clock.now() + START_AHEAD:
+        # With another start it would be another purchase under the same token.
+        return Declined("start", f"it was to be queued to start at {iso(start)}", final=True)
     if desk.clock.now() - intent.recorded_at < RECORDED_FOR:
         return None
     return Declined("too_late", f"it was decided at {iso(intent.recorded_at)}", final=True)

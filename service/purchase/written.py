@@ -103,6 +103,7 @@ def write_intent(
         commit_usd_per_hour=request.line.commit_usd_per_hour,
         upfront_usd=order.upfront_usd,
         fence=desk.lease.fence,
+        start_at=order.start_at,
     )
     ledger.append(connection, event, now=now)
     return intent

@@ -66,7 +66,11 @@ def _encode_dataclass(value: object) -> dict[str, object]:
     if not is_dataclass(value) or isinstance(value, type):
         msg = f"a {type(value).__name__} has no form in the store"
         raise InvariantError(msg)
-    return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+    return {
+        field.name: _encode(getattr(value, field.name))
+        for field in fields(value)
+        if not (field.metadata.get("left_out_when_none") and getattr(value, field.name) is None)
+    }
 
 
 @cache

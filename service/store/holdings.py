@@ -224,8 +224,9 @@ def in_flight(connection: Connection, *, provider: str | None = None) -> tuple[C
 
 
 def expected(intent: Intent) -> Commitment:
-    """What a purchase will be once it is listed, as a payment-pending commitment."""
-    order, start = intent.order, floor_hour(intent.recorded_at)
+    """What a purchase will be once it is listed: payment-pending, or queued for its start."""
+    order = intent.order
+    start = order.start_at or floor_hour(intent.recorded_at)
     return Commitment(
         commitment=CommitmentId(f"intent:{order.intent}"),
         offering=order.offering,
@@ -235,7 +236,7 @@ def expected(intent: Intent) -> Commitment:
         quantity=order.quantity,
         start=start,
         end=start + timedelta(hours=TERM_HOURS[order.term_months]),
-        state=CommitmentState.PAYMENT_PENDING,
+        state=CommitmentState.PAYMENT_PENDING if order.start_at is None else CommitmentState.QUEUED,
     )
 
 

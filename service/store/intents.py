@@ -54,6 +54,9 @@ class Scope:
 def record(connection: Connection, intent: Intent, *, cycle: CycleId) -> None:
     """Write a new intent. The database refuses a second one for its line, proposal or token."""
     order, line = intent.order, intent.line
+    if order.start_at != line.start_at:
+        msg = f"intent {order.intent} does not start when its line does"
+        raise InvariantError(msg)
     connection.execute(
         insert(intents).values(
             intent_id=order.intent,
@@ -216,6 +219,7 @@ def _intent(row: RowMapping) -> Intent:
             quantity=row["quantity"],
             upfront_usd=row["upfront_usd"],
             reference=row["reference"],
+            start_at=line.start_at,
         ),
         plan=PlanId(row["plan_id"]),
         proposal=None if row["proposal_id"] is None else ProposalId(row["proposal_id"]),
