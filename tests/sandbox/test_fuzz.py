@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.sandbox.identity import ROOT_ACCESS_KEY
+from service.sandbox.loopback import Answer
 from service.sandbox.server import SandboxServer
 from service.sandbox.wire.operations import OPERATIONS
-from service.sandbox.wire.protocol import ROUTES, WIRES, Answer, Protocol, Request
+from service.sandbox.wire.protocol import ROUTES, WIRES, Protocol, Request
 from tests.sandbox.clouds import small_world
 from tests.sandbox.model_check import service_model
 

@@ -14,7 +14,8 @@ from service.domain.errors import InputError
 from service.providers.aws.clients import AwsAccess, AwsClients
 from service.providers.aws.credentials import Keys
 from service.sandbox.access import sandbox_access
-from service.sandbox.server import LOOPBACK, SandboxServer
+from service.sandbox.loopback import LOOPBACK
+from service.sandbox.server import SandboxServer
 from tests.sandbox.clouds import Sdk, small_cloud, small_world
 
 

@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET  # only written here, never read
 
 from service.domain.hours import iso
 from service.sandbox.faults import ApiError
+from service.sandbox.loopback import Answer
 from service.sandbox.wire.call import Fields, Form
 
 _CREDENTIAL = re.compile(
@@ -167,15 +168,6 @@ class Scope:
     access_key: str
     region: str
     service: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back on the wire."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 def scope_of(authorization: str | None) -> Scope:
