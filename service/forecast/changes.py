@@ -13,11 +13,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from service.domain.errors import InputError, InvariantError
 from service.domain.hours import HOUR, WEEK_HOURS, require_utc
+from service.forecast.registers import entries_of, text_of
 
 Series = NDArray[np.float64]
 
@@ -49,33 +49,12 @@ class PlannedChange:
 
 def read_changes(path: Path) -> tuple[PlannedChange, ...]:
     """The register in ``path``. Raises ``InputError``, naming the entry's number as the row."""
-    return parse_changes(changes_text(path), file=str(path))
-
-
-def changes_text(path: Path) -> str:
-    """The register's text as it stands in ``path``. Raises ``InputError``."""
-    if not path.is_file():
-        raise InputError("there is no such file", file=str(path), remedy="Give a changes.yaml.")
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"not readable as text ({error})", file=str(path), remedy="Write it in UTF-8."
-        ) from error
+    return parse_changes(text_of(path), file=str(path))
 
 
 def parse_changes(text: str, *, file: str) -> tuple[PlannedChange, ...]:
     """The register that ``text`` is; ``file`` is how errors call it."""
-    try:
-        entries = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"not readable as YAML ({error})", file=file, remedy="Mend its syntax."
-        ) from error
-    if entries is None:
-        return ()
-    if not isinstance(entries, list):
-        raise InputError("not a list", file=file, remedy="Write a list of changes.")
+    entries = entries_of(text, file=file, what="changes")
     return tuple(_change(entry, file, row) for row, entry in enumerate(entries, start=1))
 
 

@@ -14,11 +14,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from service.domain.errors import InputError
 from service.domain.hours import DAY_HOURS, HOUR, WEEK_HOURS
+from service.forecast.registers import entries_of, text_of
 
 Series = NDArray[np.float64]
 
@@ -39,33 +39,12 @@ class Holiday:
 
 def read_holidays(path: Path) -> tuple[Holiday, ...]:
     """The calendar in ``path``. Raises ``InputError``, naming the entry's number as the row."""
-    return parse_holidays(holidays_text(path), file=str(path))
-
-
-def holidays_text(path: Path) -> str:
-    """The calendar's text as it stands in ``path``. Raises ``InputError``."""
-    if not path.is_file():
-        raise InputError("there is no such file", file=str(path), remedy="Give a holidays.yaml.")
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"not readable as text ({error})", file=str(path), remedy="Write it in UTF-8."
-        ) from error
+    return parse_holidays(text_of(path), file=str(path))
 
 
 def parse_holidays(text: str, *, file: str) -> tuple[Holiday, ...]:
     """The calendar that ``text`` is; ``file`` is how errors call it."""
-    try:
-        entries = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"not readable as YAML ({error})", file=file, remedy="Mend its syntax."
-        ) from error
-    if entries is None:
-        return ()
-    if not isinstance(entries, list):
-        raise InputError("not a list", file=file, remedy="Write a list of holidays.")
+    entries = entries_of(text, file=file, what="holidays")
     days = [one for row, entry in enumerate(entries, 1) for one in _entry(entry, file, row)]
     return tuple(sorted(days, key=lambda one: (one.day, one.name, one.scope)))
 

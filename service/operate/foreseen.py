@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.forecast.changes import PlannedChange, changes_text, parse_changes
-from service.forecast.holidays import Holiday, holidays_text, parse_holidays
+from service.forecast.changes import PlannedChange, parse_changes
+from service.forecast.holidays import Holiday, parse_holidays
+from service.forecast.registers import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class Foreseen:
 
 def foreseen(changes_file: Path | None, holidays_file: Path | None) -> Foreseen:
     """What the named files say. Raises ``InputError`` for one that is missing or malformed."""
-    changes = "" if changes_file is None else changes_text(changes_file)
-    holidays = "" if holidays_file is None else holidays_text(holidays_file)
+    changes = "" if changes_file is None else text_of(changes_file)
+    holidays = "" if holidays_file is None else text_of(holidays_file)
     return Foreseen(
         changes=parse_changes(changes, file=str(changes_file)),
         holidays=parse_holidays(holidays, file=str(holidays_file)),
