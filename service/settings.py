@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -116,6 +117,21 @@ class Settings(BaseModel):
         default=None, description="blob container of Cost Management's FOCUS exports"
     )
     azure_exports_prefix: str = Field(default="", description="folder of the export in it")
+    azure_daily_rows: Literal["refuse", "shape"] = Field(
+        default="refuse",
+        description="what becomes of Azure's rows of whole days: shape estimates their hours",
+    )
+    azure_charges_scope: str | None = Field(
+        default=None,
+        description="billing account (or subscription) of the exports, if not the subscription "
+        "above: its hourly charges shape those days",
+    )
+    azure_shape_tolerance_ratio: Decimal = Field(
+        default=Decimal("0.1"),
+        ge=0,
+        lt=1,
+        description="how far a day's rows may be from its hourly charges, 0 to 1",
+    )
     azure_price_sheet: Path | None = Field(
         default=None, description="file or folder with a negotiated price sheet"
     )

@@ -102,6 +102,9 @@ class PlanInputs(Answer):
     usage_through: Instant
     seed: int
     code_version: str
+    estimated_days: int = Field(
+        default=0, description="days whose hours were estimated from daily rows"
+    )
 
 
 class PlanDetail(Answer):

@@ -79,6 +79,8 @@ class PlanInputs:
     """Digests of all that the plan was computed from, so that a replay can be compared.
 
     ``usage_through`` is the first hour that the decision did not see. ``provider``: whose usage
+    was decided on; empty for a folder, which may hold several providers'. ``estimated_days``: how
+    many days' hours were estimated from daily rows; ``None`` for none.
     """
 
     usage_digest: str

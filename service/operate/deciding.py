@@ -94,6 +94,7 @@ def inputs_of(situation: Situation, provider: str, seed: int) -> PlanInputs:
         seed=seed,
         code_version=__version__,
         provider=provider,
+        estimated_days=situation.estimated_days or None,
     )
 
 

@@ -87,6 +87,8 @@ def moves(situation: Situation, item: InventoryItem) -> list[Move]:
     name = item.commitment.commitment
     if name not in situation.owned:
         return []
+    if situation.estimated_days:
+        return []  # which size ran in which hour is not known: see service.plan.estimated
     commit = Decimal(item.commit_usd_per_hour)
     margin = commit * situation.policy.alterations.churn_margin_ratio
     if saving_usd_per_hour(situation, name) >= -margin:

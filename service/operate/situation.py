@@ -46,7 +46,7 @@ class Situation:
     are the provider's listing plus purchases that no listing shows yet and what a listing no
     longer shows before its term is over; ``inventory`` the listing alone, read at
     ``inventory_read_at``. ``set_aside``: owned commitments that are left out of everything, as if
-    they had never been bought.
+    they had never been bought. ``estimated_days``: how many days' hours were estimated.
     """
 
     now: datetime
@@ -61,6 +61,7 @@ class Situation:
     inventory: tuple[InventoryItem, ...]
     inventory_read_at: datetime
     set_aside: frozenset[CommitmentId] = frozenset()
+    estimated_days: int = 0
 
     @property
     def usage_through(self) -> datetime:
@@ -128,6 +129,18 @@ def read_situation(
         commitments=(*billed(owed, owned), *unlisted),
         inventory=listed,
         inventory_read_at=inventory_read_at,
+        estimated_days=_estimated_days(parts, usage.hours),
+    )
+
+
+def _estimated_days(parts: Parts, hours: HourRange) -> int:
+    """How many of the provider's days in ``hours`` had their hours estimated."""
+    return sum(
+        entry.provider == parts.cloud.provider
+        and entry.shape != ""
+        and entry.first_hour < hours.end
+        and entry.last_hour >= hours.start
+        for entry in parts.usage.manifest()
     )
 
 

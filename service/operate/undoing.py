@@ -163,6 +163,8 @@ def _loses(situation: Situation, item: InventoryItem) -> Decimal | None:
     name = item.commitment.commitment
     if name not in situation.owned:
         return None
+    if situation.estimated_days and not item.kind.is_spend:
+        return None  # it would not be decided on either: see service.plan.estimated
     loses = -saving_usd_per_hour(situation, name)
     margin_ratio = situation.policy.alterations.churn_margin_ratio
     return loses if loses > Decimal(item.commit_usd_per_hour) * margin_ratio else None

@@ -28,6 +28,7 @@ from service.domain.plans import Plan, PlanInputs, PlanLine, PlanStatus, Refusal
 from service.domain.usage import Dataset, Usage
 from service.forecast.changes import PlannedChange
 from service.forecast.holidays import Holiday
+from service.plan.estimated import decidable, with_warning
 from service.plan.explain import Sized, limits_of, line_of
 from service.plan.ladder import tranche
 from service.plan.ladder_terms import PoolState, Tranche
@@ -92,11 +93,13 @@ class DecisionRequest:
 
 def decide(request: DecisionRequest) -> Plan:
     """The plan for ``request``. Raises ``InvariantError`` when usage lies after the decision."""
-    desk = _Desk(request)
+    menu, declined = decidable(request.menu, request.dataset.offerings, request.inputs)
+    desk = _Desk(replace(request, menu=menu))
     sized, refusals = _size(desk)
     sized, risky = _within_risk(desk, sized)
     lines, more = _lines(desk, sized)
-    return _plan(desk, lines, (*_unseen(desk), *refusals, *risky, *more))
+    told = (*declined, *_unseen(desk), *refusals, *risky, *more)
+    return _plan(desk, with_warning(lines, request.inputs), told)
 
 
 def pool_sizes(request: DecisionRequest) -> dict[OfferingId, tuple[str, Decimal]]:

@@ -115,6 +115,7 @@ class UsageDays:
             eligible_usd=sum((entry.eligible_usd for entry in seen), Decimal(0)),
             total_usd=sum((entry.total_usd for entry in seen), Decimal(0)),
             newest_hour=max((entry.last_hour for entry in seen), default=None),
+            estimated=sum(entry.shape != "" for entry in seen),
         )
 
     def manifest(self) -> tuple[UsageDay, ...]:

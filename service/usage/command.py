@@ -59,23 +59,30 @@ def run(options: argparse.Namespace) -> int:
     from service.store.engine import open_engine  # noqa: PLC0415
     from service.store.migrate import upgrade  # noqa: PLC0415
     from service.store.usage_days import UsageDays  # noqa: PLC0415
+    from service.usage.hourly_charges import shaping_for  # noqa: PLC0415
     from service.usage.ingest import find_parts  # noqa: PLC0415
     from service.usage.refresh import refresh  # noqa: PLC0415
 
     settings = read_settings(os.environ, database_url=options.store_url)
     folder = options.usage_dir or settings.usage_dir
-    parts = find_parts(options.source)
+    source: Path = options.source
+    parts = find_parts(source)
     engine = open_engine(settings.database_url)
     try:
         upgrade(engine)
         with progress("Reading", len(parts)) as advance:
             refreshed = refresh(
                 UsageDays(engine, folder),
-                options.source,
+                source,
                 now=datetime.now(UTC),
                 providers=options.provider,
                 allow_smaller=options.allow_smaller,
                 everything=options.all,
+                shaping=shaping_for(
+                    source if source.is_dir() else source.parent,
+                    daily_rows=settings.azure_daily_rows,
+                    tolerance_ratio=settings.azure_shape_tolerance_ratio,
+                ),
                 watch=lambda _done, _total: advance(),
             )
     finally:
@@ -106,6 +113,11 @@ def _result(refreshed: Refreshed) -> dict[str, object]:
         "eligible_ratio": None if eligible_ratio is None else round(eligible_ratio, 6),
         "newest_hour": summary.newest_hour,
         "prices_observed": len(refreshed.prices),
+        "days_with_estimated_hours": summary.estimated,
+        "days_not_stored": [
+            {"day": one.day.isoformat(), "rule": one.rule, "detail": one.detail}
+            for one in refreshed.unshaped
+        ],
     }
 
 
@@ -118,13 +130,21 @@ def _print_summary(result: dict[str, object]) -> None:
         if isinstance(value, dict):
             shown = ", ".join(f"{count} {reason}" for reason, count in value.items()) or "none"
         elif isinstance(value, list):
-            shown = ", ".join(value) or "none"
+            shown = ", ".join(map(_worded, value)) or "none"
         elif value is None:
             shown = "unknown"
         rows.append((name.replace("_", " "), shown))
     print_table("Usage ingested", ("what", "value"), rows)
+    if result["days_with_estimated_hours"]:
+        sys.stderr.write(
+            "tenor: Azure tells these days whole; their hours are estimated from hourly charges.\n"
+        )
     if result["eligible_ratio"] == 0:
         sys.stderr.write(
             "tenor: no usage is recognised as coverable. AWS FOCUS exports need the columns "
             "x_UsageType and x_Operation.\n"
         )
+
+
+def _worded(value: object) -> str:
+    return f"{value['day']} ({value['rule']})" if isinstance(value, dict) else str(value)

@@ -88,7 +88,10 @@ class UsageDay:
 
 @dataclass(frozen=True, slots=True)
 class IngestSummary:
-    """What one ingest changed. All but ``added`` and ``replaced`` count unchanged days too."""
+    """What one ingest changed. All but ``added`` and ``replaced`` count unchanged days too.
+
+    ``estimated``: days whose hours were estimated.
+    """
 
     added: int
     replaced: int
@@ -97,6 +100,7 @@ class IngestSummary:
     eligible_usd: Decimal
     total_usd: Decimal
     newest_hour: datetime | None
+    estimated: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from service.domain.errors import InputError
 from service.domain.hours import iso
+from service.usage.day_shapes import Shaping
 
 FILE = "hourly_charges.json"
 """The file's name in the folder of exports; no export ends so."""
@@ -25,6 +26,14 @@ def read_charges(folder: Path) -> Mapping[datetime, Decimal]:
     ``InputError`` for a file that cannot be read.
     """
     return _kept(folder / FILE)[1]
+
+
+def shaping_for(folder: Path, *, daily_rows: str, tolerance_ratio: Decimal) -> Shaping | None:
+    """What spreads whole days of the exports in ``folder``; ``None`` while they are refused.
+
+    ``daily_rows`` is the setting: ``refuse`` or ``shape``.
+    """
+    return None if daily_rows == "refuse" else Shaping(read_charges(folder), tolerance_ratio)
 
 
 def keep_charges(folder: Path, scope: str, told: Mapping[datetime, Decimal]) -> int:

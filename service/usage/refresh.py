@@ -126,4 +126,5 @@ def _summary(
         eligible_usd=sum((entry.eligible_usd for entry in entries), Decimal(0)),
         total_usd=sum((entry.total_usd for entry in entries), Decimal(0)),
         newest_hour=max((entry.last_hour for entry in entries), default=None),
+        estimated=sum(entry.shape != "" for entry in entries),
     )

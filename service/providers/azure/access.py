@@ -19,6 +19,11 @@ from service.providers.loopback import is_loopback
 PROVIDER = "azure"
 RETAIL_URL = "https://prices.azure.com"
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+_CHARGES = re.compile(
+    r"/subscriptions/[^/?#]+|/providers/Microsoft\.Billing/billingAccounts/[^/?#]+"
+    r"(/billingProfiles/[^/?#]+)?",
+    re.IGNORECASE,
+)
 _SETTINGS = "the settings"
 
 
@@ -58,7 +63,8 @@ class AzureAccess:
     ``/subscriptions/ID`` as what purchases are charged to, where the right to buy hangs on a
     billing account. ``exports_url`` is the blob container of cost exports, ``exports_prefix`` the
     folder of one export in it; ``price_sheet`` a file or folder with a negotiated price sheet, or,
-    with ``price_sheet_prefix``, where that export of the container is brought to.
+    with ``price_sheet_prefix``, where that export of the container is brought to. ``charges_scope``
+    is the scope of those cost exports, whose hourly charges are read as well; ``None`` reads none.
     ``endpoint_url`` with ``sandbox_token`` is for a cloud on loopback only.
 
     A purchase is looked at ``settle_reads`` times, ``settle_every_seconds`` apart, before its
@@ -74,6 +80,7 @@ class AzureAccess:
     exports_prefix: str = ""
     price_sheet: Path | None = None
     price_sheet_prefix: str | None = None
+    charges_scope: str | None = None
     endpoint_url: str | None = None
     sandbox_token: str | None = field(default=None, repr=False)
     connect_timeout_seconds: float = 20.0
@@ -91,6 +98,14 @@ class AzureAccess:
                     column=f"TENOR_AZURE_{name.upper()}",
                     remedy="Give it as 00000000-0000-0000-0000-000000000000.",
                 )
+        if self.charges_scope is not None and _CHARGES.fullmatch(self.charges_scope) is None:
+            raise InputError(
+                f"{self.charges_scope!r} is not a scope of costs",
+                file=_SETTINGS,
+                column="TENOR_AZURE_CHARGES_SCOPE",
+                remedy="Give /subscriptions/ID or /providers/Microsoft.Billing/billingAccounts/ID, "
+                "with /billingProfiles/ID where the exports are a profile's.",
+            )
         if self.endpoint_url is None:
             self._require_credential()
             return

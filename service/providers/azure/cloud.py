@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from service.domain.errors import InputError
@@ -48,12 +48,18 @@ def azure_cloud(access: AzureAccess, clock: Clock) -> AzureParts:
     """The parts for ``access``. The SDKs are loaded now, and not before."""
     from service.providers.azure.alterer import AzureAlterer  # noqa: PLC0415 - loads the SDKs
     from service.providers.azure.buyer import AzureBuyer  # noqa: PLC0415
+    from service.providers.azure.charges import ExportsWithCharges  # noqa: PLC0415
     from service.providers.azure.clients import AzureClients  # noqa: PLC0415
     from service.providers.azure.exports import AzureExports  # noqa: PLC0415
     from service.providers.azure.permissions import AzurePermissions  # noqa: PLC0415
     from service.providers.azure.reader import AzureReader  # noqa: PLC0415
 
     clients = AzureClients(access)
+    exports: ProviderExports | None = None
+    if access.exports_url is not None:
+        exports = AzureExports(clients)
+        if access.charges_scope is not None:
+            exports = ExportsWithCharges(exports, clients, access.charges_scope)
     buyer = AzureBuyer(clients, clock=clock)
     return AzureParts(
         reader=AzureReader(clients, clock=clock),
@@ -61,7 +67,7 @@ def azure_cloud(access: AzureAccess, clock: Clock) -> AzureParts:
         finder=buyer,
         alterer=AzureAlterer(clients, clock=clock),
         permissions=AzurePermissions(clients),
-        exports=None if access.exports_url is None else AzureExports(clients),
+        exports=exports,
         close=clients.close,
     )
 
@@ -73,9 +79,12 @@ def azure_access(settings: Settings) -> AzureAccess | None:
     access itself refuses anything else.
     """
     if settings.azure_endpoint_url is not None:
-        from service.sandbox.azure.access import sandbox_access  # noqa: PLC0415 - only a sandbox
+        from service.sandbox.azure import access as sandbox  # noqa: PLC0415 - only a sandbox
 
-        return sandbox_access(settings.azure_endpoint_url, price_sheet=settings.azure_price_sheet)
+        there = sandbox.sandbox_access(
+            settings.azure_endpoint_url, price_sheet=settings.azure_price_sheet
+        )
+        return replace(there, charges_scope=_charges_scope(settings, sandbox.BILLING_ACCOUNT))
     if settings.azure_tenant_id is None:
         return None
     if settings.azure_subscription_id is None:
@@ -94,7 +103,15 @@ def azure_access(settings: Settings) -> AzureAccess | None:
         exports_prefix=settings.azure_exports_prefix,
         price_sheet=settings.azure_price_sheet,
         price_sheet_prefix=settings.azure_price_sheet_prefix,
+        charges_scope=_charges_scope(settings, f"/subscriptions/{settings.azure_subscription_id}"),
     )
+
+
+def _charges_scope(settings: Settings, otherwise: str) -> str | None:
+    """Whose hourly charges are read; nobody's while rows of whole days are refused."""
+    if settings.azure_daily_rows != "shape":
+        return None
+    return (settings.azure_charges_scope or otherwise).rstrip("/")
 
 
 def _credential(settings: Settings) -> Credential:

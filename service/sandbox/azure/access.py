@@ -13,6 +13,8 @@ from service.sandbox.azure.tables import shipped_tables
 EXPORTS_PATH = "/tenorexports/costs"
 """Storage account and container of the sandbox's cost exports."""
 EXPORT_NAME = "focus"
+BILLING_ACCOUNT = "/providers/Microsoft.Billing/billingAccounts/5b0000"
+"""What all subscriptions of the sandbox are billed to: the scope of its cost exports."""
 OBJECT_ID = "5a000000-0000-4000-8000-0000000000aa"
 
 

@@ -71,7 +71,10 @@ class AzureSandbox:
 
     def environment(self) -> Mapping[str, str]:
         """Environment variables that point Tenor here."""
-        return {"TENOR_AZURE_ENDPOINT_URL": self.endpoint_url}
+        found = {"TENOR_AZURE_ENDPOINT_URL": self.endpoint_url}
+        if self.world.options.daily_exports:
+            found["TENOR_AZURE_DAILY_ROWS"] = "shape"
+        return found
 
     def clients(self) -> AzureClients:
         """SDK clients for the adapter; the same ones every time."""

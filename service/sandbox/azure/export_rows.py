@@ -2,7 +2,8 @@
 
 Source: Azure's FOCUS 1.2-preview schema. Usage covered by a commitment is billed at 0 and keeps its
 effective cost; what is not used of a commitment is a row of its own, and what a commitment costs
-when it is paid is a Purchase. Azure exports days; this world exports hours, which Tenor decides by.
+when it is paid is a Purchase. Azure exports days, and so does a world that is told to; else it
+exports hours.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from service.billing.focus import NONE
+from service.billing.focus import NONE, FocusRows
 from service.domain.commitments import Offering, Payment
 from service.domain.hours import HOUR
 from service.domain.money import nano
 from service.domain.usage import UsageLine
-from service.sandbox.accrual import DayBill
+from service.sandbox.accrual import DAY, DayBill
+from service.sandbox.azure.access import BILLING_ACCOUNT
 from service.sandbox.calendar import month_end
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ _MONEY = pa.decimal128(38, 9)
 _TIME = pa.timestamp("us", tz="UTC")
 _MICROSOFT = "Microsoft"
 _MONTHS = 12
-_BILLING_ACCOUNT = "/providers/Microsoft.Billing/billingAccounts/5b0000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def day_table(day: DayBill, world: AzureWorld, paid: Sequence[Charge]) -> Any:  
 
 
 def _usage_rows(day: DayBill, world: AzureWorld) -> Any:  # noqa: ANN401
-    rows, dataset = day.rows, day.dataset
+    daily, dataset = world.options.daily_exports, day.dataset
+    rows, span = (_summed(day.rows), DAY) if daily else (day.rows, HOUR)
     count, lines, owned = len(rows.hour), dataset.usage.lines, dataset.commitments
     held = [dataset.offerings[one.offering] for one in owned]
     skus = [dataset.skus[line.key] for line in lines]
@@ -83,7 +85,7 @@ def _usage_rows(day: DayBill, world: AzureWorld) -> Any:  # noqa: ANN401
     at_list = _money(np.rint(rows.quantity * price[rows.line] * 1e9).astype(np.int64))
     columns: dict[str, Any] = {
         "ChargePeriodStart": _instants(starts, rows.hour),
-        "ChargePeriodEnd": _instants([start + HOUR for start in starts], rows.hour),
+        "ChargePeriodEnd": _instants([start + span for start in starts], rows.hour),
         "SubAccountId": either.of(
             [f"/subscriptions/{one.account}" for one in lines],
             [f"/subscriptions/{one.account}" for one in owned],
@@ -116,13 +118,35 @@ def _usage_rows(day: DayBill, world: AzureWorld) -> Any:  # noqa: ANN401
         "x_SkuMeterName": _pick([one.meter for one in machines], rows.line),
         "x_SkuDetails": _pick([one.details for one in machines], rows.line),
     }
-    columns |= _commitment_columns(day, held)
+    columns |= _commitment_columns(day, rows, held)
     return _finished(columns, count, day.day)
 
 
-def _commitment_columns(day: DayBill, held: Sequence[Offering]) -> dict[str, Any]:
+def _summed(rows: FocusRows) -> FocusRows:
+    """The day's hours added up: a row for each line and what covered it, as Azure exports days."""
+    pairs = np.column_stack((rows.line, rows.commitment))
+    found, which = np.unique(pairs, axis=0, return_inverse=True)
+    nanos = np.zeros(len(found), dtype=np.int64)
+    np.add.at(nanos, which, rows.effective_nano_usd)
+    return FocusRows(
+        hour=np.zeros(len(found), dtype=np.int64),
+        line=found[:, 0],
+        commitment=found[:, 1],
+        quantity=_added(which, rows.quantity, len(found)),
+        commitment_quantity=_added(which, rows.commitment_quantity, len(found)),
+        effective_nano_usd=nanos,
+    )
+
+
+def _added(which: Ints, values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    total = np.zeros(count)
+    np.add.at(total, which, values)
+    return total
+
+
+def _commitment_columns(day: DayBill, rows: FocusRows, held: Sequence[Offering]) -> dict[str, Any]:
     """What covered each row, where anything did, and how much of the commitment it took."""
-    rows, owned = day.rows, day.dataset.commitments
+    owned = day.dataset.commitments
     hold, unused = rows.commitment, rows.line == NONE
     covered = (rows.line != NONE) & (hold != NONE)
     spend = [one.kind.is_spend for one in held]
@@ -205,7 +229,7 @@ def _finished(columns: dict[str, Any], count: int, day: datetime) -> Any:  # noq
         "ProviderName": _MICROSOFT,
         "PublisherName": _MICROSOFT,
         "InvoiceIssuerName": _MICROSOFT,
-        "BillingAccountId": _BILLING_ACCOUNT,
+        "BillingAccountId": BILLING_ACCOUNT,
         "BillingAccountType": "Billing Account",
         "SubAccountType": "Subscription",
         "BillingCurrency": "USD",

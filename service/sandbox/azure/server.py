@@ -18,7 +18,14 @@ from urllib.parse import unquote
 
 from service.domain.errors import InvariantError
 from service.sandbox.azure.access import sandbox_token
-from service.sandbox.azure.wire import benefits, changes, management, reservations, retail
+from service.sandbox.azure.wire import (
+    benefits,
+    changes,
+    management,
+    recommendations,
+    reservations,
+    retail,
+)
 from service.sandbox.azure.wire.call import Call, Reply, Route, query_of
 from service.sandbox.azure.world import AzureWorld
 from service.sandbox.faults import ApiError, Fault, FaultKind
@@ -30,6 +37,7 @@ _ROUTES: tuple[Route, ...] = (
     *changes.ROUTES,
     *benefits.ROUTES,
     *retail.ROUTES,
+    *recommendations.ROUTES,
     *management.ROUTES,
 )
 

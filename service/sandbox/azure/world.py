@@ -43,7 +43,9 @@ class AzureWorldOptions:
     much virtual time, or after it was asked about so often. ``quote_hours``: how long a calculated
     price, and the session of a return or exchange, holds. ``poll_style``: ``location`` (202 and a
     Location) or ``body`` (200 and a provisioning state). Exports appear within ``export_lag_hours``
-    of a day's end and are restated after so many hours more. ``page_size`` is the most that one
+    of a day's end and are restated after so many hours more; ``daily_exports``: with a row a day,
+    as Azure's are, not an hour. Hourly charges are told ``charges_lag_hours`` after their day's
+    end. ``page_size`` is the most that one
     answer lists. ``granted``: the actions that the sandbox's principal may do, ``*`` for any run of
     characters. ``clock``: another sandbox's clock, to share its time.
     """
@@ -59,6 +61,8 @@ class AzureWorldOptions:
     refund_limit_usd: Decimal = Decimal(50_000)
     export_lag_hours: tuple[int, int] = (24, 48)
     restate_after_hours: tuple[int, ...] = (30,)
+    daily_exports: bool = False
+    charges_lag_hours: int = 48
     page_size: int = 50
     granted: tuple[str, ...] = ("*",)
     clock: VirtualClock | None = None
