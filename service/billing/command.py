@@ -204,6 +204,7 @@ def _write_files(
 ) -> None:
     from service.domain.errors import InputError  # noqa: PLC0415
 
+    path = options.out
     try:
         if options.out is not None:
             from service.billing.focus_file import write_focus  # noqa: PLC0415
@@ -212,11 +213,12 @@ def _write_files(
         if options.picture is not None:
             from service.billing.picture import draw  # noqa: PLC0415
 
-            draw(dataset, result, options.picture)
+            path = options.picture
+            draw(dataset, result, path)
     except OSError as error:
         raise InputError(
             f"it cannot be written: {error.strerror or error}",
-            file=str(error.filename or options.out or options.picture),
+            file=str(path),
             remedy="Choose a place that can be written to",
         ) from error
 

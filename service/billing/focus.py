@@ -21,11 +21,12 @@ from service.billing.kernel import Hours, run
 from service.billing.moves import Move
 from service.billing.sharing import ORGANISATION, Sharing
 from service.billing.waterfall import Waterfall, waterfall
-from service.domain.errors import InvariantError
-from service.domain.money import nano
+from service.domain.errors import InputError, InvariantError
+from service.domain.money import NANO_PER_USD, nano
 from service.domain.usage import Dataset
 
 NONE = -1
+MOST_USD = 9e9  # a row's dollars, so that their nano-dollars fit 64 bits
 NOTHING = 1e-18  # what 32 digits leave where exact arithmetic would leave nothing
 
 Ints = NDArray[np.int64]
@@ -93,7 +94,7 @@ def focus_rows(dataset: Dataset, result: Bill, *, sharing: Sharing = ORGANISATIO
         ),
     ]
     rows = _sorted([used, unused, bare], costs)
-    if int(rows.effective_nano_usd.sum()) != nano(result.total_usd):
+    if _sum(rows.effective_nano_usd) != nano(result.total_usd):
         msg = "the FOCUS rows do not add up to the bill"
         raise InvariantError(msg)
     return rows
@@ -166,16 +167,18 @@ def _whole_nanos(usd: Pair, group: Ints, targets: list[int]) -> Ints:
     The nanos that rounding leaves over or short go to the rows that were rounded the most the
     other way.
     """
+    if usd.high.max(initial=0.0) > MOST_USD:
+        raise too_dear()
     dollars = np.floor(usd.high)
     rest = ((usd.high - dollars) + usd.low) * 1e9
     near = np.rint(rest)
-    nanos = dollars.astype(np.int64) * 1_000_000_000 + near.astype(np.int64)
+    nanos = dollars.astype(np.int64) * NANO_PER_USD + near.astype(np.int64)
     over = near - rest
     order = np.argsort(group, kind="stable")
     bounds = np.searchsorted(group[order], np.arange(len(targets) + 1))
     for index, target in enumerate(targets):
         rows = order[bounds[index] : bounds[index + 1]]
-        missing = target - int(nanos[rows].sum())
+        missing = target - _sum(nanos[rows])
         if not missing:
             continue
         if not len(rows):
@@ -192,6 +195,21 @@ def _whole_nanos(usd: Pair, group: Ints, targets: list[int]) -> Ints:
         nanos[able] += step * each
         nanos[able[:extra]] += step
     return nanos
+
+
+def too_dear() -> InputError:
+    """What to say of a row whose nano-dollars do not fit 64 bits."""
+    return InputError(
+        f"one hour of one line costs more than ${MOST_USD:.0f}",
+        file="--out",
+        remedy="Mend the quantity or the price: rows hold 64-bit nano-dollars",
+    )
+
+
+def _sum(nanos: Ints) -> int:
+    """The exact sum, however large: 64 bits hold nine billion dollars."""
+    dollars, rest = np.divmod(nanos, NANO_PER_USD)
+    return int(dollars.sum()) * NANO_PER_USD + int(rest.sum())
 
 
 def _sorted(parts: list[_Part], costs: list[Ints]) -> FocusRows:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from service.billing.bill import Bill
 from service.billing.exact import Floats
-from service.billing.focus import NONE, FocusRows, Ints, focus_rows
+from service.billing.focus import MOST_USD, NONE, FocusRows, Ints, focus_rows, too_dear
 from service.billing.sharing import ORGANISATION, Sharing
 from service.domain.hours import HOUR, iso
 from service.domain.money import NANO_PER_USD, text
@@ -24,6 +24,7 @@ from service.domain.usage import Dataset
 
 _MONEY = pa.decimal128(38, 9)
 _BLOCK_ROWS = 1 << 18
+_PRICE_PLACES = 15
 
 _SERVICE_CATEGORIES = {
     "ec2": "Compute", "fargate": "Compute", "lambda": "Compute", "vm": "Compute",
@@ -168,13 +169,15 @@ class _Columns:
         return cells.cast(pa.string()).cast(zoned)
 
     def _prices(self, prices: Sequence[Decimal], line: Ints, there: Any) -> Any:  # noqa: ANN401
-        kind = pa.string() if self._text else pa.decimal128(38, 15)
+        kind = pa.string() if self._text else _price_type(prices)
         words = [text(price) if self._text else price for price in prices]
         shown = pa.array(words, type=kind).take(pa.array(line % len(prices)))
         return pc.if_else(pa.array(there), shown, pa.scalar(None, kind))
 
     def _costs(self, prices: Sequence[Decimal], line: Ints, quantity: Floats) -> Any:  # noqa: ANN401
         usd = quantity * np.array([float(price) for price in prices])[line]
+        if usd.max(initial=0.0) > MOST_USD:
+            raise too_dear()
         return self._money(np.rint(usd * 1e9).astype(np.int64))
 
     def _money(self, nanos: Ints) -> Any:  # noqa: ANN401
@@ -185,6 +188,14 @@ class _Columns:
         words = np.empty((len(nanos), 2), dtype="<i8")
         words[:, 0], words[:, 1] = nanos, nanos >> 63
         return pa.Array.from_buffers(_MONEY, len(nanos), [None, pa.py_buffer(words.tobytes())])
+
+
+def _price_type(prices: Sequence[Decimal]) -> Any:  # noqa: ANN401
+    """Fifteen decimals, and more where a price has more."""
+    places = max(-int(price.as_tuple().exponent) for price in prices)
+    return (
+        pa.decimal128(38, _PRICE_PLACES) if places <= _PRICE_PLACES else pa.decimal256(76, places)
+    )
 
 
 def _held_service(dataset: Dataset, offering: Any) -> str:  # noqa: ANN401

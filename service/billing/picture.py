@@ -62,8 +62,11 @@ def draw(dataset: Dataset, result: Bill, path: Path) -> None:
     axes.set_title("What each hour's usage was paid with")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, reverse=True)
     aside = path.with_name(f".{path.name}.part")
-    figure.savefig(aside, format=path.suffix[1:], dpi=120)
-    os.replace(aside, path)  # noqa: PTH105 - whole or not at all
+    try:
+        figure.savefig(aside, format=path.suffix[1:], dpi=120)
+        os.replace(aside, path)  # noqa: PTH105 - whole or not at all
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _bands(dataset: Dataset, result: Bill) -> list[tuple[str, Floats, object]]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -137,7 +137,7 @@ class Table:
         return Column(self.file, name, codes, tuple(words))
 
     def quantities(self, name: str) -> NDArray[np.float64]:
-        """A column of finite numbers ≥ 0 as float64; anything else raises ``InputError``."""
+        """A column of numbers from 0 to ``LARGEST`` as float64, or ``InputError``."""
         import pyarrow as pa  # noqa: PLC0415
         import pyarrow.compute as pc  # noqa: PLC0415
 
@@ -153,7 +153,7 @@ class Table:
         else:
             numbers = self._numbers_from_text(name, cells)
         values: NDArray[np.float64] = pc.fill_null(numbers, float("nan")).to_numpy()
-        wrong = ~np.isfinite(values) | (values < 0)
+        wrong = ~((values >= 0) & (values <= float(LARGEST)))
         if wrong.any():
             row = int(np.argmax(wrong))
             cell = cells[row].as_py()
@@ -186,7 +186,7 @@ class Table:
             )
 
 
-_QUANTITY_REMEDY = "Write a finite number that is not negative"
+_QUANTITY_REMEDY = "Write a finite number that is not negative, 1e15 at most"
 
 
 def read_table(path: Path) -> Table:
@@ -277,16 +277,25 @@ def _as_text(value: object) -> str:
     raise ValueError(msg)
 
 
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
+LARGEST = Decimal(10) ** 15
+MOST_PLACES = 40
+
+
 def as_decimal(value: object) -> Decimal:
-    """Exact decimal of a decimal, an integer, decimal text, or a float's shortest decimal."""
+    """Exact decimal of a decimal, an integer, decimal text, or a float's shortest decimal.
+
+    ``ValueError`` for what is negative, not finite, above ``LARGEST`` or finer than ``MOST_PLACES``
+    decimals: no rate or commitment is, and exact arithmetic on it need not end.
+    """
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
         number = Decimal(value)
     elif isinstance(value, str | float):
-        try:
-            number = Decimal(repr(value) if isinstance(value, float) else value.strip())
-        except InvalidOperation:
+        words = repr(value) if isinstance(value, float) else value.strip()
+        if not _NUMBER.fullmatch(words) and words.lower().lstrip("+-") not in _NOT_FINITE:
             msg = f"{value!r} is not a number"
-            raise ValueError(msg) from None
+            raise ValueError(msg)
+        number = Decimal(words)
     else:
         msg = f"{value!r} is not a number"
         raise ValueError(msg)  # noqa: TRY004 - a cell's fault, like any other
@@ -296,7 +305,13 @@ def as_decimal(value: object) -> Decimal:
     if number < 0:
         msg = f"{value} is negative"
         raise ValueError(msg)
+    if number > LARGEST or int(number.as_tuple().exponent) < -MOST_PLACES:
+        msg = f"{value} is above {LARGEST:.0e} or has more than {MOST_PLACES} decimals"
+        raise ValueError(msg)
     return number
+
+
+_NOT_FINITE = frozenset({"nan", "inf", "infinity"})
 
 
 def as_hour(value: object) -> datetime:

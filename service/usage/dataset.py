@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,7 @@ def read_usage(table: Table, skus: Mapping[SkuKey, Sku], *, resource_groups: boo
     """
     hour = table.column("hour")
     hour.require_filled()
-    hours = hour.parse(as_hour, "Write the start of an hour in UTC, as 2026-01-31T13:00:00Z")
+    hours = hour.parse(_hour_used, "Write the start of an hour in UTC, as 2026-01-31T13:00:00Z")
     labels = [
         filled(table.column("provider")),
         filled(table.column("account")),
@@ -91,6 +91,14 @@ def read_usage(table: Table, skus: Mapping[SkuKey, Sku], *, resource_groups: boo
     rank[order] = np.arange(len(lines))
     dense = _dense(hour_of_row, rank[line_of_row], quantity, span.count, len(lines))
     return Usage(hours=span, lines=tuple(lines[position] for position in order), quantity=dense)
+
+
+def _hour_used(value: object) -> datetime:
+    hour = as_hour(value)
+    if hour.year == MAXYEAR:
+        msg = f"{value} is the calendar's last year: no month follows it"
+        raise ValueError(msg)
+    return hour
 
 
 def _resource_groups(table: Table, provider: Column) -> Column:

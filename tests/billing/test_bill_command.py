@@ -209,6 +209,11 @@ def test_sharing_can_be_switched_off_or_kept_in_groups(
         (TABLES, ("--out", "rows.xlsx"), "--out: rows.xlsx ends in neither of .csv, .parquet"),
         (TABLES, ("--out", "nowhere/rows.csv"), "--out: there is no folder nowhere"),
         (TABLES, ("--picture", "p.jpg"), "--picture: p.jpg ends in neither of .png, .svg"),
+        (
+            with_cell("skus", 1, "list_usd", "9e10"),
+            (),
+            "--out: one hour of one line costs more than $9000000000",
+        ),
         (TABLES, ("--group", "111"), "--group: groups mean nothing"),
         (
             TABLES,
@@ -272,16 +277,34 @@ def test_a_dataset_without_offers_and_holdings_is_all_on_demand(
     assert sum(Decimal(row["EffectiveCost"]) for row in focus(out)) == Decimal("0.4224")
 
 
+@pytest.mark.parametrize(("option", "name"), [("--out", "rows.csv"), ("--picture", "hours.svg")])
 def test_a_place_that_cannot_be_written_to_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    option: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "rows.csv").mkdir()
+    (tmp_path / name).mkdir()
     data = str(write(tmp_path / "data"))
-    assert main(["bill", "--data", data, "--out", str(tmp_path / "rows.csv"), "--json"]) == 2
+    assert main(["bill", "--data", data, option, str(tmp_path / name), "--json"]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "cannot be written" in shown.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "rows.csv"]
+    assert shown.err.startswith(f"tenor: {tmp_path / name}: it cannot be written")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", name]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_rows_of_more_dollars_than_64_bits_of_nano_dollars_still_add_up(
+    ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """$8.4 billion, 4 and 1.2 in one row each, and a list price of twenty decimals."""
+    tables = {name: table.replace("0.096", "4e9") for name, table in TABLES.items()}
+    tables["skus"] = tables["skus"].replace(",0.1\n", ",0.10000000000000000001\n")
+    tables["skus"] = tables["skus"].replace("0.192", "4e9")
+    tables["holdings"] = tables["holdings"].splitlines()[0] + "\n"
+    out = tmp_path / f"rows.{ending}"
+    found = answer(capsys, "--data", str(write(tmp_path, tables)), "--out", str(out))
+    assert found["total_usd"] == "13600000000"
+    assert sum(Decimal(row["EffectiveCost"]) for row in focus(out)) == 13_600_000_000
+    prices = {Decimal(row["ListUnitPrice"]) for row in focus(out) if row["SkuId"] == "m5.large"}
+    assert prices == {Decimal("0.10000000000000000001")}
 
 
 def test_a_google_commitment_stated_on_demand_is_billed_at_what_it_costs(
