@@ -18,9 +18,10 @@ from azure.mgmt.reservations import ReservationsMgmtClient
 from service.providers.azure.reservations import ReservationTerms, purchase_request
 from service.sandbox.azure.access import sandbox_token
 from service.sandbox.azure.cloud import AzureSandbox
-from service.sandbox.azure.server import LOOPBACK, AzureServer, shipped_routes
+from service.sandbox.azure.server import AzureServer, shipped_routes
 from service.sandbox.azure.world import AzureWorld
 from service.sandbox.faults import Fault, FaultKind
+from service.sandbox.loopback import LOOPBACK
 from tests.sandbox.azure.clouds import (
     PURCHASE,
     SMALL,
