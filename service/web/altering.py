@@ -13,8 +13,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from service.api.deciding_alterations import DECIDABLE, AlterationVerb, decide_alteration
 from service.api.problems import Kind, ProblemError
 from service.api.routes_ledger import Identifier
-from service.domain.alterations import AlterationState
+from service.domain.alterations import Alteration, AlterationState
 from service.domain.ids import IntentId
+from service.purchase.propose import identity_of
 from service.store import alterations, holdings
 from service.store.engine import reading
 from service.store.states import Role
@@ -39,9 +40,16 @@ def alteration(visitor: ReadingVisitor, alteration_id: Identifier) -> HTMLRespon
             "waits": waits,
             "may_stop": found.state in DECIDABLE,
             "may_decide": visitor.may(Role.APPROVER),
+            "approved_by_me": said_yes(visitor, found),
         },
         live=found.state not in DECIDABLE,
     )
+
+
+def said_yes(visitor: Visitor, found: Alteration) -> bool:
+    """True when whoever looks has approved it already."""
+    signed_in = visitor.signed_in
+    return signed_in is not None and identity_of(signed_in.caller.person) in found.approved_by
 
 
 def approve(

@@ -166,6 +166,16 @@ def words(name: object) -> str:
     return str(name).replace("_", " ").replace("-", " ")
 
 
+def ident(name: str | None) -> Markup | str:
+    """An id as code. Of a path only its last part, with the whole of it in the title."""
+    if name is None:
+        return ABSENT
+    *before, last = name.split("/")
+    if not any(before):
+        return Markup("<code>{}</code>").format(name)
+    return Markup('<code title="{}">…/{}</code>').format(name, last)
+
+
 @cache
 def environment() -> Environment:
     """The templates with their filters. Undefined names are errors, never empty text.
@@ -194,6 +204,7 @@ def environment() -> Environment:
         sentences=sentences,
         provider_name=provider_name,
         day=day,
+        ident=ident,
     )
     made.globals.update(
         relative=relative,

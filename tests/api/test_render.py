@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.web.charts import interval, ladder
-from service.web.render import age, number, percent, relative, sentences, usd
+from service.web.render import age, ident, number, percent, relative, sentences, usd
 from tests.api.world import NOW
 
 MONEY = st.decimals(
@@ -74,6 +74,12 @@ def test_a_reason_is_cut_between_its_thoughts() -> None:
         "buy 1 USD/h",
         "used in 72% of hours",
     ]
+
+
+def test_of_a_long_id_the_last_part_is_shown_and_nothing_is_lost() -> None:
+    assert ident("sp-1<b>") == "<code>sp-1&lt;b&gt;</code>"
+    assert ident("/providers/x/r-9") == '<code title="/providers/x/r-9">…/r-9</code>'
+    assert ident(None) == "–"
 
 
 def test_the_ladder_steps_down_as_commitments_end() -> None:

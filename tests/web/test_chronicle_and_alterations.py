@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Engine, select, update
 from starlette.testclient import TestClient
 
-from service.store import alerts, demotion, schema
+from service.purchase.written_alterations import ask_another
+from service.store import alerts, alterations, demotion, schema
 from service.store.alert_tables import alerts as alerts_table
 from service.store.engine import reading, writing
 from service.store.states import Role
@@ -129,6 +130,25 @@ def test_an_alteration_is_approved_at_the_version_that_was_seen(
     assert "Approved by Ada" in done
     assert f'action="{path}/approve"' not in done
     assert kinds(reader.get("/audit?kind=alteration.approved").text) == ["alteration.approved"]
+
+
+def test_an_alteration_that_two_must_approve_says_who_has(world: World, reader: TestClient) -> None:
+    identity = add_alteration(world)
+    path = f"/alterations/{identity}"
+    assert "Said yes" not in reader.get(path).text
+    send(reader, f"{path}/approve", {"version": "1"}, page=path)
+    with writing(world.engine) as connection:
+        found = alterations.find(connection, identity)
+        assert found is not None
+        ask_another(connection, found, detail="two must", now=world.clock.now())
+    html = reader.get(path).text
+    assert "Said yes: ada." in html
+    assert "<strong>another person</strong>" in html
+    assert f'action="{path}/approve"' not in html
+    assert "You have approved it" in html
+    bo = world.signed_in(world.token(Role.APPROVER, label="Bo"))
+    assert f'action="{path}/approve"' in bo.get(path).text
+    assert "Said yes: ada, bo." in send(bo, f"{path}/approve", {"version": "3"}, page=path)
 
 
 def test_an_alteration_is_rejected_with_a_reason_only(world: World, reader: TestClient) -> None:
