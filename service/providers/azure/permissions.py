@@ -17,6 +17,7 @@ from importlib.resources import files
 import yaml
 
 from service.domain.errors import InputError, ProviderError
+from service.providers.azure.charges import hourly_charges
 from service.providers.azure.clients import Answer, AzureClients, read
 from service.providers.azure.words import VIRTUAL_MACHINES
 from service.providers.port import PermissionProof
@@ -62,9 +63,10 @@ class AzurePermissions:
 
     def permissions(self, mode: str) -> Sequence[PermissionProof]:
         """Proof of each action that ``mode`` needs, reads first."""
-        needed = needed_for(mode)
-        granted = {scope: self._granted(scope) for scope in sorted({n.scope for n in needed})}
-        reads = self._reads()
+        reads, scopes = self._reads(), self._paths()
+        needed = [one for one in needed_for(mode) if one.scope in scopes]
+        asked = {one.scope for one in needed if one.action not in reads}
+        granted = {scope: self._granted(scope) for scope in sorted(asked)}
         proofs = [
             self._by_reading(one, reads[one.action])
             if one.action in reads
@@ -77,11 +79,13 @@ class AzurePermissions:
         return proofs
 
     def _paths(self) -> Mapping[str, str]:
-        subscription = f"/subscriptions/{self._clients.access.subscription_id}"
+        charges = self._clients.access.charges_scope
         return {
-            "subscription": subscription,
+            "subscription": f"/subscriptions/{self._clients.access.subscription_id}",
             "reservations": "/providers/Microsoft.Capacity",
             "savings_plans": "/providers/Microsoft.BillingBenefits",
+            # Nobody's hourly charges are read unless rows of days are shaped by them.
+            **({} if charges is None else {"charges": charges}),
         }
 
     def _granted(self, scope: str) -> _Granted | ProviderError:
@@ -101,6 +105,7 @@ class AzurePermissions:
     def _reads(self) -> Mapping[str, Callable[[], object]]:
         """Reads that change nothing and cost nothing, by the action that each proves."""
         clients, subscription = self._clients, self._paths()["subscription"]
+        charges = clients.access.charges_scope or ""
         capacity, benefits = clients.reservations, clients.benefits
         return {
             "Microsoft.Resources/subscriptions/read": lambda: clients.get(
@@ -122,6 +127,9 @@ class AzurePermissions:
             ),
             "Microsoft.BillingBenefits/savingsPlanOrders/savingsPlans/read": lambda: _first(
                 "SavingsPlan.ListAll", benefits.savings_plan.list_all
+            ),
+            "Microsoft.CostManagement/benefitRecommendations/read": lambda: hourly_charges(
+                clients, charges
             ),
         }
 

@@ -14,6 +14,7 @@ from service.domain.purchases import Bought
 from service.providers.azure.clients import AzureClients
 from service.providers.azure.permissions import AzurePermissions, needed_for
 from service.providers.port import PermissionProof, ProviderPermissions
+from service.sandbox.azure.access import BILLING_ACCOUNT
 from service.sandbox.azure.cloud import AzureSandbox
 from service.sandbox.azure.server import shipped_routes
 from service.sandbox.faults import Fault, FaultKind
@@ -35,7 +36,7 @@ OTHER_INTENT = IntentId("0b5e6f1c-1111-4000-8000-000000000002")
 def proofs(
     cloud: AzureSandbox, mode: str, exports: str | None = None
 ) -> dict[str, PermissionProof]:
-    access = replace(cloud.access(), exports_url=exports)
+    access = replace(cloud.access(), exports_url=exports, charges_scope=BILLING_ACCOUNT)
     there: ProviderPermissions = AzurePermissions(AzureClients(access))
     return {one.action: one for one in there.permissions(mode)}
 
@@ -126,3 +127,12 @@ def test_a_container_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
 def test_a_mode_that_is_none_is_an_error() -> None:
     with small_cloud() as cloud, pytest.raises(InputError, match="observe"):
         proofs(cloud, "everything")
+
+
+def test_hourly_charges_need_no_permission_where_days_are_refused() -> None:
+    action = "Microsoft.CostManagement/benefitRecommendations/read"
+    with small_cloud() as cloud:
+        assert proofs(cloud, "observe")[action].allowed is True
+        assert cloud.access().charges_scope is None
+        found = AzurePermissions(cloud.clients()).permissions("autopilot")
+        assert action not in {one.action for one in found}
