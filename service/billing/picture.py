@@ -70,7 +70,7 @@ def draw(dataset: Dataset, result: Bill, path: Path) -> None:
 
 
 def _bands(dataset: Dataset, result: Bill) -> list[tuple[str, Floats, object]]:
-    """Bands from the bottom up: commitments (by kind when they are many), then on demand."""
+    """Bands from the bottom up: what commitments paid (by kind if they are many), on demand."""
     import matplotlib as mpl  # noqa: PLC0415
 
     names = [str(name) for name in result.commitments]
@@ -82,7 +82,8 @@ def _bands(dataset: Dataset, result: Bill) -> list[tuple[str, Floats, object]]:
         names = [kinds[name] for name in names]
     bands: dict[str, Floats] = {}
     for name, values in zip(names, result.hourly_used_usd, strict=True):
-        bands[name] = bands.get(name, np.zeros(result.hours.count)) + values
+        if values.any():
+            bands[name] = bands.get(name, np.zeros(result.hours.count)) + values
     colours = mpl.colormaps["viridis"](np.linspace(0.15, 0.95, max(len(bands), 1)))
     stacked: list[tuple[str, Floats, object]] = [
         (name, values, tuple(colour))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from service.billing.capacity import unit_sku
 from service.billing.flexibility import fixed_size_rule
 from service.billing.moves import Scene
+from service.domain.commitments import Kind
 from service.domain.usage import Dataset
 
 _EXAMPLES = 3
@@ -23,8 +24,8 @@ class Warning:  # noqa: A001 - the word of the field; the built-in is not used h
 
 
 def warnings(dataset: Dataset) -> tuple[Warning, ...]:
-    """Offers without any price, and owned reservations that float less than their offer says."""
-    return (*_unpriced_offers(dataset), *_fixed_sizes(dataset))
+    """Offers without any price, reservations that float less than told, zones that say nothing."""
+    return (*_unpriced_offers(dataset), *_fixed_sizes(dataset), *_zones(dataset))
 
 
 def _unpriced_offers(dataset: Dataset) -> Iterator[Warning]:
@@ -67,6 +68,31 @@ def _fixed_sizes(dataset: Dataset) -> Iterator[Warning]:
             len(names),
             f"{len(names)} commitments are billed by size although their offer says flexible"
             f" ({words}): {_examples(sorted(names))}",
+        )
+
+
+def _zones(dataset: Dataset) -> Iterator[Warning]:
+    """Zonal commitments that name no zone, and zones of commitments that are not zonal."""
+    anywhere, idle = [], []
+    for one in dataset.commitments:
+        offering = dataset.offerings[one.offering]
+        if offering.kind is not Kind.AWS_RI_ZONAL:
+            idle += [one.commitment] if one.zone is not None else []
+        elif one.zone is None and offering.zone is None:
+            anywhere.append(one.commitment)
+    if anywhere:
+        yield Warning(
+            "zonal_without_zone",
+            len(anywhere),
+            f"{len(anywhere)} zonal commitments name no zone and are taken to hold in every one:"
+            f" {_examples(sorted(anywhere))}",
+        )
+    if idle:
+        yield Warning(
+            "zone_of_no_effect",
+            len(idle),
+            f"{len(idle)} commitments name a zone though their kind is not zonal, and cover usage"
+            f" in any: {_examples(sorted(idle))}",
         )
 
 

@@ -47,14 +47,27 @@ class Ledger:
         return self.on_demand + sum(self.committed.values())
 
 
+Turn = Callable[[str, str], int | None]
+"""When a user's usage has its turn at an owner's AWS commitment, or never."""
+
+
+def organisation(owner: str, user: str) -> int:
+    """The owner first, then everybody."""
+    return int(owner != user)
+
+
 def reference_bill(
-    dataset: Dataset, exact: Callable[[Any], Number] = Fraction, *, rank_once: bool = False
+    dataset: Dataset,
+    exact: Callable[[Any], Number] = Fraction,
+    *,
+    rank_once: bool = False,
+    turn: Turn = organisation,
 ) -> Ledger:
     """The bill, in the numbers that ``exact`` makes of decimals.
 
     Which pair comes first is worked out in every hour, or once for all hours.
     """
-    ranked = ranked_pairs(dataset, dataset.commitments, exact) if rank_once else None
+    ranked = ranked_pairs(dataset, dataset.commitments, exact, turn) if rank_once else None
     zero = exact(0)
     ledger = Ledger(zero, zero)
     usage = dataset.usage
@@ -81,7 +94,7 @@ def reference_bill(
                 )
         full = dict(rooms)
         owned = [one for one in dataset.commitments if one.commitment in rooms]
-        fill(ranked or ranked_pairs(dataset, owned, exact), rooms, left, exact)
+        fill(ranked or ranked_pairs(dataset, owned, exact, turn), rooms, left, exact)
         for one in dataset.commitments:
             if one.commitment in full:
                 spent = full[one.commitment] - rooms[one.commitment]
@@ -95,12 +108,12 @@ def reference_bill(
 
 
 def ranked_pairs(
-    dataset: Dataset, owned: Sequence[Commitment], exact: Callable[[Any], Number]
+    dataset: Dataset, owned: Sequence[Commitment], exact: Callable[[Any], Number], turn: Turn
 ) -> list[tuple[str, list[tuple[UsageLine, Number]]]]:
     """Commitments with the lines they take, in order; equal pairs of one commitment together."""
     groups: dict[Any, list[tuple[UsageLine, Number]]] = {}
     for order, line, rate in sorted(
-        pair for one in owned for pair in pairs_of(dataset, one, exact)
+        pair for one in owned for pair in pairs_of(dataset, one, exact, turn)
     ):
         groups.setdefault(order, []).append((line, exact(rate)))
     return [(order[-1], group) for order, group in groups.items()]
@@ -129,7 +142,7 @@ def fill(
 
 
 def pairs_of(
-    dataset: Dataset, one: Commitment, exact: Callable[[Any], Number]
+    dataset: Dataset, one: Commitment, exact: Callable[[Any], Number], turn: Turn
 ) -> Iterator[tuple[Any, UsageLine, Any]]:
     """(order, line, room per unit) for everything that the commitment may cover."""
     offering = dataset.offerings[one.offering]
@@ -141,6 +154,9 @@ def pairs_of(
             continue
         if one.scope is not None and line.account not in one.scope:
             continue
+        away = turn(one.account, line.account)
+        if line.provider == "aws" and away is None:
+            continue
         wanted = (offering.region, offering.zone, offering.family, offering.platform)
         got = (line.region, line.zone, sku.family, sku.platform)
         if any(want is not None and want != have for want, have in zip(wanted, got, strict=True)):
@@ -148,9 +164,9 @@ def pairs_of(
         if offering.tenancy is not None and offering.tenancy != sku.tenancy:
             continue
         if unit is None:
-            yield from plan_pair(one, offering, line, sku, exact)
+            yield from plan_pair(one, offering, line, sku, exact, away=away)
         else:
-            yield from capacity_pair(one, offering, line, sku, unit if floats else None)
+            yield from capacity_pair(one, offering, line, sku, unit if floats else None, away=away)
 
 
 def plan_pair(
@@ -159,6 +175,8 @@ def plan_pair(
     line: UsageLine,
     sku: Sku,
     exact: Callable[[Any], Number],
+    *,
+    away: int | None,
 ) -> Iterator[tuple[Any, UsageLine, Any]]:
     """How a plan takes a line, if at all."""
     if line.sku not in offering.rates_usd:
@@ -166,23 +184,29 @@ def plan_pair(
     rate = offering.rates_usd[line.sku]
     price = sku.on_demand_usd
     width = 10**9 if one.scope is None else len(one.scope)
-    turn = PLAN_TURN[offering.kind]
+    step = PLAN_TURN[offering.kind]
     name = one.commitment
     if line.provider == "aws":
         ratio = exact(rate) / exact(price)
-        yield ("aws", turn, int(line.account != one.account), 0, ratio, rate, name), line, rate
+        yield ("aws", step, away, 0, ratio, rate, name), line, rate
     elif line.provider == "azure":
         rate = min(rate, price)
         ratio = exact(rate) / exact(price)
         term = -offering.term_months
-        yield ("azure", turn, width, term, ratio, rate, name), line, rate
+        yield ("azure", step, width, term, ratio, rate, name), line, rate
     else:
         ratio = exact(rate) / exact(price)
-        yield ("gcp", turn, width, 0, ratio, 0, name), line, rate
+        yield ("gcp", step, width, 0, ratio, 0, name), line, rate
 
 
 def capacity_pair(
-    one: Commitment, offering: Offering, line: UsageLine, sku: Sku, unit: Sku | None
+    one: Commitment,
+    offering: Offering,
+    line: UsageLine,
+    sku: Sku,
+    unit: Sku | None,
+    *,
+    away: int | None,
 ) -> Iterator[tuple[Any, UsageLine, Any]]:
     """How a reservation takes a line, if at all; ``unit`` when it floats over sizes."""
     name, (unit_name,) = one.commitment, offering.rates_usd
@@ -208,7 +232,6 @@ def capacity_pair(
         return
     rank = size if floats else 0
     if line.provider == "aws":
-        away = int(line.account != one.account)
         yield ("aws", 0 if zonal else 1, away, rank, int(floats), 0, name), line, size
     elif line.provider == "azure":
         yield ("azure", 0, width, rank, int(floats), 0, name), line, size

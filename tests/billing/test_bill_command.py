@@ -184,6 +184,24 @@ def test_offers_without_a_price_are_counted_and_shown(
     assert shown.err == f"tenor: warning: {warning['detail']}\n"
 
 
+@pytest.mark.parametrize(
+    ("kind", "zone", "rule"),
+    [
+        ("aws_ri_zonal", "", "zonal_without_zone"),
+        ("aws_ri_zonal", "us-east-1a", None),
+        ("aws_ri_regional", "us-east-1a", "zone_of_no_effect"),
+    ],
+)
+def test_a_zone_that_is_missing_or_says_nothing_is_counted_and_shown(
+    kind: str, zone: str, rule: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = with_cell("holdings", 2, "zone", zone)
+    tables["offers"] = tables["offers"].replace("aws_ri_regional", kind).replace("true", "false")
+    warnings = answer(capsys, "--data", str(write(tmp_path, tables)))["warnings"]
+    assert [one["rule"] for one in warnings] == ([rule] if rule else [])
+    assert all(one["count"] == 1 and "ri-1" in one["detail"] for one in warnings)
+
+
 def test_sharing_can_be_switched_off_or_kept_in_groups(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

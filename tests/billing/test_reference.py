@@ -7,11 +7,14 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from service.billing.bill import bill
 from service.billing.exact import rounded
 from service.billing.market import compile_market
+from service.billing.sharing import Sharing, SharingMode
 from service.domain.commitments import Kind
+from service.domain.ids import AccountId
 from service.domain.usage import Dataset
 from tests.billing.markets import datasets
 from tests.billing.reference import reference_bill
@@ -52,6 +55,30 @@ def test_agrees_with_plain_python_in_fractions_to_the_last_digit(dataset: Datase
         assert near(told.quantity, quantity, Fraction(1, 2 * 10**12))
         price = Fraction(dataset.skus[told.key].on_demand_usd)
         assert near(told.on_demand_usd, left * price, 2 * HALF_NANO)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(datasets(max_hours=2), st.sampled_from(list(SharingMode)))
+def test_agrees_with_plain_python_however_discounts_are_shared(
+    dataset: Dataset, mode: SharingMode
+) -> None:
+    """A and B are a group, C is alone."""
+
+    def turn(owner: str, user: str) -> int | None:
+        kin = owner == user or {owner, user} == {"A", "B"}
+        if mode is SharingMode.OFF:
+            return 0 if owner == user else None
+        if mode is SharingMode.RESTRICTED:
+            return int(owner != user) if kin else None
+        if mode is SharingMode.PRIORITISED and not kin:
+            return 2
+        return int(owner != user)
+
+    groups = (frozenset({AccountId("A"), AccountId("B")}),)
+    result, truth = bill(dataset, sharing=Sharing(mode, groups)), reference_bill(dataset, turn=turn)
+    assert near(result.on_demand_usd, truth.on_demand)
+    for name, use in result.commitments.items():
+        assert near(use.used_usd, truth.used[name], 2 * HALF_NANO)
 
 
 def test_a_million_dollars_an_hour_are_right_to_the_nano_dollar() -> None:
