@@ -241,6 +241,10 @@ def tighten_time(raw: Raw, draw: Draw) -> None:
     raw["blackouts"] = {"weekly": [{**window, "days": [draw(st.sampled_from(("wed", "thu")))]}]}
 
 
+def tighten_delay(raw: Raw, draw: Draw) -> None:
+    raw["timing"] |= {"purchase_delay_hours": draw(st.integers(1, 48))}
+
+
 def add_scope_caps(raw: Raw, draw: Draw) -> None:
     first = raw["scopes"][0]
     first.setdefault("caps", copy.deepcopy(raw["caps"]))
@@ -285,6 +289,7 @@ LIMITS: tuple[Callable[[Raw, Draw], None], ...] = (
     tighten_choice,
     tighten_stop,
     tighten_time,
+    tighten_delay,
     add_scope_caps,
     to_copilot,
     tighten_alterations,

@@ -68,6 +68,8 @@ class AzureBuyer:
         own = account_of(self._clients.access.subscription_id)
         if order.account != own:
             return Refused("wrong_account", f"the credentials pay by {own}, not {order.account}")
+        if order.start_at is not None:
+            return Refused("queue", "Azure queues no purchases")
         if order.kind is Kind.AZURE_RESERVATION:
             return reservations.purchase(self._clients, order, still_wanted)
         if order.kind is Kind.AZURE_SAVINGS_PLAN:

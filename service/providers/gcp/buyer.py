@@ -72,6 +72,8 @@ class GcpBuyer:
         if order.kind not in _KINDS:
             detail = f"{order.kind} cannot be bought through this adapter"
             return Refused(code="kind", detail=detail)
+        if order.start_at is not None:
+            return Refused(code="queue", detail="Google Cloud queues no purchases")
         try:
             require_billing(self._clients)
         except ProviderError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -282,6 +283,16 @@ def test_an_order_for_another_account_is_refused(cloud: AzureSandbox) -> None:
     outcome = buyer(cloud).buy(elsewhere)
     assert isinstance(outcome, Refused)
     assert outcome.code == "wrong_account"
+    assert cloud.server.calls[PURCHASE] == 0
+
+
+def test_an_order_that_is_to_start_later_is_refused_and_not_bought_at_once(
+    cloud: AzureSandbox,
+) -> None:
+    ordered = quoted(cloud, order(cloud))
+    outcome = buyer(cloud).buy(replace(ordered, start_at=cloud.clock.now() + timedelta(hours=24)))
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "queue"
     assert cloud.server.calls[PURCHASE] == 0
 
 

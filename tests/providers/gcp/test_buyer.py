@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -315,6 +316,7 @@ def test_a_commitment_that_is_being_created_is_there(cloud: GcpSandbox, buyer: G
         (replace(dollars(), offering=OfferingId("gcp_flexible/3")), "not_on_sale"),
         (replace(vcpus(), account=AccountId("acme-web")), "wrong_account"),
         (replace(vcpus(), kind=Kind.AZURE_RESERVATION), "kind"),
+        (replace(vcpus(), start_at=datetime(2099, 1, 1, tzinfo=UTC)), "queue"),
     ],
 )
 def test_an_order_that_cannot_be_right_is_refused_before_anything_is_sent(
