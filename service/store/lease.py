@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from service.domain.errors import InvariantError, LeaseLostError
@@ -19,6 +19,11 @@ from service.store.schema import leases
 
 EXECUTOR = "executor"
 """The one lease of a deployment: who holds it decides and buys."""
+
+
+# Built once: every transaction that may buy begins with them.
+_LOCKED = select(leases).where(leases.c.name == bindparam("lease")).with_for_update()
+_SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def database_now(connection: Connection) -> datetime:
     """The database's clock now, not when the transaction began, in UTC."""
     if connection.dialect.name == "sqlite":
         # To the millisecond, which is as fine as SQLite tells.
-        spelled = connection.execute(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"))
+        spelled = connection.execute(_SQLITE_NOW)
         return datetime.fromisoformat(str(spelled.scalar_one())).replace(tzinfo=UTC)
     instant = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     if not isinstance(instant, datetime):
@@ -110,8 +115,7 @@ def database_now(connection: Connection) -> datetime:
 
 
 def _locked(connection: Connection, name: str) -> RowMapping | None:
-    query = select(leases).where(leases.c.name == name).with_for_update()
-    return connection.execute(query).mappings().one_or_none()
+    return connection.execute(_LOCKED, {"lease": name}).mappings().one_or_none()
 
 
 def _first(

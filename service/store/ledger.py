@@ -31,6 +31,11 @@ SYSTEM = "tenor"
 """The actor of what nobody did by hand."""
 
 
+# Built once: every write begins and ends with them.
+_HEAD = select(ledger_head).with_for_update()
+_MOVE_HEAD = update(ledger_head)
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """One event as the ledger holds it. ``payload`` is the event's fields as JSON values."""
@@ -66,8 +71,8 @@ def append(connection: Connection, event: Event, *, now: datetime, actor: str = 
     }
     row["hash"] = _hash(row)
     row |= {f"{subject}_id": payload.get(subject) for subject in _SUBJECTS}
-    connection.execute(insert(events).values(**row))
-    connection.execute(update(ledger_head).values(sequence=row["sequence"], hash=row["hash"]))
+    connection.execute(insert(events), row)
+    connection.execute(_MOVE_HEAD, {"sequence": row["sequence"], "hash": row["hash"]})
     return sequence + 1
 
 
@@ -132,15 +137,14 @@ def verify(connection: Connection) -> int:
 
 
 def _lock_head(connection: Connection) -> tuple[int, str]:
-    query = select(ledger_head).with_for_update()
-    head = connection.execute(query).mappings().one_or_none()
+    head = connection.execute(_HEAD).mappings().one_or_none()
     if head is None:
         try:
             with connection.begin_nested():
                 connection.execute(insert(ledger_head).values(head_id=1, sequence=0, hash=GENESIS))
         except IntegrityError:  # another writer made it first; wait for that one
             pass
-        head = connection.execute(query).mappings().one()
+        head = connection.execute(_HEAD).mappings().one()
     return head["sequence"], head["hash"]
 
 

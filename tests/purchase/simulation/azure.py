@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +23,7 @@ from service.domain.purchases import (
 from service.sandbox.azure.orders import Reservation, Terms
 from service.sandbox.azure.savings_plans import Plan, PlanTerms
 from service.sandbox.azure.world import INTENT_PREFIX, AzureWorld, AzureWorldOptions
-from tests.purchase.simulation.clouds import NOTHING, SimCloud, Ware, item
+from tests.purchase.simulation.clouds import NOTHING, Mishap, SimCloud, Ware, item
 
 PLAN = OfferingId("plan")
 STATES = {
@@ -139,11 +139,26 @@ class SimAzure(SimCloud):
         return found
 
     def ways(self, item: InventoryItem, now: datetime) -> frozenset[AlterationKind]:
-        if item.kind is not Kind.AZURE_RESERVATION or now >= item.commitment.end:
+        live = item.commitment.state is CommitmentState.ACTIVE and now < item.commitment.end
+        if item.kind is not Kind.AZURE_RESERVATION or not live:
             return frozenset()
-        live = item.commitment.state is CommitmentState.ACTIVE
-        ways = {AlterationKind.RETURN, AlterationKind.EXCHANGE, AlterationKind.SPLIT}
-        return frozenset(ways if live and item.commitment.quantity > 1 else ())
+        ways = {AlterationKind.RETURN, AlterationKind.EXCHANGE}
+        if item.commitment.quantity > 1:
+            ways.add(AlterationKind.SPLIT)
+        if len(self.sources(item, AlterationKind.MERGE)) > 1:
+            ways.add(AlterationKind.MERGE)
+        return frozenset(ways)
+
+    def sources(self, item: InventoryItem, kind: AlterationKind) -> tuple[CommitmentId, ...]:
+        own = item.commitment.commitment
+        if kind is not AlterationKind.MERGE:
+            return (own,)
+        siblings = [
+            CommitmentId(one.resource_id)
+            for one in self.world.book.reservations()
+            if one.is_live and one.order.order_id == item.reference and one.resource_id != own
+        ]
+        return (own, *siblings[:1])
 
     def quote_alteration(self, order: AlterationOrder) -> AlterationQuote:
         quote = super().quote_alteration(order)
@@ -168,9 +183,12 @@ class SimAzure(SimCloud):
         )
 
     def change(self, order: AlterationOrder) -> tuple[CommitmentId, ...]:
-        (source,) = order.sources
+        source = order.sources[0]
         one = self.world.changes.find(source)
         desk, now = self.world.changes, self.now()
+        if order.alteration is AlterationKind.MERGE:
+            *_, whole = desk.merge(order.sources, now)
+            return (CommitmentId(whole.resource_id),)
         if order.alteration is AlterationKind.RETURN:
             name, _ = desk.quote_return(source, one.quantity, now)
             desk.give_back(name, source, one.quantity, now)
@@ -181,6 +199,9 @@ class SimAzure(SimCloud):
         target = self.terms(order.targets[0].quantity, INTENT_PREFIX + order.intent)
         name, _ = desk.quote_exchange([(source, one.quantity)], [target], now)
         made = desk.exchange(name, now).orders
+        if self.mishap is Mishap.LAG:
+            for each in made:
+                each.hidden_until = now + timedelta(hours=self.lag_hours)
         return tuple(CommitmentId(each.reservations[0].resource_id) for each in made)
 
 

@@ -71,7 +71,7 @@ class Ware:
 
 
 class SimCloud:
-    """One world behind the port. ``rate`` is how much dearer quotes are than planned."""
+    """One world behind the port. Its quotes are what it sells at."""
 
     provider = ""
     wares: tuple[Ware, ...] = ()
@@ -82,7 +82,6 @@ class SimCloud:
         self.mishap = Mishap.NONE
         self.lag_hours = 1.0
         self.called: Counter[str] = Counter()
-        self.rate = Decimal(1)
 
     @property
     def clock(self) -> Clock:
@@ -131,12 +130,20 @@ class SimCloud:
     def ware(self, offering: OfferingId) -> Ware:
         return next(one for one in self.wares if one.offering == offering)
 
+    def ware_of(self, item: InventoryItem) -> Ware:
+        return next(one for one in self.wares if one.kind is item.kind)
+
+    def sources(self, item: InventoryItem, kind: AlterationKind) -> tuple[CommitmentId, ...]:
+        """What has to be given for ``kind``, beginning with ``item``."""
+        del kind
+        return (item.commitment.commitment,)
+
     def quote(self, order: PurchaseOrder) -> Quote:
         ware = self.ware(order.offering)
         return Quote(
             offering=order.offering,
             quantity=order.quantity,
-            commit_usd_per_hour=CommitUsdPerHour(order.quantity * ware.usd_per_hour * self.rate),
+            commit_usd_per_hour=CommitUsdPerHour(order.quantity * ware.usd_per_hour),
             upfront_usd=NOTHING,
             quoted_at=self.now(),
             reference=self.mint(order),

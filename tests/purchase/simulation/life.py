@@ -20,11 +20,10 @@ from service.domain.alterations import AlterationKind, AlterationOrder, Target
 from service.domain.errors import LeaseLostError
 from service.domain.hours import HOUR, HourRange, floor_hour
 from service.domain.ids import ClientToken, IntentId, LineId, PlanId
-from service.domain.money import CommitUsdPerHour
 from service.domain.plans import Decision, PlanLine
 from service.domain.purchases import IntentState, InventoryItem, ProposalState
 from service.purchase.alter import Bench, alter, resume_alterations
-from service.purchase.desk import Desk, Judge, Step
+from service.purchase.desk import Desk, Step
 from service.purchase.execute import execute, execute_approved
 from service.purchase.propose import approve, expire_due, record_proposals
 from service.purchase.resume import resume
@@ -33,21 +32,22 @@ from service.reconcile.settle import reconcile
 from service.store import alterations, holdings, intents, ledger, proposals, schema
 from service.store.engine import reading, writing
 from service.store.halt import set_halt
-from tests.purchase.altering import yes
 from tests.purchase.simulation.clouds import Mishap, SimCloud
+from tests.purchase.simulation.guarding import Guard, line_of, policy_of
 from tests.purchase.world import (
     CYCLE,
-    cap,
     let_lease_run_out,
-    make_line,
     store_plan,
     take_lease,
     verdict,
 )
 
-CAP = Decimal(12)
+CAP = Decimal(4)
+"""In USD per hour: a few purchases reach it, and the guard says no to many more."""
+
 GRACE = timedelta(hours=2)
-DAYS = 365
+DAYS = 380
+"""A year and two weeks: the terms of what was bought in the first days end within it."""
 
 
 class ProcessStopped(BaseException):
@@ -55,17 +55,19 @@ class ProcessStopped(BaseException):
 
 
 class Life:
-    """A year of one deployment. ``problems`` is what independent checkers found."""
+    """A year of one deployment. ``problems`` is what independent checkers found, each once."""
 
     def __init__(self, engine: Engine, cloud: SimCloud, seed: int) -> None:
         self.random = random.Random(f"{cloud.provider} {seed}")  # noqa: S311 - keeps no secret
         self.engine = engine
         self.cloud = cloud
         self.faulty = True
+        self.halted = False
         self.lines: list[tuple[PlanId, PlanLine]] = []
         self.holders = 0
         self.problems: list[str] = []
         self.purchases = 0
+        self.guard = self.make_guard()
         self.desk = self.start_process()
 
     def start_process(self) -> Desk:
@@ -79,13 +81,13 @@ class Life:
             buyer=self.cloud,
             clock=self.cloud.clock,
             lease=take_lease(self.engine, f"replica-{self.holders}", timedelta(hours=1)),
-            judge=self.judge(),
+            judge=self.guard.on_purchase,
             new_key=self.new_key,
             reached=self.reached,
         )
 
-    def judge(self) -> Judge:
-        return cap(CAP)
+    def make_guard(self) -> Guard:
+        return Guard(policy_of(self.cloud, CAP), self.cloud)
 
     def new_key(self) -> str:
         bits = f"{self.random.getrandbits(128):032x}"
@@ -122,24 +124,13 @@ class Life:
             )
 
     def make_line(self, number: int) -> PlanLine:
+        """What a plan wants: of what is owned by the machine, at a price that may have moved."""
         ware = self.random.choice(self.cloud.wares)
-        quantity = Decimal(self.random.choice([1, 2]))
+        quantity, planned_at = Decimal(self.random.choice([1, 2])), Decimal(1)
         if not ware.kind.is_spend:
             quantity = Decimal(2)
-        commit = quantity * ware.usd_per_hour
-        return replace(
-            make_line(number),
-            line=LineId(f"line-{number}"),
-            offering=ware.offering,
-            provider=self.cloud.provider,
-            kind=ware.kind,
-            account=self.cloud.account,
-            payment=ware.payment,
-            quantity=quantity,
-            commit_usd_per_hour=CommitUsdPerHour(round(commit, 9)),
-            upfront_usd=Decimal(0),
-            total_usd=round(commit * 8_760, 9),
-        )
+            planned_at = Decimal(self.random.choice(["1", "1", "1", "1.1", "0.7"]))
+        return line_of(self.cloud, ware, number, quantity, planned_at)
 
     def approve(self) -> None:
         with writing(self.engine) as connection:
@@ -180,7 +171,7 @@ class Life:
                     connection,
                     order,
                     provider=self.cloud.provider,
-                    run="run",
+                    run=f"run of {order.intent}",
                     reason="drill",
                     expires_at=self.cloud.now() + timedelta(days=3),
                     now=self.cloud.now(),
@@ -188,22 +179,37 @@ class Life:
             if asked is not None:
                 alter(self.bench(), order.intent)
 
+    def alter_and_buy(self) -> None:
+        """In one go, with no reading in between, as the service may."""
+        self.alter()
+        self.buy_approved()
+        self.buy()
+
     def _alteration(self, item: InventoryItem, kind: AlterationKind) -> AlterationOrder:
-        target = Target(None, item.commitment.quantity + 1, None, 12, item.payment)
+        offering = self.cloud.ware_of(item).offering
+        more = item.commitment.quantity + self.random.choice([1, 12])
+        target = Target(offering, more, None, 12, item.payment)
         return AlterationOrder(
             intent=IntentId(self.new_key()),
             token=ClientToken(self.new_key()),
             alteration=kind,
             account=self.cloud.account,
             kind=item.kind,
-            sources=(item.commitment.commitment,),
+            sources=self.cloud.sources(item, kind),
             targets=(target,) if kind is AlterationKind.EXCHANGE else (),
             most_to_pay_usd=Decimal(0),
             renew=True if kind is AlterationKind.SET_RENEWAL else None,
         )
 
     def bench(self) -> Bench:
-        return Bench(self.desk, self.cloud, yes, self.cloud.now())
+        return Bench(
+            self.desk,
+            self.cloud,
+            self.guard.on_alteration,
+            self.cloud.now(),
+            evidence=self.guard.evidence,
+            rebuy_held_for=timedelta(0),
+        )
 
     def tidy_up(self) -> None:
         now = self.cloud.now()
@@ -227,6 +233,7 @@ class Life:
         )
 
     def set_halt(self, *, halted: bool) -> None:
+        self.halted = halted
         with writing(self.engine) as connection:
             set_halt(connection, halted=halted, by="ops", reason="drill", now=self.cloud.now())
 
@@ -235,6 +242,8 @@ class Life:
     def live(self, days: int = DAYS) -> None:
         """A year of trouble, then quiet, and the checkers' last look."""
         left = Decimal(days - 3)
+        for act in (self.new_plan, self.approve, self.buy_approved, self.buy):
+            self.do(act)
         while left > 0:
             self.turn()
             step = Decimal(self.random.choice([1, 6, 48, 120, 240])) / 24
@@ -253,24 +262,28 @@ class Life:
             self.buy,
             self.buy_approved,
             self.alter,
+            self.alter_and_buy,
             self.tidy_up,
             self.tidy_up,
         ]
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.5 and self.halted:
             self.set_halt(halted=False)
         self.cloud.mishap = self.random.choice(list(Mishap)) if self.faulty else Mishap.NONE
         self.cloud.lag_hours = self.random.choice([0.2, 1.0, 1.5])
-        self.cloud.rate = Decimal(self.random.choice(["1", "1", "1", "0.9", "1.5"]))
+        for act in self.random.choices(acts, k=self.random.choice([1, 2])):
+            self.do(act)
+
+    def do(self, act: Callable[[], object]) -> None:
+        """One act, which may be the end of the process that does it."""
         try:
-            for act in self.random.choices(acts, k=self.random.choice([1, 2])):
-                act()
+            act()
         except (ProcessStopped, LeaseLostError):
             self.desk = self.start_process()
 
     def rest(self) -> None:
         """The faults end, and the service does what it does every hour."""
         self.faulty = False
-        self.cloud.mishap, self.cloud.rate = Mishap.NONE, Decimal(1)
+        self.cloud.mishap = Mishap.NONE
         self.set_halt(halted=False)
         self.desk = self.start_process()
         for _ in range(4):
@@ -283,10 +296,15 @@ class Life:
     def watch(self) -> None:
         """At every moment: the cap is held, and nothing was bought twice."""
         owned = self.cloud.world.snapshot().committed_usd_per_hour
-        if owned > CAP * Decimal("1.0001"):
-            self.problems.append(f"{owned} USD/h owned above the cap of {CAP}")
+        if round(owned, 6) > CAP:
+            self.problem(f"{owned:.6f} USD/h owned above the cap of {CAP}")
         if self.cloud.world.double_purchases():
-            self.problems.append("one intent was bought twice")
+            self.problem("one intent was bought twice")
+
+    def problem(self, what: str) -> None:
+        """Keep what was found, once."""
+        if what not in self.problems:
+            self.problems.append(what)
 
     def check(self) -> None:
         """At rest: ledger equals cloud, nothing stuck, bills agree."""

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,9 @@ from tests.purchase.simulation.clouds import SimCloud
 from tests.purchase.simulation.gcp import SimGcp
 from tests.purchase.simulation.life import DAYS, Life
 
+CHUNK = 10
+"""So many years does a process live before it answers."""
+
 CLOUDS: tuple[type[SimAws | SimAzure | SimGcp], ...] = (SimAws, SimAzure, SimGcp)
 
 
@@ -39,6 +42,7 @@ class Lived:
     cloud: str
     purchases: int
     calls: int
+    capped: int
     problems: tuple[str, ...]
 
 
@@ -54,26 +58,50 @@ def live(year: int, engine: Engine, kind: type[Life] = Life) -> Life:
     return life
 
 
-def lived(year: int, template: Path, folder: Path, kind: type[Life] = Life) -> Lived:
-    """One year on a database of its own."""
-    with database(template, folder, f"year-{year}") as engine:
-        life = live(year, engine, kind)
-        called = sum(life.cloud.called.values())
-        return Lived(year, life.cloud.provider, life.purchases, called, tuple(life.problems))
+def lived(year: int, databases: Databases, kind: type[Life] = Life) -> Lived:
+    """One year on a fresh database."""
+    life = live(year, databases.fresh(), kind)
+    called = sum(life.cloud.called.values())
+    provider = life.cloud.provider
+    return Lived(year, provider, life.purchases, called, life.guard.capped, tuple(life.problems))
+
+
+class Databases:
+    """One migrated database after the other, all behind one engine: it has compiled its SQL."""
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        self._template = template
+        self._path = folder / "year.db"
+        self._engine = open_engine(f"sqlite:///{self._path}")
+
+    def fresh(self) -> Engine:
+        """A new database; the one before is gone."""
+        self.close()
+        shutil.copyfile(self._template, self._path)
+        return self._engine
+
+    def close(self) -> None:
+        """Let go of the file, and remove it."""
+        self._engine.dispose()
+        for left in self._path.parent.glob("year.db*"):
+            left.unlink()
 
 
 @contextmanager
-def database(template: Path, folder: Path, name: str) -> Iterator[Engine]:
-    """A fresh copy of ``template``, removed afterwards."""
-    path = folder / f"{name}.db"
-    shutil.copyfile(template, path)
-    engine = open_engine(f"sqlite:///{path}")
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-        for left in folder.glob(f"{name}.db*"):
-            left.unlink()
+def opened(template: Path | None = None) -> Iterator[Databases]:
+    """Databases in a scratch folder, as copies of ``template``, else of one migrated here."""
+    with tempfile.TemporaryDirectory(dir=scratch()) as name:
+        folder = Path(name)
+        if template is None:
+            template = folder / "template.db"
+            engine = open_engine(f"sqlite:///{template}")
+            migrate.upgrade(engine)
+            engine.dispose()
+        databases = Databases(template, folder)
+        try:
+            yield databases
+        finally:
+            databases.close()
 
 
 def scratch() -> str | None:
@@ -82,8 +110,9 @@ def scratch() -> str | None:
     return str(shared) if os.access(shared, os.W_OK) else None
 
 
-def _worker(job: tuple[int, Path, Path]) -> Lived:
-    return lived(*job)
+def _work(years: list[int]) -> list[Lived]:
+    with opened() as databases:
+        return [lived(year, databases) for year in years]
 
 
 def main() -> int:
@@ -94,29 +123,33 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=scratch()) as name:
-        folder = Path(name)
-        template = folder / "template.db"
-        engine = open_engine(f"sqlite:///{template}")
-        migrate.upgrade(engine)
-        engine.dispose()
-        years = range(options.first, options.first + options.years)
-        jobs = [(year, template, folder) for year in years]
-        with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
-            done = []
-            for one in pool.imap_unordered(_worker, jobs):
-                done.append(one)
-                for problem in one.problems:
-                    again = f"make simulate YEARS=1 FIRST={one.year}"
-                    told = f"{one.cloud}, year {one.year}: {problem} (again: {again})\n"
-                    sys.stdout.write(told)
+    years = range(options.first, options.first + options.years)
+    chunks = [list(years[first : first + CHUNK]) for first in range(0, len(years), CHUNK)]
+    done: list[Lived] = []
+    with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
+        for some in pool.imap_unordered(_work, chunks):
+            done += some
+            _tell_problems(some)
     bad = sum(bool(one.problems) for one in done)
-    sys.stdout.write(
-        f"{len(done)} years, {sum(one.purchases for one in done)} purchases, "
-        f"{sum(one.calls for one in done)} calls, {bad} years with problems, "
-        f"{time.monotonic() - began:.0f} s\n"
-    )
+    sys.stdout.write(f"{told(done)}, {bad} years with problems, {time.monotonic() - began:.0f} s\n")
     return 1 if bad else 0
+
+
+def told(done: Sequence[Lived]) -> str:
+    """How much was proven, in words."""
+    return (
+        f"{len(done)} simulated years, {sum(one.purchases for one in done)} purchases, "
+        f"{sum(one.calls for one in done)} calls, "
+        f"{sum(one.capped for one in done)} times stopped by the cap"
+    )
+
+
+def _tell_problems(done: Sequence[Lived]) -> None:
+    for one in done:
+        for problem in one.problems:
+            again = f"make simulate YEARS=1 FIRST={one.year}"
+            sys.stdout.write(f"{one.cloud}, year {one.year}: {problem} (again: {again})\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
