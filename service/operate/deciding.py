@@ -143,10 +143,14 @@ class _Room:
 
     def _share(self, offering: Offering) -> Decimal:
         """The most hourly commitment that the pool's largest share per tranche permits."""
-        on_demand, committed = covered_usd_per_hour(self.situation, offering)
+        covered = covered_usd_per_hour(self.situation, offering)
         ratio = self.situation.policy.risk.max_pool_share_per_tranche_ratio
-        # Replacing x dollars of on demand takes x times the pool's average rate in commitment.
-        return committed * ratio if on_demand > 0 else Decimal(0)
+        left, commit = ratio * sum((usd for usd, _ in covered), Decimal(0)), Decimal(0)
+        # Deepest discount first: a dollar of commitment replaces most there, and is used there.
+        for on_demand, committed in covered:
+            share = min(left / on_demand, Decimal(1))
+            commit, left = commit + committed * share, left - on_demand * share
+        return commit
 
 
 def _commit_usd_per_unit(offering: Offering) -> Decimal:

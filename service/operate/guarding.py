@@ -113,25 +113,27 @@ def _without(
 
 def pool_of(situation: Situation, line: PlanLine) -> PoolSize:
     """The usage that the line's offering covers, and its on-demand cost now, in USD/h."""
-    on_demand, _ = covered_usd_per_hour(situation, situation.prices.offerings[line.offering])
+    covered = covered_usd_per_hour(situation, situation.prices.offerings[line.offering])
+    on_demand = sum((usd for usd, _ in covered), Decimal(0))
     name = "/".join((line.provider, line.region or "any region", line.family or "any family"))
     return PoolSize(pool=name, on_demand_usd_per_hour=on_demand)
 
 
-def covered_usd_per_hour(situation: Situation, offering: Offering) -> tuple[Decimal, Decimal]:
+def covered_usd_per_hour(situation: Situation, offering: Offering) -> list[tuple[Decimal, Decimal]]:
     """What the usage that ``offering`` covers costs an hour: on demand, and at its rates.
 
-    Means of the newest four weeks, everything covered, in USD per hour.
+    One pair for each line of usage, deepest discount first, as commitments are used up. Means of
+    the newest four weeks, everything covered, in USD per hour.
     """
     usage = situation.dataset(REPLAY_HOURS).usage
-    on_demand = committed = Decimal(0)
+    covered = []
     for label, mean in zip(usage.lines, usage.quantity.mean(axis=0), strict=True):
         rate = offering.rate_usd(label.region, label.sku)
-        if rate is not None and offering.region in {None, label.region}:
+        price = situation.prices.skus[label.key].on_demand_usd
+        if rate is not None and offering.region in {None, label.region} and price > 0 < mean:
             amount = Decimal(repr(float(mean)))
-            on_demand += amount * situation.prices.skus[label.key].on_demand_usd
-            committed += amount * rate
-    return on_demand, committed
+            covered.append((amount * price, amount * rate))
+    return sorted(covered, key=lambda one: one[1] / one[0])
 
 
 @dataclass(frozen=True, slots=True)
