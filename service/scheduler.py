@@ -254,8 +254,10 @@ class Bell:
         self._beat()
         self._scheduler.start()
         first = datetime.now(UTC)
-        for job in self._executor.jobs:
-            self._scheduler.modify_job(job.name, next_run_time=first)
+        for number, job in enumerate(self._executor.jobs):
+            # APScheduler takes what is due at the same instant by name; a hair apart, in order.
+            at = first + timedelta(microseconds=number)
+            self._scheduler.modify_job(job.name, next_run_time=at)
 
     def stop(self, *, within_seconds: float) -> bool:
         """Stop ringing, let the work under way end, and give the lease back.

@@ -213,6 +213,27 @@ def test_the_bell_runs_what_is_due_at_once_and_stops_cleanly(sqlite_engine: Engi
     assert set(states(sqlite_engine).values()) == {"done"}
 
 
-def _pause() -> None:
+def test_the_bell_begins_in_the_jobs_order_not_by_their_names(sqlite_engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    names = ("reconcile", "ingest", "cycle", "alerts")
+    jobs = [Job(name, WEEK, SIX, worker.work) for name in names]
+    ringing = Executor(
+        engine=sqlite_engine,
+        clock=clock,
+        holder="bell",
+        lifetime=timedelta(seconds=60),
+        jobs=jobs,
+        on_acquired=lambda _: None,
+    )
+    bell = Bell(ringing, every_seconds=30, heartbeat_seconds=30)
+    bell.start()
+    for _ in range(400):
+        if len(worker.ran) == len(names):
+            break
+        _pause()
+    assert bell.stop(within_seconds=5)
+    assert [run.split("@")[0] for run in worker.ran] == list(names)
 
+
+def _pause() -> None:
     threading.Event().wait(0.05)

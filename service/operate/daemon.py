@@ -29,6 +29,7 @@ from service.wiring import Parts, WallClock
 log = get_logger(__name__)
 
 CYCLE = "cycle"
+INGEST = "ingest"
 RECONCILE = "reconcile"
 UNDO = "undo"
 MONDAY_AT_SIX = timedelta(days=4, hours=6)
@@ -39,19 +40,26 @@ STOP_SECONDS = 8.0
 
 
 def jobs_of(parts: Parts) -> tuple[Job, ...]:
-    """What recurs, in the order in which it runs when several are due."""
-    settings = parts.settings
-    ingesting = Job(
-        "ingest",
-        timedelta(hours=settings.ingest_every_hours),
-        timedelta(0),
-        lambda _run, _lease: ingest(parts),
-    )
+    """What recurs, in the order in which it runs when several are due.
+
+    All inventories are read before anything is decided: caps count every cloud's. Then cloud by
+    cloud, so that none waits for another's billing data.
+    """
     expiring = Job("expiries", timedelta(hours=1), timedelta(0), lambda _run, _lease: expire(parts))
     telling = Job("alerts", timedelta(minutes=5), timedelta(0), lambda _run, _lease: tell(parts))
     each = parts.each()
-    recurring = (*map(_reconcile_job, each), *map(_undo_job, each), *map(_cycle_job, each))
-    return (ingesting, expiring, *recurring, telling)
+    deciding = (job(one) for one in each for job in (_ingest_job, _undo_job, _cycle_job))
+    return (expiring, *map(_reconcile_job, each), *deciding, telling)
+
+
+def _ingest_job(parts: Parts) -> Job:
+    provider = parts.cloud.provider
+    return Job(
+        f"{INGEST}-{provider}",
+        timedelta(hours=parts.settings.ingest_every_hours),
+        timedelta(0),
+        lambda _run, _lease: ingest(parts, provider=provider),
+    )
 
 
 def _reconcile_job(parts: Parts) -> Job:

@@ -15,8 +15,10 @@ from service.usage.refresh import Refreshed, refresh
 from service.wiring import Parts
 
 
-def ingest(parts: Parts) -> str:
+def ingest(parts: Parts, *, provider: str | None = None) -> str:
     """Fetch the exports of every cloud that keeps them, and read what has changed; a sentence.
+
+    Of ``provider`` alone where one is named.
 
     One cloud's trouble does not keep the others' usage out: whatever was unusable or not to be
     had is raised at the end, after writing it down.
@@ -24,6 +26,8 @@ def ingest(parts: Parts) -> str:
     problems: list[TenorError] = []
     changed, waiting, cost_usd = 0, 0, Decimal(0)
     for one in parts.each():
+        if provider not in {None, one.cloud.provider}:
+            continue
         source = one.settings.exports
         try:
             if one.cloud.exports is not None:
