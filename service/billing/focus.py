@@ -4,8 +4,9 @@ Decides which row says what and how cents are kept: every row's cost is whole na
 of a commitment add up to its used and unused dollars, the rows of a SKU to its on-demand dollars,
 and so all rows to the bill's total.
 
-Source: FOCUS 1.2, columns of the Cost and Usage dataset. Purchases are not among the rows: their
-cost is spread over the hours (EffectiveCost) as used and unused commitment.
+Source: FOCUS 1.2, columns of the Cost and Usage dataset: SKU, pricing unit and quantity are asked
+for in rows of unused commitment too, where they are those of what was bought. Purchases are not
+among the rows: their cost is spread over the hours (EffectiveCost) as used and unused commitment.
 """
 
 from __future__ import annotations

@@ -81,8 +81,9 @@ class _Columns:
             "RegionId": [*(line.region or None for line in usage.lines), None],
             "AvailabilityZone": [*(line.zone or None for line in usage.lines), None],
             "SkuId": [*(line.sku for line in usage.lines), None],
+            "SkuPriceId": [*(line.sku for line in usage.lines), None],
             "ServiceName": [*(sku.service for sku in skus), None],
-            "ConsumedUnit": [*(sku.unit for sku in skus), None],
+            "PricingUnit": [*(sku.unit for sku in skus), None],
         }
         self._by_commitment: dict[str, list[str | None]] = {
             "ProviderName": [*(_PUBLISHERS[one.provider] for one in held), None],
@@ -98,6 +99,11 @@ class _Columns:
                 *("USD" if one.kind.is_spend else "Units" for one in held), None
             ],
             "ServiceName": [*(_held_service(dataset, one) for one in held), None],
+            # Of what is not used: what was bought, and how much of it.
+            "SkuId": [*(one.offering if one.kind.is_spend else min(one.rates_usd) for one in held),
+                      None],
+            "SkuPriceId": [*(one.offering for one in held), None],
+            "PricingUnit": [*("USD" if one.kind.is_spend else "Units" for one in held), None],
         }  # fmt: skip
         self._list = [*(sku.list_usd for sku in skus), Decimal(0)]
         self._contracted = [*(sku.on_demand_usd for sku in skus), Decimal(0)]
@@ -128,8 +134,8 @@ class _Columns:
             "AvailabilityZone": _look_up(self._by_line["AvailabilityZone"], line),
             "ServiceName": service,
             "ServiceCategory": _categories(service),
-            "SkuId": _look_up(self._by_line["SkuId"], line),
-            "SkuPriceId": _look_up(self._by_line["SkuId"], line),
+            "SkuId": self._either("SkuId", line, held),
+            "SkuPriceId": self._either("SkuPriceId", line, held),
             "ChargeCategory": _same("Usage", len(hour)),
             "ChargeClass": pa.nulls(len(hour), pa.string()),
             "ChargeFrequency": _same("Usage-Based", len(hour)),
@@ -138,15 +144,15 @@ class _Columns:
                 used + 2 * unused,
             ),
             "PricingCategory": _choose(["Standard", "Committed"], (held != NONE).astype(int)),
-            "PricingUnit": _look_up(self._by_line["ConsumedUnit"], line),
-            "PricingQuantity": _where(~unused, quantity),
-            "ConsumedUnit": _look_up(self._by_line["ConsumedUnit"], line),
+            "PricingUnit": self._either("PricingUnit", line, held),
+            "PricingQuantity": np.where(unused, rows.commitment_quantity[block], quantity),
+            "ConsumedUnit": _look_up(self._by_line["PricingUnit"], line),
             "ConsumedQuantity": _where(~unused, quantity),
             "CommitmentDiscountStatus": _choose([None, "Used", "Unused"], used + 2 * unused),
             "CommitmentDiscountQuantity": _where(held != NONE, rows.commitment_quantity[block]),
             "BillingCurrency": _same("USD", len(hour)),
-            "ListUnitPrice": self._prices(self._list, line, ~unused),
-            "ContractedUnitPrice": self._prices(self._contracted, line, ~unused),
+            "ListUnitPrice": self._prices(self._list, line),
+            "ContractedUnitPrice": self._prices(self._contracted, line),
             "ListCost": self._costs(self._list, line, quantity),
             "ContractedCost": self._costs(self._contracted, line, quantity),
             "BilledCost": self._money(np.where(held == NONE, cost, 0)),
@@ -168,11 +174,11 @@ class _Columns:
         zoned = pa.timestamp("us", tz="UTC")
         return cells.cast(pa.string()).cast(zoned)
 
-    def _prices(self, prices: Sequence[Decimal], line: Ints, there: Any) -> Any:  # noqa: ANN401
+    def _prices(self, prices: Sequence[Decimal], line: Ints) -> Any:  # noqa: ANN401
+        """Unit prices; 0 for what was not used, whose list and contracted cost is nothing."""
         kind = pa.string() if self._text else _price_type(prices)
         words = [text(price) if self._text else price for price in prices]
-        shown = pa.array(words, type=kind).take(pa.array(line % len(prices)))
-        return pc.if_else(pa.array(there), shown, pa.scalar(None, kind))
+        return pa.array(words, type=kind).take(pa.array(line % len(prices)))
 
     def _costs(self, prices: Sequence[Decimal], line: Ints, quantity: Floats) -> Any:  # noqa: ANN401
         usd = quantity * np.array([float(price) for price in prices])[line]

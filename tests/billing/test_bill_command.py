@@ -119,15 +119,31 @@ def test_focus_rows_hold_what_the_columns_ask_for(tmp_path: Path) -> None:
     bare = rows[(HOUR0, "m5.xlarge", "")]
     assert bare["PricingCategory"] == "Standard"
     assert bare["BilledCost"] == bare["EffectiveCost"] == "0.096000000"
-    unused = rows[("2026-03-01T01:00:00Z", "", "sp-1")]
+    unused = rows[("2026-03-01T01:00:00Z", "plan", "sp-1")]
     assert unused["CommitmentDiscountStatus"] == "Unused"
-    assert unused["ConsumedQuantity"] == ""
+    assert (unused["ConsumedQuantity"], unused["ConsumedUnit"]) == ("", "")
+    assert (unused["SkuPriceId"], unused["PricingUnit"]) == ("plan", "USD")
+    assert Decimal(unused["PricingQuantity"]) == Decimal("0.1")
+    assert Decimal(unused["ListUnitPrice"]) == Decimal(unused["ContractedUnitPrice"]) == 0
     assert unused["EffectiveCost"] == "0.100000000"
     assert unused["ListCost"] == "0.000000000"
     assert (unused["BillingPeriodStart"], unused["BillingPeriodEnd"]) == (
         HOUR0,
         "2026-04-01T00:00:00Z",
     )
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_what_focus_asks_of_every_row_of_usage_is_there(ending: str, tmp_path: Path) -> None:
+    """FOCUS 1.2: SKU, price and quantity are never null, and multiply to the cost."""
+    out = tmp_path / f"rows.{ending}"
+    assert main(["bill", "--data", str(write(tmp_path / "data")), "--out", str(out)]) == 0
+    for row in focus(out):
+        for name in ("SkuId", "SkuPriceId", "PricingUnit", "ServiceName", "ServiceCategory"):
+            assert row[name]
+        for kind in ("List", "Contracted"):
+            cost = Decimal(row["PricingQuantity"]) * Decimal(row[f"{kind}UnitPrice"])
+            assert abs(cost - Decimal(row[f"{kind}Cost"])) <= Decimal("1e-9")
 
 
 def test_explain_tells_what_covered_what_and_why(
