@@ -12,7 +12,7 @@ from service.domain.errors import InputError, TenorError
 from service.domain.hours import iso
 from service.guard.fields import Mode
 from service.operate.daemon import not_ready
-from service.operate.unlisted import TOLD_AFTER
+from service.operate.unlisted import TOLD_AFTER, advice_only
 from service.settings import Settings
 from service.store.engine import reading
 from service.store.lease import database_now
@@ -51,12 +51,17 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         mend = "Set TENOR_DATABASE_URL to a reachable database; then run tenor migrate."
         return (Check("database", passed=False, finding=_said(error), mend=mend),)
     try:
-        checks = [_run(parts, name, check, mend) for name, check, mend in _OURS]
-        for one in parts.each():
-            checks += _of_cloud(one)
-        return tuple(checks)
+        return examined(parts)
     finally:
         parts.close()
+
+
+def examined(parts: Parts) -> tuple[Check, ...]:
+    """Every check of ``parts``, which were built."""
+    checks = [_run(parts, name, check, mend) for name, check, mend in _OURS]
+    for one in parts.each():
+        checks += _of_cloud(one)
+    return tuple(checks)
 
 
 def _of_cloud(parts: Parts) -> list[Check]:
@@ -161,7 +166,11 @@ def _accounts(parts: Parts) -> str:
 
 
 def _inventory(parts: Parts) -> str:
-    return f"{len(parts.cloud.reader.inventory())} commitments listed"
+    listed = f"{len(parts.cloud.reader.inventory())} commitments listed"
+    held = advice_only(parts)
+    if not held:
+        return listed
+    return f"{listed}; exports name {len(held)} of DynamoDB's reserved capacity, set aside"
 
 
 def _all_plans(parts: Parts) -> str:

@@ -6,6 +6,7 @@ account's inventory: sized without it, its usage would be covered twice.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ from service.domain.errors import RefusedError
 from service.domain.hours import DAY_HOURS, HOUR, HourRange, floor_hour
 from service.store import holdings
 from service.store.engine import reading
+from service.usage.days import SeenCommitment
 from service.wiring import Parts
 
 TOLD_AFTER = timedelta(hours=72)
@@ -60,9 +62,7 @@ def _refuse_unnamed(parts: Parts) -> None:
     provider = parts.cloud.provider
     if provider not in NAMED_ALIKE:
         return
-    now = floor_hour(parts.clock.now())
-    recent = HourRange(now - SEEN_WITHIN, SEEN_WITHIN // HOUR)
-    seen = [one for one in parts.usage.commitments_seen(recent) if one.provider == provider]
+    seen = [one for one in _seen(parts) if not is_advice_only(one)]
     with reading(parts.engine) as connection:
         known = holdings.list_holdings(connection, provider=provider)
     names = [str(one.item.commitment.commitment) for one in known]
@@ -74,6 +74,26 @@ def _refuse_unnamed(parts: Parts) -> None:
             f"{' and more' if len(missing) > NAMED_AT_MOST else ''}, which the inventory does not "
             "list: somebody owns what cannot be seen, and its usage would be covered twice",
         )
+
+
+def advice_only(parts: Parts) -> list[str]:
+    """Reserved capacity that exports name and no call lists; what it covers was set aside."""
+    return sorted({one.commitment for one in _seen(parts) if is_advice_only(one)})
+
+
+def is_advice_only(one: SeenCommitment) -> bool:
+    """True for DynamoDB's reserved capacity, which AWS sells and shows in its console alone."""
+    return (
+        one.provider == "aws" and re.match(r"arn:aws[a-z-]*:dynamodb:", one.commitment) is not None
+    )
+
+
+def _seen(parts: Parts) -> list[SeenCommitment]:
+    """What recent exports name of the provider's."""
+    now = floor_hour(parts.clock.now())
+    recent = HourRange(now - SEEN_WITHIN, SEEN_WITHIN // HOUR)
+    provider = parts.cloud.provider
+    return [one for one in parts.usage.commitments_seen(recent) if one.provider == provider]
 
 
 def unnamed(seen: Iterable[str], known: Iterable[str]) -> list[str]:

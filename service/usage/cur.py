@@ -12,6 +12,8 @@ from collections.abc import Collection
 
 from service.domain.errors import InputError
 from service.usage.rows import (
+    ADVICE_ONLY,
+    ADVICE_ONLY_SQL,
     Check,
     RowForm,
     currency_check,
@@ -61,9 +63,12 @@ def cur_version(part: Part) -> str:
 def cur_form(part: Part, providers: Collection[str] | None) -> RowForm:
     """How the part's rows are read; all of them are AWS's."""
     asides = [("not usage", f"line_type IN {MONEY} OR line_type LIKE '%Discount'")]
+    asides.append((ADVICE_ONLY, ADVICE_ONLY_SQL))
     if providers is not None and "aws" not in providers:
         asides.insert(0, ("other provider", "true"))
-    return RowForm(cells=_cells(part), asides=tuple(asides), checks=_CHECKS, telling=("not usage",))
+    return RowForm(
+        cells=_cells(part), asides=tuple(asides), checks=_CHECKS, telling=("not usage", ADVICE_ONLY)
+    )
 
 
 def _cells(part: Part) -> dict[str, str]:

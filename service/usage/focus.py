@@ -22,6 +22,8 @@ from service.usage.focus_words import (
     resource_group_sql,
 )
 from service.usage.rows import (
+    ADVICE_ONLY,
+    ADVICE_ONLY_SQL,
     CELLS,
     HOURLY,
     SPAN_FAULTS,
@@ -146,6 +148,7 @@ def focus_form(
         ("not usage", "category IN ('Purchase', 'Tax', 'Credit', 'Adjustment')"),
         ("correction", "charge_class IS NOT NULL"),
         ("unused commitment", "commitment_status = 'Unused'"),
+        (ADVICE_ONLY, ADVICE_ONLY_SQL),
     ]
     if providers is not None:
         chosen = ", ".join(f"'{provider}'" for provider in sorted(providers))
@@ -157,7 +160,7 @@ def focus_form(
         cells=cells,
         asides=tuple(asides),
         checks=_checks(part),
-        telling=("not usage", "unused commitment"),
+        telling=("not usage", "unused commitment", ADVICE_ONLY),
     )
 
 

@@ -25,6 +25,12 @@ LABELS = (
 NAMED = ("commitment", "commitment_account", "commitment_category")
 """What a row tells of the commitment that it concerns: kept also of what is no usage."""
 
+ADVICE_ONLY = "covered by reserved capacity of DynamoDB"
+"""Why usage is set aside that is paid for already by what Tenor neither lists nor buys: AWS has no
+call that lists reserved capacity, so what it covers can only be told from the bill."""
+
+ADVICE_ONLY_SQL = "regexp_matches(coalesce(commitment, ''), '^arn:aws[a-z-]*:dynamodb:')"
+
 NUMBERS = ("quantity", "list_usd", "contracted_usd")
 CELLS = (*LABELS, *NAMED, *NUMBERS, "ends_at", "currency", "quantity_double")
 

@@ -13,10 +13,11 @@ from service.domain.errors import RefusedError
 from service.domain.ids import AccountId, ClientToken, IntentId
 from service.domain.purchases import Bought, PurchaseOrder
 from service.operate.demo import Demo
+from service.operate.doctor import examined
 from service.operate.ingesting import ingest
 from service.operate.reconciling import reconcile
 from service.operate.situation import Situation, read_situation
-from service.operate.unlisted import refuse_unlisted, unnamed
+from service.operate.unlisted import advice_only, refuse_unlisted, unnamed
 from service.providers.aws import savings_plans
 from service.providers.aws.clients import AwsClients
 from service.providers.port import always_wanted
@@ -108,3 +109,21 @@ def test_names_are_compared_by_their_last_part() -> None:
     known = ["5f0c-ABCD", "/providers/Microsoft.Capacity/reservationOrders/o/reservations/r-1"]
     assert unnamed(["arn:aws:savingsplans::1:savingsplan/5f0c-abcd"], known) == []
     assert unnamed(["/PROVIDERS/x/reservations/R-1", "r-2"], known) == ["r-2"]
+
+
+def test_reserved_capacity_that_only_exports_name_stops_no_decision(
+    demo: Demo, lease: Lease
+) -> None:
+    """No call of AWS's lists it: it could never be found, and every decision would be refused."""
+    reconcile(demo.parts, lease=lease)
+    capacity = "arn:aws:dynamodb:us-east-1:999999999999:reserved-capacity/1"
+    day = (demo.parts.clock.now() - timedelta(days=3)).date()
+    with writing(demo.parts.engine) as connection:
+        note_commitments(
+            connection, {("aws", day): [NamedCommitment(capacity, "999999999999", "usage")]}
+        )
+    refuse_unlisted(demo.parts)
+    assert advice_only(demo.parts) == [capacity]
+    [told] = [one for one in examined(demo.parts) if one.name == "aws: read inventory"]
+    assert told.passed
+    assert "exports name 1 of DynamoDB's reserved capacity" in told.finding

@@ -91,12 +91,12 @@ def test_the_table_is_what_the_sandbox_shows(cloud: SandboxCloud) -> None:
     written = {row[0]: tuple(row[1:5]) for row in rows}
     assert len(written) == len(rows)
     seen = seen_in_the_sandbox(cloud)
-    assert written == {**seen, NEVER_SOLD: ("no", "no", "no", "no")}
+    assert written == {**seen, NEVER_SOLD: ("from exports", "no", "no", "no")}
 
 
 def test_every_test_that_the_table_names_is_there() -> None:
     section = SUPPORT.read_text("utf-8").partition("## AWS")[2].partition("\n## ")[0]
-    named = set(re.findall(r"`(providers/[^`]+)`", section))
+    named = set(re.findall(r"`((?:providers|usage)/[^`]+)`", section))
     assert named
     assert all((SUPPORT.parents[1] / "tests" / name).is_file() for name in named)
 
