@@ -54,6 +54,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         type=Path,
         help="folder to write AWS's billing data into (default: a scratch one)",
     )
+    parser.add_argument(
+        "--azure-daily-exports",
+        action="store_true",
+        help="write Azure's billing data with a row a day, as Azure does (default: an hour)",
+    )
     parser.add_argument("--json", action="store_true", help="print the environment as JSON")
     parser.set_defaults(run=run)
 
@@ -88,6 +93,7 @@ def _serve(
         exports=options.exports,
         start=start,
         port=options.port,
+        azure_daily_exports=options.azure_daily_exports,
     )
     with ExitStack() as stack:
         try:

@@ -152,12 +152,14 @@ def running(
     exports: Path | None = None,
     start: datetime | None = None,
     port: int = 0,
+    azure_daily_exports: bool = False,
 ) -> Iterator[Estate]:
     """The clouds of ``providers``, AWS always among them, on one clock, until the end.
 
     AWS's exports arrive in ``exports`` (``folder/exports/aws`` unless given), Azure keeps its own
     in ``folder/container``, Google's are in its BigQuery. The clock begins at ``start``, if
-    given; AWS listens on ``port``, any when 0, the others on any.
+    given; AWS listens on ``port``, any when 0, the others on any. ``azure_daily_exports``: a row a
+    day in Azure's, as in the real ones, instead of an hour.
 
     Raises ``InputError`` for a provider that there is no sandbox of.
     """
@@ -177,7 +179,12 @@ def running(
         azure = gcp = None
         history_days = min(history_days, OTHERS_HISTORY_DAYS)
         if "azure" in providers:
-            theirs = AzureWorldOptions(seed=seed, history_days=history_days, clock=clock)
+            theirs = AzureWorldOptions(
+                seed=seed,
+                history_days=history_days,
+                clock=clock,
+                daily_exports=azure_daily_exports,
+            )
             container = folder / "container"
             azure = stack.enter_context(AzureSandbox.generated(theirs, exports=container))
         if "gcp" in providers:
