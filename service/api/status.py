@@ -127,17 +127,19 @@ def _data(connection: Connection, now: datetime) -> list[status_models.DataState
             func.max(table.c.last_hour),
             func.max(table.c.seen_at),
             func.count(),
+            func.count().filter(table.c.shape != ""),
         )
         .group_by(table.c.provider)
         .order_by(table.c.provider)
     )
     found = []
-    for provider, last_hour, seen_at, days in rows:
+    for provider, last_hour, seen_at, days, estimated_days in rows:
         through = last_hour + HOUR
         found.append(
             status_models.DataState(
                 provider=provider,
                 days=days,
+                estimated_days=estimated_days,
                 through=through,
                 age_hours=_hours(now - through),
                 ingested_at=seen_at,

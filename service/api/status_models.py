@@ -30,6 +30,9 @@ class DataState(Answer):
 
     provider: str
     days: int
+    estimated_days: int = Field(
+        default=0, description="those whose hours were estimated from daily rows"
+    )
     through: Instant = Field(description="the first hour that is not there yet")
     age_hours: DecimalText
     ingested_at: Instant

@@ -70,6 +70,11 @@ def print_status(status: Mapping[str, Any]) -> None:
         (f"{one['provider']} data", f"through {one['through']}, {one['age_hours']} h old")
         for one in status["data"]
     ]
+    rows += [
+        (f"{one['provider']} hours", f"estimated from daily rows on {one['estimated_days']} days")
+        for one in status["data"]
+        if one["estimated_days"]
+    ]
     if status["performance"] is not None:
         names = ("effective_savings_rate", "coverage_ratio", "utilization_ratio")
         rows += [(name.replace("_", " "), status["performance"][name]) for name in names]

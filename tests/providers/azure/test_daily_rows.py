@@ -21,6 +21,7 @@ from service.operate import demo
 from service.operate.doctor import examine
 from service.operate.ingesting import ingest
 from service.operate.once import cycle_now
+from service.operate.status import status_of
 from service.providers.azure.charges import hourly_charges
 from service.sandbox.azure.access import BILLING_ACCOUNT
 from service.sandbox.azure.cloud import AzureSandbox
@@ -90,6 +91,8 @@ def test_daily_exports_end_in_a_savings_plan_that_says_what_it_was_decided_on(
         assert {line.kind for line in plan.lines} == {Kind.AZURE_SAVINGS_PLAN}
         assert all("estimated from daily rows" in line.reason for line in plan.lines)
         _hours_cost_what_the_bill_says(daily, parts)
+        (data,) = status_of(parts)["data"]
+        assert data["estimated_days"] == data["days"] == len(days)
     bought = daily.snapshot()
     assert bought.commitments_active == told["bought"] == len(bought.paid_by_intent) > 0
     assert daily.server.calls["azure.ReservationOrder.Purchase"] == 0
