@@ -2,9 +2,12 @@
 
 The price sheet export of Cost Management (enterprise agreements and customer agreements write their
 headers in different cases), as CSV, gzipped CSV or Parquet, a file or a folder of parts. A unit
-such as ``100 Hours`` prices a hundred at once. Rows in other currencies than dollars, without a
-meter or a price, of higher tiers and out of date are passed over; a file without the columns is an
-error.
+such as ``100 Hours`` prices a hundred at once; a reservation's price is the whole term's. Rows in
+other currencies than dollars, without a meter or a price, of higher tiers, of the offer for
+development and out of date are passed over; of several that hold at once the one counts that makes
+commitments look worse. A file without the columns is an error, and so is a sheet that prices
+nothing now: public prices in its place would be silent. Source: Microsoft, "Enterprise Agreement
+price sheet schema" and "Microsoft Customer Agreement price sheet schema", version 2023-05-01.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import gzip
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import IO
@@ -24,6 +27,20 @@ from service.providers.azure.words import CURRENCY, TERM_MONTHS, block_of
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _REQUIRED = ("meterid", "unitprice", "unitofmeasure", "pricetype")
+_KINDS = {
+    "consumption": "consumption",
+    "savingsplan": "savingsplan",
+    "reservedinstance": "reservation",
+    "reservation": "reservation",
+}
+"""What sheets call a kind of price, without spaces, and we."""
+
+_DEVELOPMENT = "ms-azr-0148p"
+"""The offer for development, whose prices others do not pay."""
+
+Name = tuple[str, str, int]
+"""Kind of price, meter (lower case), months of the term."""
+
 Rows = Iterable[Mapping[str, str]]
 
 
@@ -59,15 +76,30 @@ def load_price_sheet(path: Path, now: datetime) -> PriceSheet:
             column="TENOR_AZURE_PRICE_SHEET",
             remedy="Give a CSV or Parquet file of a price sheet export, or a folder of them.",
         )
-    newest: dict[tuple[str, str, int], tuple[datetime, Decimal]] = {}
+    newest: dict[Name, tuple[datetime, Decimal]] = {}
     for file in files:
         for number, row in enumerate(_rows(file), start=1):
             found = _price(file, number, row, now)
             if found is not None:
                 name, since, usd = found
-                if name not in newest or newest[name][0] <= since:
-                    newest[name] = (since, usd)
+                newest[name] = _better(name, newest.get(name), (since, usd))
+    if not newest:
+        raise InputError(
+            f"the price sheet holds no price in {CURRENCY} for {now.date()}",
+            file=str(path),
+            column="TENOR_AZURE_PRICE_SHEET",
+            remedy="Download or export the sheet of the present billing period.",
+        )
     return PriceSheet({name: usd for name, (_, usd) in newest.items()})
+
+
+def _better(
+    name: Name, known: tuple[datetime, Decimal] | None, found: tuple[datetime, Decimal]
+) -> tuple[datetime, Decimal]:
+    """The newer of two prices; of two as new, the worse one for whoever commits."""
+    if known is None or known[0] != found[0]:
+        return found if known is None or known[0] < found[0] else known
+    return min(known, found) if name[0] == "consumption" else max(known, found)
 
 
 def _is_data(path: Path) -> bool:
@@ -76,27 +108,41 @@ def _is_data(path: Path) -> bool:
 
 def _price(
     file: Path, number: int, row: Mapping[str, str], now: datetime
-) -> tuple[tuple[str, str, int], datetime, Decimal] | None:
-    kind = row["pricetype"].replace(" ", "").lower()
+) -> tuple[Name, datetime, Decimal] | None:
+    kind = _KINDS.get(row["pricetype"].replace(" ", "").lower())
     meter = row["meterid"].lower()
-    currency = row.get("currency") or row.get("currencycode") or CURRENCY
-    since, until = _instant(row.get("effectivestartdate")), _instant(row.get("effectiveenddate"))
-    if (
-        not meter
-        or currency != CURRENCY
-        or not row["unitprice"]
-        or (since is not None and since > now)
-        or (until is not None and until <= now)
-        or (row.get("tierminimumunits") or "0").strip("0.") != ""
-    ):
+    if kind is None or not meter or not row["unitprice"] or not _is_ours(row, now):
         return None
-    months = TERM_MONTHS.get(row.get("term") or "", 0)
+    months = 0 if kind == "consumption" else TERM_MONTHS.get(row.get("term") or "")
+    if months is None:
+        return None
     block = Decimal(1) if kind == "reservation" else _block(file, number, row["unitofmeasure"])
     try:
         usd = Decimal(row["unitprice"]) / block
-    except InvalidOperation as error:
-        raise _fault(file, number, "UnitPrice", f"{row['unitprice']!r} is no price") from error
+    except InvalidOperation:
+        usd = Decimal("NaN")
+    if not usd.is_finite() or usd < 0:
+        raise _fault(file, number, "UnitPrice", f"{row['unitprice']!r} is no price")
+    since = _instant(row.get("effectivestartdate"))
     return (kind, meter, months), since or datetime.min.replace(tzinfo=UTC), usd
+
+
+def _is_ours(row: Mapping[str, str], now: datetime) -> bool:
+    """Whether the row's price is in dollars, holds now, and is that of all usage."""
+    currency = row.get("currency") or row.get("currencycode") or CURRENCY
+    since, until = _instant(row.get("effectivestartdate")), _instant(row.get("effectiveenddate"))
+    return (
+        currency == CURRENCY
+        and (since is None or since <= now)
+        and (until is None or now < until + _whole_day(until))
+        and (row.get("tierminimumunits") or "0").strip("0.") == ""
+        and (row.get("offerid") or "").lower() != _DEVELOPMENT
+    )
+
+
+def _whole_day(until: datetime) -> timedelta:
+    """A sheet that ends on a day holds on it."""
+    return timedelta(days=int(until.time() == time.min))
 
 
 def _block(file: Path, number: int, unit: str) -> Decimal:

@@ -105,3 +105,95 @@ def test_a_price_sheet_export_is_brought_from_the_container(
     (sku,) = there.prices([D4], {})
     assert sku.on_demand_usd == Decimal("0.1536")
     assert (own / "notes.txt").is_file()
+
+
+def write_sheet(path: Path, *rows: dict[str, str]) -> Path:
+    names = list({name: None for row in rows for name in row})
+    lines = [",".join(names), *(",".join(row.get(name, "") for name in names) for row in rows)]
+    path.write_text("\n".join(lines), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("word", ["ReservedInstance", "Reserved Instance", "Reservation"])
+def test_a_negotiated_reservation_is_offered_at_its_whole_terms_price(
+    word: str, cloud: AzureSandbox, tmp_path: Path
+) -> None:
+    rows = (
+        sheet_row(cloud, PriceType=word, Term="P1Y", UnitPrice="876", UnitOfMeasure="1 Hour"),
+        sheet_row(cloud, PriceType=word, Term="", UnitPrice="1", UnitOfMeasure="1 Hour"),
+    )
+    there = with_sheet(cloud, write_sheet(tmp_path / "sheet.csv", *rows))
+    offered = {
+        (one.term_months, one.payment): next(iter(one.rates_usd.values()))
+        for one in there.offerings([D4])
+        if not one.kind.is_spend
+    }
+    public = {
+        (one.term_months, one.payment): next(iter(one.rates_usd.values()))
+        for one in AzureReader(cloud.clients(), clock=cloud.world.clock).offerings([D4])
+        if not one.kind.is_spend
+    }
+    assert offered.keys() == public.keys()
+    for (months, payment), rate in offered.items():
+        negotiated = Decimal("0.1") if months == 12 else public[months, payment]
+        assert rate == negotiated
+
+
+def test_the_offer_for_development_is_nobody_elses_price(
+    cloud: AzureSandbox, tmp_path: Path
+) -> None:
+    rows = (sheet_row(cloud), sheet_row(cloud, OfferId="MS-AZR-0148P", UnitPrice="9"))
+    (sku,) = with_sheet(cloud, write_sheet(tmp_path / "sheet.csv", *rows)).prices([D4], {})
+    assert sku.on_demand_usd == Decimal("0.1536")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_prices_as_new_the_worse_one_for_commitments_counts(
+    first: int, cloud: AzureSandbox, tmp_path: Path
+) -> None:
+    plan = {"PriceType": "SavingsPlan", "Term": "P1Y"}
+    rows = [
+        sheet_row(cloud),
+        sheet_row(cloud, UnitPrice="15"),
+        sheet_row(cloud, UnitPrice="11", **plan),
+        sheet_row(cloud, UnitPrice="12", **plan),
+    ]
+    path = write_sheet(tmp_path / "sheet.csv", *rows[:: 1 if first else -1])
+    sheet = load_price_sheet(path, START)
+    meter = rows[0]["MeterId"]
+    assert sheet.on_demand_usd(meter) == Decimal("0.15")
+    assert sheet.plan_usd(meter, 12) == Decimal("0.12")
+
+
+def test_a_newer_price_counts_whichever_is_worse(cloud: AzureSandbox, tmp_path: Path) -> None:
+    rows = [sheet_row(cloud, EffectiveStartDate="02/01/2026", UnitPrice="1"), sheet_row(cloud)]
+    for order in (rows, rows[::-1]):
+        sheet = load_price_sheet(write_sheet(tmp_path / "sheet.csv", *order), START)
+        assert sheet.on_demand_usd(rows[0]["MeterId"]) == Decimal("0.1536")
+
+
+@pytest.mark.parametrize(
+    ("end", "holds"),
+    [
+        ("03/02/2026", True),
+        ("2026-03-02T23:59:59.9999999Z", True),
+        ("03/01/2026", False),
+        ("2026-03-01T23:59:59Z", False),
+    ],
+)
+def test_a_sheet_that_prices_nothing_now_is_an_error_and_no_public_price_stands_in(
+    end: str, cloud: AzureSandbox, tmp_path: Path, *, holds: bool
+) -> None:
+    path = write_sheet(tmp_path / "sheet.csv", sheet_row(cloud, EffectiveEndDate=end))
+    if holds:
+        assert load_price_sheet(path, START).prices
+        return
+    with pytest.raises(InputError, match="holds no price in USD for 2026-03-02"):
+        with_sheet(cloud, path).prices([D4], {})
+
+
+@pytest.mark.parametrize("price", ["-1", "NaN", "Infinity", "free"])
+def test_a_price_that_is_none_is_an_error(price: str, cloud: AzureSandbox, tmp_path: Path) -> None:
+    path = write_sheet(tmp_path / "sheet.csv", sheet_row(cloud, UnitPrice=price))
+    with pytest.raises(InputError, match="is no price"):
+        load_price_sheet(path, START)

@@ -72,7 +72,7 @@ def _spot(machine: Machine, *, windows: bool) -> dict[str, object]:
 
 
 def _row(machine: Machine, price: Decimal, *, windows: bool, kind: str) -> dict[str, object]:
-    reserved = "reserved-" if kind == "Reservation" else ""
+    # A reservation is priced under the meter of the usage that it covers, as sheets do it too.
     return {
         "currencyCode": "USD",
         "tierMinimumUnits": 0,
@@ -81,7 +81,7 @@ def _row(machine: Machine, price: Decimal, *, windows: bool, kind: str) -> dict[
         "armRegionName": machine.region,
         "location": machine.location,
         "effectiveStartDate": "2021-11-01T00:00:00Z",
-        "meterId": reserved + machine.meter_id(windows=windows),
+        "meterId": machine.meter_id(windows=windows),
         "meterName": machine.meter,
         "productName": machine.product(windows=windows),
         "skuName": machine.meter,
