@@ -134,9 +134,11 @@ def _policy(parts: Parts) -> str:
 
 def _exports(parts: Parts) -> str:
     source = shipped(parts.settings.exports)
-    if not source.exists():
-        raise _fail(f"{source} is not there")
-    return str(source)
+    if source.exists():
+        return str(source)
+    if all(cloud.exports is not None for cloud in parts.clouds):
+        return f"{source} is made when they are fetched first"
+    raise _fail(f"{source} is not there")
 
 
 def _usage(parts: Parts) -> str:

@@ -69,7 +69,7 @@ def cycle_now(parts: Parts, *, at: datetime) -> dict[str, object]:
 
 def _run(parts: Parts, lease: leases.Lease, at: datetime) -> tuple[Cycle, CycleResult]:
     if parts.cloud.exports is not None or parts.settings.exports.exists():
-        ingest(parts)
+        ingest(parts, provider=parts.cloud.provider)
     tie_loose_ends(parts, lease=lease)
     with writing(parts.engine) as connection:
         schedule = f"{ON_DEMAND}-{parts.cloud.provider}"
