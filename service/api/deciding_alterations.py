@@ -97,7 +97,7 @@ def _say(
 ) -> None:
     now = context.clock.now()
     if verb is AlterationVerb.APPROVE:
-        taken = approve_alteration(
+        refused = approve_alteration(
             connection,
             found.order.intent,
             version=found.version,
@@ -106,6 +106,7 @@ def _say(
             comment=said,
             now=now,
         )
+        taken = refused is None
     else:
         taken = withdraw(
             connection,

@@ -39,6 +39,7 @@ class AlertKind(StrEnum):
     PURCHASE_UNKNOWN = "purchase_unknown"
     CHANGE_MADE = "change_made"
     CHANGE_UNKNOWN = "change_unknown"
+    UNDO_NOT_JUDGED = "undo_not_judged"
     DRIFT = "drift"
     DATA_LATE = "data_late"
     UTILIZATION_LOW = "utilization_low"
@@ -125,6 +126,13 @@ _OF_EVENT: Mapping[str, _Rule] = {
         "Whether a commitment was changed is not known",
         "Alteration {intent}: {detail}. See docs/runbooks/unknown-outcome.md.",
     ),
+    "undo.not_judged": _Rule(
+        AlertKind.UNDO_NOT_JUDGED,
+        _WARN,
+        "A recent purchase could not be looked at again",
+        "Whether {commitment} should be given back could not be judged: {detail}. It stays; the "
+        "time in which it can be given back for nothing goes on.",
+    ),
     "reconcile.drift": _Rule(
         AlertKind.DRIFT,
         _CRIT,
@@ -165,7 +173,7 @@ def of_event(kind: str, sequence: int, at: datetime, payload: Mapping[str, Any])
     if rule is None:
         return None
     return Alert(
-        key=f"event:{sequence}",
+        key=_key_of(kind, sequence, at, payload),
         kind=rule.kind,
         severity=rule.severity,
         title=rule.title,
@@ -173,6 +181,13 @@ def of_event(kind: str, sequence: int, at: datetime, payload: Mapping[str, Any])
         at=at,
         data={"event": kind, "sequence": sequence, **payload},
     )
+
+
+def _key_of(kind: str, sequence: int, at: datetime, payload: Mapping[str, Any]) -> str:
+    """One key an event; what one cause says of every recent purchase is told once a day."""
+    if kind != "undo.not_judged":
+        return f"event:{sequence}"
+    return f"undo_not_judged:{iso(at)[:10]}:{payload.get('detail', '-')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from service.domain.alterations import (
     Alteration,
@@ -24,6 +25,7 @@ from service.guard.alterations import judge_alteration, mode_of_item
 from service.guard.fields import Mode
 from service.guard.obliging import TargetEvidence
 from service.operate.obliging import evidence_for
+from service.operate.risking import risks
 from service.operate.situation import Situation, read_situation
 from service.purchase.alter import AlterationDone, Bench, Valuer, alter, resume_alterations
 from service.purchase.desk import Declined, Desk, Facts
@@ -71,7 +73,10 @@ def _valuer(parts: Parts, inventory_read_at: datetime) -> Valuer:
                 read.append(read_situation(parts, inventory_read_at=inventory_read_at))
         except (RefusedError, ProviderError, InputError):
             return None  # the guard refuses what is not known
-        return evidence_for(read[0], order, quote)
+        try:
+            return evidence_for(read[0], order, quote, risks=partial(risks, parts))
+        except InputError:
+            return None  # the register of planned changes cannot be read
 
     return value
 

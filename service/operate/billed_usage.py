@@ -13,7 +13,7 @@ from service.domain.errors import RefusedError
 from service.domain.hours import HOUR, HourRange
 from service.domain.ids import OfferingId
 from service.domain.usage import Dataset
-from service.operate.situation import billed, read_owned
+from service.operate.situation import billed, names_groups, read_owned
 from service.store import holdings, price_snapshots
 from service.store.engine import reading
 from service.wiring import Parts
@@ -42,10 +42,12 @@ class BilledUsage:
             raise RefusedError(rule="data_age", detail=f"no usage of {provider} is known")
         newest = max(entry.last_hour for entry in days) + HOUR
         stop = newest if end is None else min(end, newest)
-        usage = parts.usage.load(HourRange(stop - hours * HOUR, hours), provider=provider)
         with reading(parts.engine) as connection:
             prices = price_snapshots.newest(connection, provider)
             listed = holdings.inventory(connection, provider=provider)
+        window = HourRange(stop - hours * HOUR, hours)
+        grouped = names_groups([item.commitment for item in listed], window.start)
+        usage = parts.usage.load(window, provider=provider, resource_groups=grouped)
         missing = [
             line.key for line in usage.lines if prices is None or line.key not in prices.skus
         ]

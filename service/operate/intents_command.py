@@ -169,9 +169,12 @@ def run_decide(options: argparse.Namespace) -> int:
             )
         version, now = options.version or found.version, parts.clock.now()
         if options.action == "approve":
-            taken = approve_alteration(
+            refused = approve_alteration(
                 connection, identity, version=version, by=by, comment=options.reason, now=now
             )
+            if refused is not None:
+                raise RefusedError(rule=refused.obstacle.value, detail=refused.detail)
+            taken = True
         else:
             taken = found.version == version and withdraw(
                 connection,

@@ -6,8 +6,10 @@ would be made, the sources left out, since they are given for it.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Protocol
 
 import numpy as np
 
@@ -16,9 +18,9 @@ from service.billing.market import compile_market
 from service.domain.alterations import AlterationKind, AlterationOrder, AlterationQuote, Target
 from service.domain.commitments import Commitment, CommitmentState, Offering
 from service.domain.hours import TERM_HOURS
-from service.domain.ids import CommitmentId, LineId
+from service.domain.ids import AccountId, CommitmentId, LineId, OfferingId
 from service.domain.money import CommitUsdPerHour
-from service.domain.plans import PlanLine
+from service.domain.plans import PlanLine, Shortfall
 from service.domain.purchases import InventoryItem
 from service.guard.obliging import TargetEvidence, commit_usd_per_hour, new_targets
 from service.operate.guarding import REPLAY_HOURS, pool_of
@@ -28,8 +30,24 @@ from service.operate.situation import Situation, age_hours
 WEEK_HOURS = 7 * 24
 
 
+class Risks(Protocol):
+    """What would be made, by offering, beside all that is owned but what is given for it."""
+
+    def __call__(
+        self,
+        situation: Situation,
+        *,
+        account: AccountId,
+        given: Collection[CommitmentId],
+        made: Mapping[OfferingId, Decimal],
+        offerings: Mapping[OfferingId, Offering],
+    ) -> Mapping[OfferingId, Shortfall]:
+        """The expected shortfall of each, where it is limited and can be measured."""
+        ...
+
+
 def evidence_for(
-    situation: Situation, order: AlterationOrder, quote: AlterationQuote
+    situation: Situation, order: AlterationOrder, quote: AlterationQuote, *, risks: Risks
 ) -> TargetEvidence | None:
     """What ``order`` would make, valued; ``None`` where a source or an offering is not known."""
     sources = [item for item in situation.inventory if item.commitment.commitment in order.sources]
@@ -44,6 +62,7 @@ def evidence_for(
     market = compile_market(
         dataset.usage, dataset.skus, {**dataset.offerings, **{one.offering: one for one in known}}
     )
+    risked = _risked(situation, order, targets, known, risks)
     owned = [one for one in live(situation) if one.commitment not in order.sources]
     bills = [market.bill(tuple(owned))]
     lines = []
@@ -51,7 +70,8 @@ def evidence_for(
         made = _made(situation, target, offering, sources[0], number)
         owned.append(made)
         bills.append(market.bill(tuple(owned)))
-        lines.append(_line(order, target, offering, made, bills[-2:]))
+        line = _line(order, target, offering, made, bills[-2:])
+        lines.append(replace(line, shortfall=risked.get(offering.offering)))
     return TargetEvidence(
         lines=tuple(lines),
         pools={
@@ -64,6 +84,25 @@ def evidence_for(
         prices_age_hours=age_hours(situation.now, situation.prices.taken_at),
         coverage_ratio_after=bills[-1].coverage_ratio,
         utilization_ratio_after=bills[-1].utilization_ratio,
+    )
+
+
+def _risked(
+    situation: Situation,
+    order: AlterationOrder,
+    targets: Sequence[Target],
+    known: Sequence[Offering],
+    risks: Risks,
+) -> Mapping[OfferingId, Shortfall]:
+    made: dict[OfferingId, Decimal] = {}
+    for target, offering in zip(targets, known, strict=True):
+        made[offering.offering] = made.get(offering.offering, Decimal(0)) + target.quantity
+    return risks(
+        situation,
+        account=order.account,
+        given=order.sources,
+        made=made,
+        offerings={one.offering: one for one in known},
     )
 
 

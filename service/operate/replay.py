@@ -117,14 +117,18 @@ def _request(
     from service.forecast.changes import parse_changes  # noqa: PLC0415
     from service.forecast.holidays import parse_holidays  # noqa: PLC0415
     from service.operate.given import commitments_digest  # noqa: PLC0415
-    from service.operate.situation import usage_digest  # noqa: PLC0415
+    from service.operate.situation import names_groups, usage_digest  # noqa: PLC0415
     from service.plan.decide import DecisionRequest  # noqa: PLC0415
     from service.plan.guarded import risk_budget  # noqa: PLC0415
 
     inputs = plan.inputs
     start = inputs.usage_through - given.usage_hours * HOUR
     try:
-        seen = usage.load(HourRange(start, given.usage_hours), provider=inputs.provider)
+        seen = usage.load(
+            HourRange(start, given.usage_hours),
+            provider=inputs.provider,
+            resource_groups=names_groups(given.commitments, plan.decided_at),
+        )
     except (RefusedError, InputError) as error:
         raise _gone(plan, "its usage", str(error)) from error
     if usage_digest(seen) != inputs.usage_digest:

@@ -107,7 +107,7 @@ def read_situation(
     policy = read_policy(parts)
     account = purchase_account(parts, policy)
     refuse_unlisted(parts)
-    usage = read_usage(parts, policy)
+    usage = read_usage(parts, policy, resource_groups=_names_groups(parts))
     prices = _kept_prices(parts, usage, prices_reused_for) or read_prices(parts, usage)
     with reading(parts.engine) as connection:
         listed = holdings.inventory(connection, provider=parts.cloud.provider)
@@ -246,8 +246,29 @@ def read_policy(parts: Parts) -> Policy:
     return in_force.policy
 
 
-def read_usage(parts: Parts, policy: Policy) -> Usage:
-    """The newest usage that is fit for a decision."""
+def names_groups(commitments: Iterable[Commitment], at: datetime) -> bool:
+    """Whether what is owned ``at`` is limited to resource groups: usage must tell them apart then.
+
+    A commitment of one group discounts nothing else; spread over the subscription it would seem
+    to cover what it does not.
+    """
+    return any(
+        "/" in account
+        for one in commitments
+        if one.state.is_owned and one.end > at
+        for account in one.scope or ()
+    )
+
+
+def _names_groups(parts: Parts) -> bool:
+    now = parts.clock.now()
+    with reading(parts.engine) as connection:
+        owed = holdings.owed(connection, now=now, provider=parts.cloud.provider)
+    return names_groups([item.commitment for item in owed], now)
+
+
+def read_usage(parts: Parts, policy: Policy, *, resource_groups: bool = False) -> Usage:
+    """The newest usage that is fit for a decision; ``resource_groups`` tells Azure's apart."""
     window = decision_window(
         parts.usage.manifest(),
         now=parts.clock.now(),
@@ -257,7 +278,7 @@ def read_usage(parts: Parts, policy: Policy) -> Usage:
         age_hours_max=int(policy.freshness.max_data_age_hours),
         provider=parts.cloud.provider,
     )
-    return parts.usage.load(window, provider=parts.cloud.provider)
+    return parts.usage.load(window, provider=parts.cloud.provider, resource_groups=resource_groups)
 
 
 def read_prices(parts: Parts, usage: Usage) -> PriceSnapshot:

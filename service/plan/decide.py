@@ -104,7 +104,7 @@ def decide(request: DecisionRequest) -> Plan:
 
 def pool_sizes(request: DecisionRequest) -> dict[OfferingId, tuple[str, Decimal]]:
     """For each offering of the menu its pool's name and on-demand cost now, in USD/h."""
-    hours = _last(request.dataset.usage, EXPECTED_HOURS)
+    hours = last_hours(request.dataset.usage, EXPECTED_HOURS)
     market = flat_market(replace(request.dataset, usage=hours, commitments=()), request.sharing)
     spend = market.on_demand_usd * hours.quantity.mean(axis=0)
     sizes: dict[OfferingId, tuple[str, Decimal]] = {}
@@ -123,7 +123,7 @@ class _Desk:
             msg = f"usage through {iso(usage.hours.end)} is not yet seen at the decision"
             raise InvariantError(msg)
         self.request = request
-        self.hours = _last(usage, EXPECTED_HOURS)
+        self.hours = last_hours(usage, EXPECTED_HOURS)
         self.offerings = request.dataset.offerings
         self.market: Market = flat_market(
             replace(request.dataset, usage=self.hours, commitments=()), request.sharing
@@ -181,7 +181,8 @@ class _Desk:
         return over(candidate(offering, self.hours.hours, account, quantity), self.hours.hours)
 
 
-def _last(usage: Usage, hours: int) -> Usage:
+def last_hours(usage: Usage, hours: int) -> Usage:
+    """The newest ``hours`` of ``usage``, or all where there are fewer."""
     count = min(hours, usage.hours.count)
     first = usage.hours.count - count
     return Usage(HourRange(usage.hours.hour(first), count), usage.lines, usage.quantity[first:])

@@ -215,7 +215,7 @@ def _write_intent(
         targets=quote.targets if exchanged else found.order.targets,
     )
     held_for = bench.rebuy_held_for
-    holds = order.alteration is AlterationKind.RETURN and held_for > timedelta(0)
+    holds = order.alteration in alterations.GIVING_BACK and held_for > timedelta(0)
     return write_down(
         connection,
         found,

@@ -1,7 +1,8 @@
 """Settles an outcome that no evidence will, on the word of a person who answers for it by name.
 
-Only what is held: a purchase or an alteration that is unknown. What the mirror shows contradicts
-the word where it can; then nothing is settled, and the person is told.
+Only what is held: a purchase or an alteration that is unknown, or a purchase that was written down
+and never called, as far as the ledger knows, while the like of it is listed. What the mirror shows
+contradicts the word where it can; then nothing is settled, and the person is told.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from service.observe.events import OutcomeSettled
 from service.purchase.lifecycle import Word
 from service.store import alterations, holdings, intents, ledger
 
+SETTLED_BY_HAND = (IntentState.RECORDED, IntentState.UNKNOWN)
+
 
 def settle_purchase(
     connection: Connection,
@@ -28,14 +31,15 @@ def settle_purchase(
     reason: str,
     now: datetime,
 ) -> None:
-    """Unknown → bought as ``bought``, or refused where that is ``None``.
+    """Unknown, or recorded → bought as ``bought``, or refused where that is ``None``.
 
-    Raises ``RefusedError`` when the intent is not unknown, the commitment is another intent's, or
+    One that is recorded is never called afterwards: its row has left the state that a call begins
+    in. Raises ``RefusedError`` when the intent is neither, the commitment is another intent's, or
     the provider lists what the person says was not bought.
     """
     ledger.lock(connection)
     found = intents.find(connection, intent)
-    if found is None or found.state is not IntentState.UNKNOWN:
+    if found is None or found.state not in SETTLED_BY_HAND:
         state = "not in this ledger" if found is None else found.state.value
         raise RefusedError(rule="not_unknown", detail=f"intent {intent} is {state}")
     _contradiction(connection, found, bought)
@@ -43,7 +47,7 @@ def settle_purchase(
     intents.move(
         connection,
         intent,
-        source=IntentState.UNKNOWN,
+        source=found.state,
         target=target,
         word=Word.PERSON,
         now=now,

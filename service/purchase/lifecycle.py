@@ -52,6 +52,8 @@ INTENT_MOVES: tuple[Move[IntentState], ...] = (
     Move(IntentState.CALLING, IntentState.UNKNOWN, Word.PROVIDER, "no proof, or died calling"),
     Move(IntentState.RECORDED, IntentState.BOUGHT, Word.INVENTORY, "listed, the call forgotten"),
     Move(IntentState.CALLING, IntentState.BOUGHT, Word.INVENTORY, "listed, its caller gone"),
+    Move(IntentState.RECORDED, IntentState.BOUGHT, Word.PERSON, "a person knows it as listed"),
+    Move(IntentState.RECORDED, IntentState.REFUSED, Word.PERSON, "a person lets it go"),
     Move(IntentState.UNKNOWN, IntentState.BOUGHT, Word.INVENTORY, "it is listed"),
     Move(IntentState.UNKNOWN, IntentState.REFUSED, Word.INVENTORY, "not listed after the grace"),
     Move(IntentState.UNKNOWN, IntentState.BOUGHT, Word.PERSON, "a person has seen it"),

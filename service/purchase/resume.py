@@ -3,7 +3,8 @@
 What was being called becomes unknown: only the inventory can tell. What was written and never
 called is checked again and then bought with the same token, or refused; while facts are missing it
 waits. After a day it is refused unasked, because it was sized, and perhaps approved, for another
-day. A quote that names the purchase anew has its reference stored before the call.
+day; unless the inventory lists what may be it, which reconciliation or a person settles. A quote
+that names the purchase anew has its reference stored before the call.
 """
 
 from __future__ import annotations
@@ -83,6 +84,12 @@ def _resume_recorded(desk: Desk, intent: Intent) -> Executed | None:
 
     ``None``: something that passes is in the way, and the intent stays as it is.
     """
+    with reading(desk.engine) as connection:
+        shown = _shown(connection, desk, intent)
+    if shown is not None:
+        # Reconciliation settles it, or a person: however late, it is not written off unasked.
+        log.warning("resume.held", intent=intent.order.intent, listed=shown)
+        return None
     late = _too_late(desk, intent)
     declined = late or check_identity(desk, intent.line)
     quote = declined or price_now(desk, intent.line, intent.order)

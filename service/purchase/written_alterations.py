@@ -35,7 +35,7 @@ from service.observe.events import (
 from service.purchase.desk import Desk
 from service.purchase.last_look import why_halted
 from service.purchase.lifecycle import ALTERATION_START, Word
-from service.purchase.propose import identity_of
+from service.purchase.propose import NotDecided, Obstacle, identity_of
 from service.reconcile.altered import fingerprint
 from service.store import alterations, holdings, ledger
 
@@ -99,19 +99,18 @@ def approve_alteration(
     comment: str,
     now: datetime,
     person: str | None = None,
-) -> bool:
-    """Take a person's yes to the version that they saw; ``False`` when it has moved on.
+) -> NotDecided | None:
+    """Take a person's yes to the version that they saw; why not, when it was not taken.
 
     Nobody says yes twice: where two people must, the second is another one. ``person`` identifies
     who says it, whatever they are called (``by``, unless given).
     """
     ledger.lock(connection)
     found = alterations.find(connection, alteration)
-    if found is None or (found.state, found.version) != (AlterationState.WAITING, version):
-        return False
     who = identity_of(by if person is None else person)
-    if found.expires_at <= now or who in found.approved_by:
-        return False
+    obstacle = _obstacle(found, alteration, version=version, who=who, now=now)
+    if obstacle is not None or found is None:
+        return obstacle
     moved = alterations.move(
         connection,
         found,
@@ -121,11 +120,33 @@ def approve_alteration(
         detail=comment,
         decided_by=by,
     )
-    if moved:
-        alterations.add_approval(connection, alteration, who)
-        event = AlterationApproved(intent=alteration, by=by, comment=comment, version=version)
-        ledger.append(connection, event, now=now, actor=by)
-    return moved
+    if not moved:
+        return _changed(version)
+    alterations.add_approval(connection, alteration, who)
+    event = AlterationApproved(intent=alteration, by=by, comment=comment, version=version)
+    ledger.append(connection, event, now=now, actor=by)
+    return None
+
+
+def _obstacle(
+    found: Alteration | None, alteration: IntentId, *, version: int, who: str, now: datetime
+) -> NotDecided | None:
+    if found is None:
+        return NotDecided(Obstacle.NOT_FOUND, f"There is no alteration {alteration}.")
+    if found.state is not AlterationState.WAITING:
+        return NotDecided(Obstacle.DECIDED, f"It is {found.state.value} already.")
+    if found.version != version:
+        return _changed(version)
+    if found.expires_at <= now:
+        return NotDecided(Obstacle.EXPIRED, "Its lifetime is over.")
+    if who in found.approved_by:
+        return NotDecided(Obstacle.SAME_PERSON, "You approved it already; another person must.")
+    return None
+
+
+def _changed(version: int) -> NotDecided:
+    detail = f"It has changed: version {version} was decided on. Read it again."
+    return NotDecided(Obstacle.CHANGED, detail)
 
 
 def ask_another(connection: Connection, found: Alteration, *, detail: str, now: datetime) -> bool:

@@ -39,6 +39,10 @@ LIVE = (AlterationState.WAITING, AlterationState.APPROVED, *UNDER_WAY)
 """States that are not an end."""
 
 
+GIVING_BACK = (AlterationKind.RETURN, AlterationKind.CANCEL_QUEUED)
+"""What ends a purchase as if it had never been made; the like of it is not bought again at once."""
+
+
 def record(connection: Connection, alteration: Alteration) -> None:
     """Write a new alteration, not yet decided on."""
     order = alteration.order
@@ -170,7 +174,7 @@ def given_back(
     Commitment, provider, and until when that holds.
     """
     query = select(alterations).where(
-        alterations.c.alteration == AlterationKind.RETURN.value,
+        alterations.c.alteration.in_([kind.value for kind in GIVING_BACK]),
         alterations.c.state.in_([state.value for state in COUNTED]),
     )
     found = []

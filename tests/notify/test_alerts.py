@@ -49,6 +49,23 @@ def test_an_event_that_matters_becomes_an_alert_with_its_facts() -> None:
     assert of_event("cycle.started", 13, NOW, {}) is None
 
 
+def test_what_could_not_be_judged_is_told_once_a_day_for_each_cause() -> None:
+    def key(sequence: int, commitment: str, detail: str, day: int) -> str:
+        at = NOW + timedelta(days=day)
+        payload = {"commitment": commitment, "detail": detail}
+        alert = of_event("undo.not_judged", sequence, at, payload)
+        assert alert is not None
+        assert (alert.kind, alert.severity) == (AlertKind.UNDO_NOT_JUDGED, Severity.WARNING)
+        assert detail in alert.body
+        return alert.key
+
+    first = key(1, "sp-1", "the register is gone", 0)
+    assert key(2, "sp-2", "the register is gone", 0) == first
+    others = {key(3, "sp-1", "no prices", 0), key(4, "sp-1", "the register is gone", 1)}
+    assert first not in others
+    assert len(others) == 2
+
+
 def test_a_calm_service_tells_nothing() -> None:
     assert list(of_standing(CALM, LIMITS)) == []
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 
-from service.domain.alterations import AlterationKind, AlterationState
+from service.domain.alterations import (
+    AlterationKind,
+    AlterationOrder,
+    AlterationQuote,
+    AlterationState,
+    Target,
+)
 from service.domain.commitments import Kind, Payment
 from service.domain.ids import AccountId, ClientToken, IntentId
 from service.domain.purchases import Bought, PurchaseOrder
@@ -16,6 +23,7 @@ from service.operate.exchanging import ask_for_exchanges, moves
 from service.operate.obliging import evidence_for
 from service.operate.reconciling import reconcile
 from service.operate.replaying import saving_usd_per_hour
+from service.operate.risking import risks
 from service.operate.situation import Situation, read_situation
 from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.port import always_wanted
@@ -92,7 +100,7 @@ def test_an_exchange_is_asked_for_only_when_the_family_fell(demo: Demo, lease: L
         assert demotion.demoted(connection) == frozenset()
 
     # The guard is told what it would be worth: the same replay, beside all that would be left.
-    evidence = evidence_for(fallen, asked.order, now)
+    evidence = evidence_for(fallen, asked.order, now, risks=partial(risks, demo.parts))
     assert evidence is not None
     [line] = evidence.lines
     assert (line.offering, line.quantity) == (best.target.offering, now.targets[0].quantity)
@@ -104,6 +112,8 @@ def test_an_exchange_is_asked_for_only_when_the_family_fell(demo: Demo, lease: L
         assert abs(better - best.saves_usd_per_hour) < Decimal("1e-9")
         assert line.expected_utilization_ratio == best.utilization_ratio
     assert line.line in evidence.pools
+    assert line.shortfall is None  # nothing limits it
+    risk_is_measured_where_it_is_limited(demo, fallen, asked.order, now)
     # What the policy denies is never a candidate, and what waits is withdrawn when it turns.
     denied = fallen.policy.denied.model_copy(update={"families": (best.target.family,)})
     policy = fallen.policy.model_copy(update={"denied": denied})
@@ -113,6 +123,31 @@ def test_an_exchange_is_asked_for_only_when_the_family_fell(demo: Demo, lease: L
     assert waiting(demo) == [asked.order.intent]
     assert ask_for_exchanges(demo.parts, used) == 0
     assert waiting(demo) == []
+
+
+def risk_is_measured_where_it_is_limited(
+    demo: Demo, fallen: Situation, order: AlterationOrder, quote: AlterationQuote
+) -> None:
+    risk = fallen.policy.risk.model_copy(update={"expected_shortfall_usd_total": Decimal(100)})
+    limited = replace(fallen, policy=fallen.policy.model_copy(update={"risk": risk}))
+
+    def shortfall_usd(targets: tuple[Target, ...]) -> Decimal:
+        found = evidence_for(
+            limited,
+            replace(order, targets=targets),
+            replace(quote, targets=targets),
+            risks=partial(risks, demo.parts),
+        )
+        assert found is not None
+        [line] = found.lines
+        assert line.shortfall is not None
+        assert line.shortfall.pool_usd == line.shortfall.total_usd
+        assert line.shortfall.tail_ratio == risk.expected_shortfall_tail_ratio
+        return line.shortfall.pool_usd
+
+    # What is steadily used saves in every scenario; far more than is used loses in the worst.
+    assert shortfall_usd(quote.targets) < 0
+    assert shortfall_usd((replace(quote.targets[0], quantity=Decimal(500)),)) > 100
 
 
 def waiting(demo: Demo) -> list[IntentId]:

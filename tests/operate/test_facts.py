@@ -10,17 +10,17 @@ from decimal import Decimal
 import pytest
 
 from service.clouds import clouds_of
-from service.domain.commitments import CommitmentState
+from service.domain.commitments import Commitment, CommitmentState
 from service.domain.errors import RefusedError
 from service.domain.hours import HOUR
-from service.domain.ids import CommitmentId, CycleId, OfferingId
+from service.domain.ids import AccountId, CommitmentId, CycleId, OfferingId
 from service.domain.plans import Decision
 from service.domain.purchases import InventoryItem, Quote
 from service.operate.acting import desk_of
 from service.operate.demo import Demo
 from service.operate.reconciling import reconcile
 from service.operate.reporting import REPORT_HOURS, report
-from service.operate.situation import Situation, negotiated, read_situation
+from service.operate.situation import Situation, names_groups, negotiated, read_situation
 from service.pipeline import Cycle, run_cycle
 from service.providers.aws.clients import AwsClients
 from service.providers.aws.reader import AwsReader
@@ -167,3 +167,34 @@ def test_what_came_to_be_owned_since_and_cannot_be_priced_stops_a_purchase(
         rules.append({one.rule for one in verdict.results if one.decision is Decision.REFUSE})
     assert "unpriced_commitment" not in rules[0]
     assert rules[1] == {"unpriced_commitment"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "state", "grouped"),
+    [
+        (None, CommitmentState.ACTIVE, False),
+        ({"s-1"}, CommitmentState.ACTIVE, False),
+        ({"s-1/web"}, CommitmentState.ACTIVE, True),
+        ({"s-1/web"}, CommitmentState.RETURNED, False),
+    ],
+)
+def test_usage_tells_resource_groups_apart_where_something_owned_is_limited_to_one(
+    scope: set[str] | None,
+    state: CommitmentState,
+    grouped: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Else a reservation of one group would seem to cover the whole subscription's usage."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    one = Commitment(
+        commitment=CommitmentId("r-1"),
+        offering=OfferingId("o"),
+        account=AccountId("s-1"),
+        scope=None if scope is None else frozenset(map(AccountId, scope)),
+        zone=None,
+        quantity=Decimal(1),
+        start=start,
+        end=start + 100 * HOUR,
+        state=state,
+    )
+    assert names_groups([one], start) is grouped
+    assert not names_groups([one], one.end)

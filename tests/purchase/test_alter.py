@@ -23,6 +23,7 @@ from service.domain.purchases import Refused, Unknown
 from service.purchase.alter import AlterationDone, alter, resume_alterations
 from service.purchase.desk import Declined, Desk, Executed, Step
 from service.purchase.execute import execute
+from service.purchase.propose import Obstacle
 from service.purchase.written_alterations import (
     approve_alteration,
     expire_alterations,
@@ -213,11 +214,14 @@ def test_copilot_waits_for_a_person_and_then_does_it(shop: Shop) -> None:
     assert isinstance(waits, Declined)
     assert (waits.rule, waits.final) == ("mode", False)
     with writing(shop.engine) as connection:
-        assert not approve_alteration(
+        stale = approve_alteration(
             connection, order.intent, version=9, by="ana", comment="", now=START
         )
-        assert approve_alteration(
-            connection, order.intent, version=1, by="ana", comment="", now=START
+        assert stale is not None
+        assert stale.obstacle is Obstacle.CHANGED
+        assert (
+            approve_alteration(connection, order.intent, version=1, by="ana", comment="", now=START)
+            is None
         )
     done = alter(bench, order.intent)
     assert isinstance(done, AlterationDone)

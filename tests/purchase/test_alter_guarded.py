@@ -23,6 +23,7 @@ from service.guard.policy import Policy
 from service.purchase.alter import AlterationDone, alter
 from service.purchase.desk import Declined
 from service.purchase.execute import execute
+from service.purchase.propose import Obstacle
 from service.purchase.written_alterations import (
     approve_alteration,
 )
@@ -52,13 +53,14 @@ def shop(engine: Engine, tmp_path: Path) -> Shop:
     return Shop(engine, tmp_path)
 
 
-def yes(shop: Shop, order: AlterationOrder, by: str) -> bool:
+def yes(shop: Shop, order: AlterationOrder, by: str) -> Obstacle | None:
     with writing(shop.engine) as connection:
         found = alterations.find(connection, order.intent)
         assert found is not None
-        return approve_alteration(
+        refused = approve_alteration(
             connection, order.intent, version=found.version, by=by, comment="", now=START
         )
+    return None if refused is None else refused.obstacle
 
 
 def exchange(shop: Shop, *, most: str = "1000") -> AlterationOrder:
@@ -121,7 +123,7 @@ def test_what_obliges_to_much_waits_for_a_person_on_autopilot_too(shop: Shop) ->
     waits = alter(bench, order.intent)
     assert isinstance(waits, Declined)
     assert (waits.rule, waits.final) == ("sign_off_obligation", False)
-    assert yes(shop, order, "ana")
+    assert yes(shop, order, "ana") is None
     assert isinstance(alter(bench, order.intent), AlterationDone)
 
 
@@ -131,13 +133,13 @@ def test_two_people_must_say_yes_to_an_exchange_above_the_amount(shop: Shop) -> 
     policy = rules("copilot", pay="10")
     sign_off = policy.sign_off.model_copy(update={"two_person_above_usd": Decimal(1_000)})
     bench = open_bench(shop.desk, shop.alterer, policy.model_copy(update={"sign_off": sign_off}))
-    assert yes(shop, order, "ana")
+    assert yes(shop, order, "ana") is None
     declined = alter(bench, order.intent)
     assert isinstance(declined, Declined)
     assert declined.rule == "sign_off"
     assert altered_states(shop.engine) == [AlterationState.WAITING]
-    assert not yes(shop, order, " Ana ")
-    assert yes(shop, order, "bea")
+    assert yes(shop, order, " Ana ") is Obstacle.SAME_PERSON
+    assert yes(shop, order, "bea") is None
     assert isinstance(alter(bench, order.intent), AlterationDone)
 
 
@@ -184,12 +186,13 @@ def test_autopilot_gives_back_one_a_day_and_a_person_may_give_back_more(shop: Sh
     declined = alter(bench, orders[1].intent)
     assert isinstance(declined, Declined)
     assert (declined.rule, declined.final) == ("returns_today", False)
-    assert yes(shop, orders[1], "ana")
+    assert yes(shop, orders[1], "ana") is None
     assert isinstance(alter(bench, orders[1].intent), AlterationDone)
 
 
-def test_what_was_given_back_is_held_for_a_while(shop: Shop) -> None:
-    ask_for(shop.engine, make_order(shop.owned))
+@pytest.mark.parametrize("kind", [AlterationKind.RETURN, AlterationKind.CANCEL_QUEUED])
+def test_what_was_given_back_is_held_for_a_while(shop: Shop, kind: AlterationKind) -> None:
+    ask_for(shop.engine, make_order(shop.owned, kind=kind))
     alter(open_bench(shop.desk, shop.alterer, rules()), make_order(shop.owned).intent)
     with reading(shop.engine) as connection:
         [hold] = proposals.holding(connection, now=START + timedelta(days=6))
@@ -219,5 +222,5 @@ def test_what_others_bought_is_altered_at_a_persons_word_alone(shop: Shop) -> No
     waits = alter(bench, order.intent)
     assert isinstance(waits, Declined)
     assert (waits.rule, waits.final) == ("origin", False)
-    assert yes(shop, order, "ana")
+    assert yes(shop, order, "ana") is None
     assert isinstance(alter(bench, order.intent), AlterationDone)

@@ -60,7 +60,7 @@ class TwoStep(FileCloud):
     """Its quote mints the id that the purchase will have; it can be looked up by it."""
 
     quotes = 0
-    hidden = False
+    silent = False
     answers: Evidence | None = None
 
     def quote(self, order: PurchaseOrder) -> Quote:
@@ -72,7 +72,7 @@ class TwoStep(FileCloud):
         return super().buy(order, still_wanted=still_wanted)
 
     def inventory(self) -> list[InventoryItem]:
-        return [] if self.hidden else list(super().inventory())
+        return [] if self.silent else list(super().inventory())
 
     def look_up(self, order: PurchaseOrder) -> Evidence:
         if self.answers is None:
@@ -179,7 +179,7 @@ def test_a_resumed_intent_stores_the_new_quotes_reference_before_it_calls(
 def test_a_look_up_settles_on_proof_only(
     desk: Desk, cloud: TwoStep, clock: HandClock, answer: Evidence | None, state: IntentState
 ) -> None:
-    cloud.fault, cloud.hidden, cloud.answers = Fault.TIMEOUT_AFTER, True, answer
+    cloud.fault, cloud.silent, cloud.answers = Fault.TIMEOUT_AFTER, True, answer
     buy(desk)
     look(desk, cloud, clock)
     assert states(desk.engine) == [state]
@@ -188,7 +188,7 @@ def test_a_look_up_settles_on_proof_only(
 def test_a_look_up_that_fails_is_not_a_not_found(
     desk: Desk, cloud: TwoStep, clock: HandClock
 ) -> None:
-    cloud.fault, cloud.hidden = Fault.TIMEOUT_AFTER, True
+    cloud.fault, cloud.silent = Fault.TIMEOUT_AFTER, True
     buy(desk)
     look(desk, cloud, clock, hours=5)
     assert states(desk.engine) == [IntentState.UNKNOWN]
@@ -200,7 +200,7 @@ def test_a_look_up_that_fails_is_not_a_not_found(
 def test_what_the_provider_says_is_going_on_is_never_written_off_and_alarms_after_the_grace(
     desk: Desk, cloud: TwoStep, clock: HandClock
 ) -> None:
-    cloud.fault, cloud.hidden = Fault.TIMEOUT_AFTER, True
+    cloud.fault, cloud.silent = Fault.TIMEOUT_AFTER, True
     buy(desk)
     cloud.answers = Unknown("order order-1 is PendingBilling")
     [early] = look(desk, cloud, clock, hours=0).findings
@@ -214,7 +214,7 @@ def test_what_the_provider_says_is_going_on_is_never_written_off_and_alarms_afte
 def test_a_purchase_that_cannot_be_asked_for_alarms_after_the_grace(
     desk: Desk, cloud: TwoStep, clock: HandClock
 ) -> None:
-    cloud.fault, cloud.hidden = Fault.TIMEOUT_AFTER, True
+    cloud.fault, cloud.silent = Fault.TIMEOUT_AFTER, True
     buy(desk)
     [early] = look(desk, cloud, clock, hours=0).findings
     [late] = look(desk, cloud, clock, hours=5).findings
@@ -271,6 +271,52 @@ def test_without_a_tag_the_like_of_a_recorded_intent_is_held_for_a_person(
     held = [one for one in look(successor, cloud, clock).alarms if isinstance(one, StillUnknown)]
     resumed = resume(successor)
     assert (len(held), len(resumed), len(cloud.calls())) == ((1, 0, 0) if alike else (0, 1, 1))
+
+
+@pytest.mark.parametrize("bought", [CommitmentId("1"), None], ids=["it is", "it is not"])
+def test_a_held_recorded_intent_waits_however_long_until_a_person_settles_it(
+    engine: Engine, tmp_path: Path, clock: HandClock, bought: CommitmentId | None
+) -> None:
+    store_plan(engine, make_line(), make_line(2))
+    cloud = FileCloud(tmp_path / "untagged.db", clock, tagged=False, idempotency=Idempotency.LOOKUP)
+    first = open_desk(engine, cloud, take_lease(engine, "first"), clock)
+    successor = leave_recorded(first)
+    order = the_order(first)
+    cloud.sell_to_somebody(order)
+    look(successor, cloud, clock)
+    clock.pass_time(RECORDED_FOR)
+    assert resume(successor) == ()
+    assert states(engine) == [IntentState.RECORDED]
+    with writing(engine) as connection:
+        settle_purchase(
+            connection, order.intent, bought=bought, by="ana", reason="asked the buyer", now=START
+        )
+    assert states(engine) == [IntentState.REFUSED if bought is None else IntentState.BOUGHT]
+    assert resume(successor) == ()
+    assert cloud.calls() == []
+    assert kinds(engine)[-1] == "outcome.settled"
+
+
+def test_what_a_person_settled_while_it_was_about_to_be_called_is_not_called(
+    desk: Desk, cloud: TwoStep
+) -> None:
+    def settle(step: Step) -> None:
+        if step is Step.INTENT_COMMITTED:
+            with writing(desk.engine) as connection:
+                settle_purchase(
+                    connection,
+                    the_order(desk).intent,
+                    bought=None,
+                    by="ana",
+                    reason="not this one",
+                    now=START,
+                )
+
+    done = buy(replace(desk, reached=settle))
+    assert isinstance(done, Executed)
+    assert isinstance(done.outcome, Refused)
+    assert states(desk.engine) == [IntentState.REFUSED]
+    assert cloud.calls() == []
 
 
 def missing_facts(line: PlanLine, facts: Facts) -> Verdict:
