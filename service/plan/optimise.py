@@ -37,6 +37,7 @@ OPTIMAL_GAP_RATIO = Decimal("0.001")
 
 Amounts = list[tuple[OfferingId, Decimal]]
 
+_MORE_BUYERS = 3
 _EXACT_CELLS = 1_000_000  # above so many line-hours the report is billed in float64
 _DUST_RATIO = 1e-9  # of on-demand cost: amounts below are no purchases
 
@@ -89,11 +90,28 @@ def optimise(
     reported count only what is active, as providers do. Without ``closely`` the amounts matter and
     the bound need not be as close as it gets. When ``expired`` answers true the search
     stops with what it has: the bound stays proven, the gap says how far it got.
+
+    When nobody is named and the bill stays far from its bound, what it costs to serve the buyer
+    first may be why: then accounts that use more try too, and the lowest bill counts.
     """
-    account = purchase_account or buying_account(dataset)
     names, refusals = _buyable(dataset, menu)
     market = flat_market(dataset, sharing)
-    search = Search(market, account, names, tolerance_ratio, evaluations, expired, closely)
+
+    def bought_by(account: AccountId) -> Portfolio:
+        search = Search(market, account, names, tolerance_ratio, evaluations, expired, closely)
+        return _portfolio(dataset, search, refusals)
+
+    best = bought_by(purchase_account or buying_account(dataset))
+    for account in [] if purchase_account or not closely else _other_buyers(dataset):
+        if best.status is PlanStatus.OPTIMAL or expired():
+            break
+        best = min(best, bought_by(account), key=lambda one: one.after_usd)
+    return best
+
+
+def _portfolio(dataset: Dataset, search: Search, refusals: tuple[Refusal, ...]) -> Portfolio:
+    """What one account buys, billed exactly, beside the bound."""
+    account, market = search.account, search.market
     owned = as_sized(dataset.commitments)
     billed = tuple(one for one in owned if one in dataset.commitments)
     solved = search.solve(owned)
@@ -134,12 +152,26 @@ def buying_account(dataset: Dataset) -> AccountId:
     owners = [one.account for one in dataset.commitments if one.state.is_owned]
     if owners:
         return max(sorted(set(owners)), key=owners.count)
+    return next(iter(_by_spend(dataset)), AccountId(""))
+
+
+def _other_buyers(dataset: Dataset) -> list[AccountId]:
+    """Who else might buy, least usage first; nobody where it is known or does not matter."""
+    if any(one.state.is_owned for one in dataset.commitments):
+        return []
+    if all(line.provider != "aws" for line in dataset.usage.lines):
+        return []  # elsewhere no owner comes first
+    return _by_spend(dataset)[1 : 1 + _MORE_BUYERS]
+
+
+def _by_spend(dataset: Dataset) -> list[AccountId]:
+    """The accounts, least on-demand dollars first."""
     spent: dict[AccountId, float] = {}
     totals = dataset.usage.quantity.sum(axis=0)
     for line, total in zip(dataset.usage.lines, totals.tolist(), strict=True):
         usd = total * float(dataset.skus[line.key].on_demand_usd)
         spent[line.account] = spent.get(line.account, 0.0) + usd
-    return min(sorted(spent), key=lambda one: spent[one], default=AccountId(""))
+    return sorted(sorted(spent), key=lambda one: spent[one])
 
 
 def _buyable(

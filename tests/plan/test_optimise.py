@@ -15,7 +15,7 @@ from service.domain.hours import HourRange
 from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.domain.plans import PlanStatus
 from service.domain.usage import Dataset, Sku, SkuKey, Usage, UsageLine
-from service.plan.optimise import Portfolio, optimise
+from service.plan.optimise import Portfolio, buying_account, optimise
 from service.plan.problem import as_sized, candidate, pose
 from service.plan.relaxation import LARGE_CELLS, _Cholesky, relax
 from service.plan.yardstick import whole_programme
@@ -315,3 +315,20 @@ def test_a_step_that_lost_its_digits_ends_the_method_and_not_the_process() -> No
     assert solver.solve(np.array([1.0, 2.0])).tolist() == [1.0, 2.0]
     with pytest.raises(np.linalg.LinAlgError, match="digits"):
         solver.solve(np.array([np.inf, 1.0]))
+
+
+def test_when_nobody_is_named_another_account_buys_where_the_first_leaves_a_gap() -> None:
+    """A plan serves its owner first: here that costs the account that uses least 0.5 %."""
+    dataset = market(skus=8, families=2, hours=48, seed=14, accounts=2)
+    least = buying_account(dataset)
+    named, free = optimise(dataset, purchase_account=least), optimise(dataset)
+    assert named.status is PlanStatus.FEASIBLE
+    assert named.account == least
+    assert free.status is PlanStatus.OPTIMAL
+    assert free.account != least
+    assert free.after_usd < named.after_usd
+    held = Commitment(
+        CommitmentId("owned"), min(dataset.offerings), least, None, None, Decimal(0),
+        dataset.usage.hours.start, dataset.usage.hours.end, CommitmentState.ACTIVE,
+    )  # fmt: skip
+    assert optimise(replace(dataset, commitments=(held,))).account == least
