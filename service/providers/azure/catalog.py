@@ -119,14 +119,22 @@ def _size(one: Answer, names: Mapping[str, str], on: date) -> Size:
 
 
 def _terms(one: Answer, on: date) -> Terms:
-    """Payments by term. A plan that Azure added since is left out; a term likewise."""
+    """Payments by term. A plan that Azure added since is left out; a term likewise.
+
+    So is what this subscription is restricted from.
+    """
     plans = one.get("billingPlans") or {}
+    denied = [each for each in one.get("restrictions") or () if each.get("type") != "Term"]
+    if denied:
+        return {}
+    barred = {word for each in one.get("restrictions") or () for word in each.get("values") or ()}
     return {
         months: frozenset(
             RESERVATION_PLANS[plan] for plan in plans.get(word, ()) if plan in RESERVATION_PLANS
         )
         for word in one.get("terms") or ()
         if (months := TERM_MONTHS.get(str(word))) is not None
+        and word not in barred
         and not is_retired(str(one["name"]), months, on)
     }
 

@@ -129,13 +129,12 @@ def quote_return(clients: AzureClients, giving: Giving) -> Session:
     )
     properties = answer.get("properties") or {}
     policy = (properties.get("policyResult") or {}).get("properties") or {}
-    billing = properties.get("billingInformation") or {}
-    left = amount(billing.get("billingCurrencyRemainingCommitmentAmount"))
+    left = _left(properties)
     refusals = _refusals(policy)
-    consumed, most = policy.get("consumedRefundsTotal"), policy.get("maxRefundLimit")
-    if consumed is not None and most is not None and amount(consumed) + left > amount(most):
-        used = f"{amount(consumed)} of {amount(most)} USD is refunded in twelve months"
-        refusals = (*refusals, f"{used}, {left} more is too much")
+    used, most = policy.get("consumedRefundsTotal"), policy.get("maxRefundLimit")
+    if used is not None and most is not None and amount(used) + left > amount(most):
+        limit = f"{amount(used)} of {amount(most)} USD is refunded in twelve months"
+        refusals = (*refusals, f"{limit}, {left} more is too much")
     return Session(
         session=_session(operation, properties),
         pay_usd=_NOTHING,
@@ -165,8 +164,7 @@ def quote_exchange(
             ],
         )
     )
-    answer = _calculated(clients, operation, request)
-    properties = answer.get("properties") or {}
+    properties = _calculated(clients, operation, request).get("properties") or {}
     gives = properties.get("reservationsToExchange") or []
     left = sum((_left(one) for one in gives), _NOTHING)
     bought, net = amount(properties.get("purchasesTotal")), amount(properties.get("netPayable"))
@@ -331,8 +329,8 @@ def set_renewal(
 
     def done() -> Altered | None:
         properties = reservation(clients, commitment).get("properties") or {}
-        as_wanted = bool(properties.get("renew")) is renew
-        return Altered((), _NOTHING, _NOTHING) if as_wanted else None
+        wanted = bool(properties.get("renew")) is renew
+        return Altered((), _NOTHING, _NOTHING) if wanted else None
 
     settled = done()
     if settled is not None:
@@ -378,8 +376,10 @@ def _sent(
 
 
 def _left(one: Answer) -> Decimal:
+    """What is left of a source: payments to come, or what was paid in advance."""
     billing = one.get("billingInformation") or {}
-    return amount(billing.get("billingCurrencyRemainingCommitmentAmount"))
+    told = (billing.get("billingCurrencyRemainingCommitmentAmount"), one.get("billingRefundAmount"))
+    return max(map(amount, told))
 
 
 def _refusals(policy: Answer) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from service.providers.azure.access import PROVIDER
 from service.providers.azure.clients import Answer, AzureClients, read
 from service.providers.azure.reservations import ReservationTerms
 from service.providers.azure.savings_plans import plan_offering_id, plan_payment
+from service.providers.azure.term_price import whole_term_usd
 from service.providers.azure.words import (
     RESERVATION_PLANS,
     STATES,
@@ -110,9 +111,18 @@ def _order(clients: AzureClients, order: str) -> Answer:
 
 def _price(order: Answer) -> _Price | None:
     properties = order.get("properties") or {}
-    total = (properties.get("planInformation") or {}).get("pricingCurrencyTotal")
-    count = properties.get("originalQuantity")
-    return None if total is None or not count else _Price(amount(total) / int(count))
+    plan = properties.get("planInformation") or {}
+    total, count = plan.get("pricingCurrencyTotal"), properties.get("originalQuantity")
+    if total is None or not count:
+        return None
+    whole_usd = whole_term_usd(
+        "ReservationOrder.Get",
+        amount(total),
+        plan.get("transactions") or (),
+        known(TERM_MONTHS, properties.get("term")),
+        known(RESERVATION_PLANS, properties.get("billingPlan")),
+    )
+    return _Price(whole_usd / int(count))
 
 
 def _reservation(one: Answer, price: _Price, clients: AzureClients) -> InventoryItem:

@@ -53,6 +53,7 @@ from service.providers.azure.clients import (
 )
 from service.providers.azure.outcome import outcome_of, outcome_of_state
 from service.providers.azure.prices import Retail
+from service.providers.azure.term_price import whole_term_usd
 from service.providers.azure.words import (
     BOUGHT_STATES,
     RESERVATION_PLAN_WORDS,
@@ -175,7 +176,14 @@ def calculate(clients: AzureClients, order: PurchaseOrder) -> tuple[str, Decimal
         raise failed(operation, error) from error
     properties = answer.as_dict().get("properties") or {}
     reference = read(operation, lambda: str(properties["reservationOrderId"]))
-    return reference, amount(properties.get("pricingCurrencyTotal"))
+    whole_usd = whole_term_usd(
+        operation,
+        amount(properties.get("pricingCurrencyTotal")),
+        properties.get("paymentSchedule") or (),
+        order.term_months,
+        order.payment,
+    )
+    return reference, whole_usd
 
 
 def purchase(clients: AzureClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:

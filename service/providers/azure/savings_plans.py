@@ -57,6 +57,10 @@ TERMS = (12, 36)
 STEP = Decimal("0.001")
 _PREFIX = "azure_sp/compute"
 _MONTHLY = "P1M"
+_ORDERED = BOUGHT_STATES | {"Created"}
+"""An alias stays ``Created`` when its plan has succeeded; the plan's own state decides."""
+
+_ENDED = "Expired"
 _PAYMENTS = (Payment.NO_UPFRONT, Payment.ALL_UPFRONT)
 
 
@@ -144,7 +148,10 @@ def check(clients: AzureClients, order: PurchaseOrder) -> None:
         answer = clients.benefits.benefit.validate(body).as_dict()
     except AzureError as error:
         raise failed(operation, error) from error
-    verdicts = answer.get("benefits") or []
+    # Azure's description has a list of verdicts, its example a list of such lists.
+    verdicts = [
+        verdict for one in answer.get("benefits") or [] for verdict in one.get("benefits", [one])
+    ]
     against = [one for one in verdicts if one.get("valid") is not True]
     if against or not verdicts:
         reason = against[0] if against else {}
@@ -239,7 +246,7 @@ def _judged(clients: AzureClients, order: PurchaseOrder, found: Answer) -> Outco
     wrong = _differences(order, properties)
     if wrong:
         return Unknown(f"{name} is not what was ordered: {wrong}")
-    if state not in BOUGHT_STATES:
+    if state not in _ORDERED:
         return outcome_of_state(state, None, name)
     order_id = str(properties.get("savingsPlanOrderId") or "").rstrip("/").rpartition("/")[2]
     if not order_id:
@@ -247,7 +254,9 @@ def _judged(clients: AzureClients, order: PurchaseOrder, found: Answer) -> Outco
     listed = [one.as_dict() for one in clients.benefits.savings_plan.list(order_id)]
     if len(listed) != 1:
         return Unknown(f"{name} has {len(listed)} savings plans")
-    return outcome_of_state(state, CommitmentId(str(listed[0].get("id"))), name)
+    plan = str((listed[0].get("properties") or {}).get("provisioningState") or "")
+    bought = CommitmentId(str(listed[0].get("id")))
+    return outcome_of_state("Succeeded" if plan == _ENDED else plan, bought, f"the plan of {name}")
 
 
 def _differences(order: PurchaseOrder, properties: Answer) -> str:

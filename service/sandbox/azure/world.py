@@ -47,7 +47,8 @@ class AzureWorldOptions:
     as Azure's are, not an hour. Hourly charges are told ``charges_lag_hours`` after their day's
     end. ``page_size`` is the most that one
     answer lists. ``granted``: the actions that the sandbox's principal may do, ``*`` for any run of
-    characters. ``clock``: another sandbox's clock, to share its time.
+    characters. ``monthly_totals``: the total of a monthly plan is told of the whole ``term``, or of
+    one ``payment``. ``clock``: another sandbox's clock, to share its time.
     """
 
     seed: int = 7
@@ -65,6 +66,7 @@ class AzureWorldOptions:
     charges_lag_hours: int = 48
     page_size: int = 50
     granted: tuple[str, ...] = ("*",)
+    monthly_totals: str = "term"
     clock: VirtualClock | None = None
 
 

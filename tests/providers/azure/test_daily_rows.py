@@ -25,6 +25,7 @@ from service.operate.status import status_of
 from service.providers.azure.charges import hourly_charges
 from service.sandbox.azure.access import BILLING_ACCOUNT
 from service.sandbox.azure.cloud import AzureSandbox
+from service.sandbox.azure.server import shipped_routes
 from service.sandbox.azure.wire.call import Call, Reply, route
 from service.sandbox.azure.world import AzureWorldOptions
 from service.settings import Settings, read_settings
@@ -171,7 +172,7 @@ def _doubled(usage: Any, *, first: int, count: int) -> dict[str, object]:  # noq
 
 def _answer(cloud: AzureSandbox, change: Any) -> None:  # noqa: ANN401
     """From now on recommendations are told as ``change`` makes their properties."""
-    (true,) = [one for one in cloud.server._routes if one.operation == OPERATION]  # noqa: SLF001
+    (true,) = [one for one in shipped_routes() if one.operation == OPERATION]
 
     def told(call: Call) -> Reply:
         body = json.loads(true.handler(call).raw(), parse_float=Decimal)

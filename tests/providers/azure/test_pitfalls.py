@@ -167,7 +167,7 @@ def test_32_a_reservation_whose_order_tells_no_price_is_an_error(cloud: AzureSan
     def without_price(call: Call) -> Reply:
         found = []
         for one in call.world.book.orders.values():
-            told = order_json(one)
+            told = order_json(call.world, one)
             properties = told["properties"]
             assert isinstance(properties, dict)
             del properties["planInformation"]

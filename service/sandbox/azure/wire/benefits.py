@@ -136,7 +136,8 @@ def _alias_json(plan: Plan) -> dict[str, object]:
         "properties": {
             **_terms_json(plan),
             "savingsPlanOrderId": f"{ORDERS}/{plan.order_id}",
-            "provisioningState": plan.state,
+            # An alias is done when it has made its order; what became of that, the plan tells.
+            "provisioningState": "Created" if plan.paid_at else plan.state,
         },
     }
 

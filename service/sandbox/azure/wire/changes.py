@@ -80,7 +80,7 @@ def give_back(call: Call) -> Reply:
     one = call.world.changes.give_back(
         properties.text("sessionId"), path, quantity, call.world.now()
     )
-    return _altered(call, lambda: order_json(one.order))
+    return _altered(call, lambda: order_json(call.world, one.order))
 
 
 def _to_return(properties: Body) -> tuple[str, int]:

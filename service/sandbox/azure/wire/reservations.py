@@ -9,6 +9,7 @@ from service.domain.hours import iso
 from service.sandbox.azure.orders import Order, Quoted, Reservation, Terms
 from service.sandbox.azure.wire.call import INVALID, Body, Call, Reply, route
 from service.sandbox.azure.wire.operations import poll, started
+from service.sandbox.azure.world import AzureWorld
 from service.sandbox.faults import ApiError
 
 CURRENCY = "USD"
@@ -101,16 +102,16 @@ def calculate(call: Call) -> Reply:
     terms = terms_of(call.body)
     call.priced.append((terms.region, terms.arm_name))
     quoted = call.world.book.quote(terms, call.world.now())
-    return Reply(200, {"properties": priced(quoted, call.world.now())})
+    return Reply(200, {"properties": priced(call.world, quoted)})
 
 
-def priced(quoted: Quoted, now: datetime) -> dict[str, object]:
+def priced(world: AzureWorld, quoted: Quoted) -> dict[str, object]:
     """A calculated price."""
     total = quoted.unit_usd * quoted.terms.quantity
-    count = quoted.terms.months if quoted.terms.monthly else 1
+    told = money(_told(world, total, quoted.terms))
     return {
-        "billingCurrencyTotal": money(total),
-        "pricingCurrencyTotal": money(total),
+        "billingCurrencyTotal": told,
+        "pricingCurrencyTotal": told,
         "netTotal": total,
         "taxTotal": Decimal(0),
         "grandTotal": total,
@@ -118,15 +119,28 @@ def priced(quoted: Quoted, now: datetime) -> dict[str, object]:
         "isBillingPartnerManaged": False,
         "reservationOrderId": quoted.order_id,
         "skuTitle": f"Reserved VM Instance, {quoted.terms.arm_name}, {quoted.machine.location}",
-        "paymentSchedule": [
-            {
-                "dueDate": (now.date() + timedelta(days=30 * number)).isoformat(),
-                "pricingCurrencyTotal": money((total / count).quantize(Decimal("0.01"))),
-                "status": "Scheduled",
-            }
-            for number in range(count)
-        ],
+        "paymentSchedule": _payments(total, quoted.terms, world.now()),
     }
+
+
+def _told(world: AzureWorld, total: Decimal, terms: Terms) -> Decimal:
+    """A total as this world tells it: of the term, or of one payment of a monthly plan."""
+    if not terms.monthly or world.options.monthly_totals == "term":
+        return total
+    return (total / terms.months).quantize(Decimal("0.01"))
+
+
+def _payments(total: Decimal, terms: Terms, begin: datetime) -> list[dict[str, object]]:
+    """When what is paid."""
+    count = terms.months if terms.monthly else 1
+    return [
+        {
+            "dueDate": (begin.date() + timedelta(days=30 * number)).isoformat(),
+            "pricingCurrencyTotal": money((total / count).quantize(Decimal("0.01"))),
+            "status": "Scheduled",
+        }
+        for number in range(count)
+    ]
 
 
 def purchase(call: Call) -> Reply:
@@ -135,19 +149,19 @@ def purchase(call: Call) -> Reply:
     world = call.world
     order = world.book.purchase(call.names["order"], terms, world.now())
     call.sold.append(order)
-    return started(call, lambda: _when_done(call, order), lambda: order_json(order))
+    return started(call, lambda: _when_done(call, order), lambda: order_json(call.world, order))
 
 
 def _when_done(call: Call, order: Order) -> object | None:
     call.world.book.read(order, call.world.now())
-    return None if order.outcome is None else order_json(order)
+    return None if order.outcome is None else order_json(call.world, order)
 
 
 def get_order(call: Call) -> Reply:
     """One order."""
     order = _order(call)
     call.world.book.read(order, call.world.now())
-    return Reply(200, order_json(order))
+    return Reply(200, order_json(call.world, order))
 
 
 def _order(call: Call) -> Order:
@@ -161,7 +175,11 @@ def _order(call: Call) -> Order:
 def list_orders(call: Call) -> Reply:
     """Every order."""
     now = call.world.now()
-    found = [order_json(one) for one in call.world.book.orders.values() if not one.is_hidden(now)]
+    found = [
+        order_json(call.world, one)
+        for one in call.world.book.orders.values()
+        if not one.is_hidden(now)
+    ]
     items, link = call.page(found)
     return Reply(200, {"value": items, **({"nextLink": link} if link else {})})
 
@@ -194,7 +212,7 @@ def get_reservation(call: Call) -> Reply:
     raise ApiError("ReservationIdNotInReservationOrder", "There is no such reservation.", 404)
 
 
-def order_json(order: Order) -> dict[str, object]:
+def order_json(world: AzureWorld, order: Order) -> dict[str, object]:
     """A reservation order."""
     first = order.reservations[0]
     total = order.unit_usd * order.terms.quantity
@@ -214,7 +232,10 @@ def order_json(order: Order) -> dict[str, object]:
             "term": TERMS[order.terms.months],
             "provisioningState": order.state,
             "billingPlan": _plan(order),
-            "planInformation": {"pricingCurrencyTotal": money(total)},
+            "planInformation": {
+                "pricingCurrencyTotal": money(_told(world, total, order.terms)),
+                "transactions": _payments(total, order.terms, order.asked_at),
+            },
             "reservations": [{"id": one.resource_id} for one in order.reservations],
         },
     }
