@@ -26,12 +26,12 @@ def given_up(demo: Demo) -> list[tuple[str, str]]:
         return [(one.provider, one.rule) for one in demotion.demotions_now(connection)]
 
 
-def sell_to_somebody(demo: Demo) -> None:
+def sell_to_somebody(demo: Demo, usd_per_hour: str = "1.0") -> None:
     """Somebody buys a plan in the provider's own console."""
     world = demo.cloud.world
     offering = next(o for o in world.catalog.offerings.values() if o.kind.is_spend)
     request = PlanRequest(
-        AccountId(world.payer), OfferingId(offering.offering), "1.0", None, None, ()
+        AccountId(world.payer), OfferingId(offering.offering), usd_per_hour, None, None, ()
     )
     with world.lock:
         world.savings_plans.create(
