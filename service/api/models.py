@@ -26,6 +26,15 @@ class Cycle(Answer):
     summary: dict[str, Any]
 
 
+class Companion(Answer):
+    """What one purchase brings beside its own offering: Google's memory beside vCPUs."""
+
+    offering: str = Field(examples=["gcp_cud/us-central1/n2/ram/1"])
+    quantity: DecimalText
+    commit_usd_per_hour: DecimalText = Field(description="its part of the purchase's own")
+    unit: str = Field(examples=["GB of memory"])
+
+
 class Line(Answer):
     """One purchase that a plan wants; see the domain's ``PlanLine`` for each unit."""
 
@@ -50,6 +59,9 @@ class Line(Answer):
     reason: str
     start_at: Instant | None = Field(
         default=None, description="when it starts, where it is queued; null starts at once"
+    )
+    companion: Companion | None = Field(
+        default=None, description="bought with it; amounts, savings and ratios are of both"
     )
 
 

@@ -80,8 +80,9 @@ def _drawn(context: AppContext, proposal: Proposal) -> HourlyPicture:
 
     line = proposal.line
     dataset = _dataset(context, line.provider, hours=PICTURE_HOURS, end=None)
-    if line.offering not in dataset.offerings:
-        raise ProblemError(Kind.CONFLICT, f"{line.offering} is not sold any more.")
+    for name, _ in line.contents:
+        if name not in dataset.offerings:
+            raise ProblemError(Kind.CONFLICT, f"{name} is not sold any more.")
     seen = picture(dataset, line)
 
     def week(hourly: NDArray[np.float64]) -> list[Decimal | None]:

@@ -334,6 +334,7 @@ def _purchases(
             term_months=row.line["term_months"],
             payment=row.line["payment"],
             quantity=row.quantity,
+            companion=row.line.get("companion"),
             commit_usd_per_hour=row.commit_usd_per_hour,
             upfront_usd=row.upfront_usd,
             total_usd=row.total_usd,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.models import Commitment, Halt
+from service.api.models import Commitment, Companion, Halt
 from service.api.shapes import Answer, DecimalText, Instant
 from service.domain.commitments import Kind, Payment
 from service.domain.purchases import IntentState
@@ -109,6 +109,9 @@ class PurchaseMade(Answer):
     term_months: int
     payment: Payment
     quantity: DecimalText
+    companion: Companion | None = Field(
+        default=None, description="bought with it; amounts are of both"
+    )
     commit_usd_per_hour: DecimalText
     upfront_usd: DecimalText
     total_usd: DecimalText

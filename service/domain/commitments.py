@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from service.domain.ids import AccountId, CommitmentId, OfferingId
+
+LEFT_OUT = {"left_out_when_none": True}
+"""Marks a field that is not written down while it is ``None``: a replica of the version before,
+which does not know it, can go on reading what makes no use of it."""
 
 
 class Kind(StrEnum):
@@ -93,6 +97,20 @@ OWNED_STATES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """How an offering is sold that is not sold alone: in one purchase with ``offering``.
+
+    Each purchase of that one brings at least ``least`` units of it, and at most ``most_per_unit``
+    for each of its own. ``unit``: what people call one of them.
+    """
+
+    offering: OfferingId
+    least: Decimal
+    most_per_unit: Decimal
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Offering:
     """One product × term × payment × scope that can be, or has been, bought.
 
@@ -101,7 +119,7 @@ class Offering:
     ``region/sku``. Capacity kinds: exactly one entry, the SKU that a unit of capacity is defined
     in, with its amortised dollars per hour. ``upfront_usd`` is due at purchase per $1/h
     committed or per unit. ``None`` in a scope field means any. Terms are months, quantities in
-    $/h (spend) or units of capacity.
+    $/h (spend) or units of capacity. ``beside``: it is sold in another's purchase only.
     """
 
     offering: OfferingId
@@ -119,6 +137,7 @@ class Offering:
     upfront_usd: Decimal
     min_quantity: Decimal
     step: Decimal
+    beside: Beside | None = field(default=None, metadata=LEFT_OUT)
 
     def rate_usd(self, region: str, sku: str) -> Decimal | None:
         """The rate of ``sku`` in ``region``; ``None`` where it is not covered."""

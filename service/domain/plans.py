@@ -7,13 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from service.domain.commitments import Commitment, Kind, Payment
+from service.domain.commitments import LEFT_OUT, Commitment, Kind, Payment
 from service.domain.ids import AccountId, CycleId, LineId, OfferingId, PlanId
 from service.domain.money import CommitUsdPerHour
-
-LEFT_OUT = {"left_out_when_none": True}
-"""Marks a field that is not written down while it is ``None``: a replica of the version before,
-which does not know it, can go on reading what makes no use of it."""
 
 
 class PlanStatus(StrEnum):
@@ -38,6 +34,20 @@ class Shortfall:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """What one purchase brings beside its own offering, because it is sold in no other way.
+
+    ``quantity`` in the companion's own unit, which people call ``unit``; ``commit_usd_per_hour``
+    is its part of the purchase's amortised hourly obligation.
+    """
+
+    offering: OfferingId
+    quantity: Decimal
+    commit_usd_per_hour: CommitUsdPerHour
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanLine:
     """One purchase that the plan wants.
 
@@ -49,6 +59,8 @@ class PlanLine:
     ``expected_utilization_ratio`` is 0–1. ``region``/``family`` are ``None`` for any.
     ``shortfall``: what the plan risks with it; ``None`` where that was not measured.
     ``start_at``: when it starts, where it is queued; ``None`` starts at once.
+    ``companion``: what the purchase brings beside ``quantity`` of ``offering``; every amount,
+    saving and ratio is of both together.
     """
 
     line: LineId
@@ -72,6 +84,14 @@ class PlanLine:
     reason: str
     shortfall: Shortfall | None = None
     start_at: datetime | None = field(default=None, metadata=LEFT_OUT)
+    companion: Companion | None = field(default=None, metadata=LEFT_OUT)
+
+    @property
+    def contents(self) -> tuple[tuple[OfferingId, Decimal], ...]:
+        """All that is bought: offerings and quantities, its own first."""
+        own = ((self.offering, self.quantity),)
+        beside = self.companion
+        return own if beside is None else (*own, (beside.offering, beside.quantity))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from service.domain.ids import (
     ProposalId,
 )
 from service.domain.money import CommitUsdPerHour
-from service.domain.plans import PlanLine, Verdict
+from service.domain.plans import Companion, PlanLine, Verdict
 
 
 class Idempotency(StrEnum):
@@ -34,6 +34,7 @@ class Quote:
 
     ``reference``: the id under which the provider will keep the purchase, where its quote mints
     one (Azure's reservation order). It is stored with the intent before anything is bought.
+    Amounts are of ``companion`` too, which is as it was ordered, at its price of now.
     """
 
     offering: OfferingId
@@ -42,6 +43,7 @@ class Quote:
     upfront_usd: Decimal
     quoted_at: datetime
     reference: str | None = None
+    companion: Companion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class PurchaseOrder:
     """All that a provider needs for one purchase. ``token`` never changes between attempts.
 
     ``reference`` is the last quote's; a repeated attempt names the same one. ``start_at``: a
-    purchase that is queued to start then; ``None`` starts at once.
+    purchase that is queued to start then; ``None`` starts at once. ``companion``: what the one
+    purchase must bring beside ``quantity`` of ``offering``, no more and no less.
     """
 
     intent: IntentId
@@ -63,6 +66,7 @@ class PurchaseOrder:
     upfront_usd: Decimal
     reference: str | None = None
     start_at: datetime | None = None
+    companion: Companion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,23 @@ class InventoryItem:
     reference: str | None = None
     exchangeable: bool = False
     renews: bool = False
+
+
+def is_part_of(item: InventoryItem, whole: InventoryItem) -> bool:
+    """True when both are one purchase, which is sold whole and listed in parts.
+
+    Parts have the whole's reference, and ids that begin with its id.
+    """
+    return (
+        item.reference is not None
+        and item.reference == whole.reference
+        and is_part_id(item.commitment.commitment, whole.commitment.commitment)
+    )
+
+
+def is_part_id(part: CommitmentId, whole: CommitmentId) -> bool:
+    """True for the id of a part of the purchase that is listed as ``whole``."""
+    return part.startswith(f"{whole}/")
 
 
 class IntentState(StrEnum):

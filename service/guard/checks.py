@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from service.domain.commitments import Payment
 from service.domain.hours import TERM_HOURS
-from service.domain.plans import Decision, PlanLine, RuleResult
+from service.domain.plans import Companion, Decision, PlanLine, RuleResult
 from service.guard.context import NOT_A_NUMBER, GuardContext, Target, obligation_usd, target_of
 from service.guard.fields import Mode
 from service.guard.holds import rejected
@@ -47,6 +47,17 @@ def is_sound(line: PlanLine) -> bool:
         all(amount.is_finite() and amount >= 0 for amount in amounts)
         and line.quantity > 0
         and line.term_months in TERM_HOURS
+        and (line.companion is None or _is_sound_beside(line.companion, line))
+    )
+
+
+def _is_sound_beside(companion: Companion, line: PlanLine) -> bool:
+    """What comes beside it is some, and its obligation is part of the line's, not more."""
+    amounts = (companion.quantity, companion.commit_usd_per_hour)
+    return (
+        all(amount.is_finite() and amount >= 0 for amount in amounts)
+        and companion.quantity > 0
+        and companion.commit_usd_per_hour <= line.commit_usd_per_hour
     )
 
 

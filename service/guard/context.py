@@ -15,7 +15,7 @@ from service.domain.commitments import Kind
 from service.domain.hours import TERM_HOURS, require_utc
 from service.domain.ids import CommitmentId, LineId, PlanId
 from service.domain.plans import PlanLine
-from service.domain.purchases import Intent, IntentState, InventoryItem
+from service.domain.purchases import Intent, IntentState, InventoryItem, is_part_of
 from service.guard.holds import Hold
 
 DAY = timedelta(hours=24)
@@ -168,19 +168,34 @@ def spent_so_far(
     items = {item.commitment.commitment: item for item in inventory}
     runs = beside if run is None else beside | {run}
     spends = [_of_intent(intent, items, now=now, runs=runs) for intent in counted]
-    stood_for = {_stands_for(intent, inventory) for intent in live}
+    stood_for = {one for intent in live for one in _stands_for(intent, inventory)}
     spends += [
         _of_item(item, now=now) for item in inventory if item.commitment.commitment not in stood_for
     ]
     return tuple(spends)
 
 
-def _stands_for(intent: Intent, inventory: Sequence[InventoryItem]) -> CommitmentId | None:
-    """The commitment that ``intent`` became: by its own word, else the first with its tag."""
-    if intent.commitment is not None:
-        return intent.commitment
-    tagged = (item for item in inventory if item.intent == intent.order.intent)
-    return next((item.commitment.commitment for item in tagged), None)
+def _stands_for(intent: Intent, inventory: Sequence[InventoryItem]) -> tuple[CommitmentId, ...]:
+    """The commitment that ``intent`` became: by its own word, else the first with its tag.
+
+    With it what was bought beside it, whose money the intent's line has as well.
+    """
+    became = intent.commitment
+    if became is None:
+        tagged = (item for item in inventory if item.intent == intent.order.intent)
+        became = min((item.commitment.commitment for item in tagged), default=None)
+    if became is None:
+        return ()
+    if intent.line.companion is None:
+        return (became,)
+    wholes = [item for item in inventory if item.commitment.commitment == became]
+    parts = [
+        item.commitment.commitment
+        for item in inventory
+        if item.commitment.offering == intent.line.companion.offering
+        and any(is_part_of(item, whole) for whole in wholes)
+    ]
+    return (became, *parts)
 
 
 def unknown_targets(intents: Sequence[Intent]) -> tuple[Target, ...]:

@@ -19,7 +19,7 @@ from service.domain.plans import Refusal
 from service.guard.caps import Sum, total, used
 from service.guard.checks import choices
 from service.guard.context import GuardContext, Spend, Target
-from service.guard.language import Caps, Policy
+from service.guard.language import Amounts, Caps, Policy
 from service.guard.scopes import matches, scopes_for
 from service.guard.starts import delay_hours
 
@@ -100,38 +100,44 @@ class Room:
 
 
 def room_for(
-    target: Target, *, policy: Policy, context: GuardContext, asked: Sequence[tuple[Target, Sum]]
+    target: Target,
+    *,
+    policy: Policy,
+    context: GuardContext,
+    asked: Sequence[tuple[Target, Sum]],
+    begun: Sum | None = None,
 ) -> Room:
     """What the caps leave for a line for ``target``, after what is spent and ``asked`` already.
 
-    Nothing where past spending is not known. Considers the policy's caps and those of every
-    matching scope.
+    ``begun``: what the very line comes to so far, where it is to bring more. Nothing where past
+    spending is not known. Considers the policy's caps and those of every matching scope.
     """
     if context.spent is None:
         return Room(ZERO, ZERO, ZERO)
+    own = begun or Sum()
     everything = total(amount for _, amount in asked)
-    rooms = [_left(policy.caps, context.spent, everything, now=context.now)]
+    rooms = [_left(policy.caps, context.spent, everything, own, now=context.now)]
     for scope in scopes_for(policy, target):
         if scope.caps is not None:
             inside = total(amount for other, amount in asked if matches(scope.match, other))
             spent = tuple(item for item in context.spent if matches(scope.match, item.target))
-            rooms.append(_left(scope.caps, spent, inside, now=context.now))
+            rooms.append(_left(scope.caps, spent, inside, own, now=context.now))
     return _least(rooms)
 
 
-def _left(caps: Caps, spent: tuple[Spend, ...], asked: Sum, *, now: datetime) -> Room:
-    line = caps.per_line
-    rooms = [Room(line.commit_usd_per_hour, line.upfront_usd, line.obligation_usd)]
+def _left(caps: Caps, spent: tuple[Spend, ...], asked: Sum, own: Sum, *, now: datetime) -> Room:
+    rooms = [_under(caps.per_line, own)]
     for _, cap, already in used(caps, spent, now=now):
-        gone = asked + (already or Sum())
-        rooms.append(
-            Room(
-                _minus(cap.commit_usd_per_hour, gone.commit_usd_per_hour),
-                _minus(cap.upfront_usd, gone.upfront_usd),
-                _minus(cap.obligation_usd, gone.obligation_usd),
-            )
-        )
+        rooms.append(_under(cap, asked + own + (already or Sum())))
     return _least(rooms)
+
+
+def _under(cap: Amounts, gone: Sum) -> Room:
+    return Room(
+        _minus(cap.commit_usd_per_hour, gone.commit_usd_per_hour),
+        _minus(cap.upfront_usd, gone.upfront_usd),
+        _minus(cap.obligation_usd, gone.obligation_usd),
+    )
 
 
 def _minus(cap: Decimal, gone: Decimal) -> Decimal:

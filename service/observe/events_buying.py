@@ -128,6 +128,8 @@ class IntentRecorded:
     upfront_usd: Decimal
     fence: int
     start_at: datetime | None = None
+    companion: OfferingId | None = None
+    companion_quantity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class PurchaseCalled:
 
 @dataclass(frozen=True, slots=True)
 class PurchaseBought:
-    """The provider says that it is sold."""
+    """The provider says that it is sold, with its companion where it has one."""
 
     name: ClassVar[str] = "purchase.bought"
     intent: IntentId
@@ -151,6 +153,8 @@ class PurchaseBought:
     quantity: Decimal
     commit_usd_per_hour: Decimal
     upfront_usd: Decimal
+    companion: OfferingId | None = None
+    companion_quantity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

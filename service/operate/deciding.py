@@ -123,14 +123,20 @@ class _Room:
     situation: Situation
     context: GuardContext
 
-    def __call__(self, offering: Offering, lines: Sequence[PlanLine]) -> Decimal:
-        """Beside ``lines``, which are planned already: $/h (spend) or units (capacity)."""
+    def __call__(
+        self, offering: Offering, lines: Sequence[PlanLine], begun: PlanLine | None = None
+    ) -> Decimal:
+        """Beside ``lines``, which are planned already: $/h (spend) or units (capacity).
+
+        ``begun``: the line that it would come beside, in one purchase.
+        """
         policy = self.situation.policy
         room = room_for(
             target_for(offering, self.situation.account),
             policy=policy,
             context=self.context,
             asked=[(target_of(line), sum_of(line)) for line in lines],
+            begun=None if begun is None else sum_of(begun),
         )
         commit_per_unit = _commit_usd_per_unit(offering)
         upfront = offering.upfront_usd / commit_per_unit

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from service.domain.commitments import CommitmentState
 from service.domain.plans import Decision
-from service.domain.purchases import IntentState
+from service.domain.purchases import IntentState, is_part_of
 from service.report.render import print_table
 from service.sandbox.estate import Estate
 from service.store import holdings, schema
@@ -57,7 +57,9 @@ def result_of(parts: Parts, estate: Estate, *, days: int) -> dict[str, object]:
         "double_purchases": estate.double_purchases(),
         "guardrail_refusals": refusals,
         "commitments_active": sum(
-            item.commitment.state is CommitmentState.ACTIVE for item in listed
+            item.commitment.state is CommitmentState.ACTIVE
+            and not any(is_part_of(item, other) for other in listed)
+            for item in listed
         ),
         "sandbox_commitments_active": estate.commitments_active(),
         "on_demand_equivalent_usd": totals.on_demand_equivalent_usd,

@@ -19,7 +19,8 @@ from service.domain.money import text
 from service.domain.plans import Plan, PlanGiven, PlanLine
 from service.operate.foreseen import Foreseen
 from service.operate.situation import Situation
-from service.plan.decide import DecisionRequest, Room
+from service.plan.decide import DecisionRequest
+from service.plan.lines import Room
 from service.store import price_snapshots
 from service.store.engine import writing
 
@@ -36,8 +37,10 @@ class Given:
     def recorded(self, room: Room) -> Room:
         """``room``, its answers noted."""
 
-        def asked(offering: Offering, lines: Sequence[PlanLine]) -> Decimal:
-            self._rooms.append(room(offering, lines))
+        def asked(
+            offering: Offering, lines: Sequence[PlanLine], begun: PlanLine | None = None
+        ) -> Decimal:
+            self._rooms.append(room(offering, lines, begun))
             return self._rooms[-1]
 
         return asked

@@ -40,7 +40,7 @@ REPLAY_HOURS = 28 * 24
 RATE_TOLERANCE_RATIO = Decimal("0.001")
 """How far a covered SKU's rate may lie above the one that the line was planned at."""
 
-_LINE = CommitmentId("the line itself")
+_LINE = "the line itself"
 
 
 def context_of(
@@ -112,9 +112,17 @@ def _without(
 
 
 def pool_of(situation: Situation, line: PlanLine) -> PoolSize:
-    """The usage that the line's offering covers, and its on-demand cost now, in USD/h."""
-    covered = covered_usd_per_hour(situation, situation.prices.offerings[line.offering])
-    on_demand = sum((usd for usd, _ in covered), Decimal(0))
+    """The usage that the line's purchase covers, and its on-demand cost now, in USD/h."""
+    sold = situation.prices.offerings
+    on_demand = sum(
+        (
+            usd
+            for offering, _ in line.contents
+            if offering in sold
+            for usd, _ in covered_usd_per_hour(situation, sold[offering])
+        ),
+        Decimal(0),
+    )
     name = "/".join((line.provider, line.region or "any region", line.family or "any family"))
     return PoolSize(pool=name, on_demand_usd_per_hour=on_demand)
 
@@ -190,9 +198,10 @@ class FreshJudge:
         )
         shown = {item.intent for item in ours}
         unlisted = tuple(
-            expected(one)
+            commitment
             for one in facts.intents
             if one.order.intent not in shown and one.line.provider == line.provider
+            for commitment in expected(one)
         )
         owned = (*listed, *fresh, *unlisted)
         seen = self.replay(line, owned)
@@ -228,11 +237,15 @@ class FreshJudge:
                     "unpriced_commitment", wanted="none", actual=one.commitment, passed=False
                 )
         plan = self._plans.get(facts.plan)
-        before = None if plan is None else plan.offerings.get(line.offering)
-        if before is None or not self._is_sold(line.offering):
+        for name, _ in line.contents:
+            yield from self._moved(name, None if plan is None else plan.offerings.get(name))
+
+    def _moved(self, name: OfferingId, before: Offering | None) -> Iterator[RuleResult]:
+        """What is not sold as it was planned: not at all, or at a higher rate."""
+        if before is None or not self._is_sold(name):
             yield flag("on_sale", wanted="sold", actual="not sold as planned", passed=False)
             return
-        for sku, rate_usd in self._situation.prices.offerings[line.offering].rates_usd.items():
+        for sku, rate_usd in self._situation.prices.offerings[name].rates_usd.items():
             known = before.rates_usd.get(sku)
             most = None if known is None else known * (1 + RATE_TOLERANCE_RATIO)
             if most is not None and rate_usd > most:
@@ -247,12 +260,12 @@ class FreshJudge:
             over_window(one, self._situation) for one in owned if _lasts(one, self._situation)
         )
         without = self._market.bill(base)
-        extra = over_window(_bought(line, self._situation), self._situation)
-        bill = self._market.bill((*base, extra))
+        extra = tuple(over_window(one, self._situation) for one in _bought(line, self._situation))
+        bill = self._market.bill((*base, *extra))
         hours = bill.hours.count
         return Replay(
             savings_usd_per_hour=(without.total_usd - bill.total_usd) / hours,
-            utilization_ratio=_used(bill),
+            utilization_ratio=_used(bill, extra),
             coverage_ratio_after=bill.coverage_ratio,
             utilization_ratio_after=bill.utilization_ratio,
         )
@@ -293,17 +306,20 @@ def over_window(one: Commitment, situation: Situation) -> Commitment:
     return replace(one, start=hours.start, end=hours.end, state=CommitmentState.ACTIVE)
 
 
-def _bought(line: PlanLine, situation: Situation) -> Commitment:
-    return Commitment(
-        commitment=_LINE,
-        offering=line.offering,
-        account=line.account,
-        scope=None,
-        zone=None,
-        quantity=line.quantity,
-        start=floor_hour(situation.now),
-        end=floor_hour(situation.now) + timedelta(hours=TERM_HOURS[line.term_months]),
-        state=CommitmentState.ACTIVE,
+def _bought(line: PlanLine, situation: Situation) -> tuple[Commitment, ...]:
+    return tuple(
+        Commitment(
+            commitment=CommitmentId(f"{_LINE} {number}"),
+            offering=offering,
+            account=line.account,
+            scope=None,
+            zone=None,
+            quantity=quantity,
+            start=floor_hour(situation.now),
+            end=floor_hour(situation.now) + timedelta(hours=TERM_HOURS[line.term_months]),
+            state=CommitmentState.ACTIVE,
+        )
+        for number, (offering, quantity) in enumerate(line.contents)
     )
 
 
@@ -313,8 +329,13 @@ def _lasts(one: Commitment, situation: Situation) -> bool:
     return one.state.is_owned and one.end > situation.now + lead
 
 
-def _used(bill: Bill) -> Decimal:
-    return bill.commitments[_LINE].utilization_ratio
+def _used(bill: Bill, bought: Sequence[Commitment]) -> Decimal:
+    """How much of what the line obliges to was used, 0-1."""
+    uses = [bill.commitments[one.commitment] for one in bought]
+    committed = sum((use.committed_usd for use in uses), Decimal(0))
+    if len(uses) == 1 or not committed:
+        return uses[0].utilization_ratio
+    return sum((use.used_usd for use in uses), Decimal(0)) / committed
 
 
 def _worse_of(line: PlanLine, seen: Replay) -> PlanLine:

@@ -75,6 +75,11 @@ def run_intents(options: argparse.Namespace) -> int:
             "state": one.state.value,
             "provider": one.line.provider,
             "account": one.order.account,
+            "offering": one.order.offering,
+            "quantity": one.order.quantity,
+            "companion_quantity": None
+            if one.order.companion is None
+            else one.order.companion.quantity,
             "commit_usd_per_hour": one.line.commit_usd_per_hour,
             "upfront_usd": one.order.upfront_usd,
             "recorded_at": one.recorded_at,

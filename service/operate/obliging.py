@@ -21,7 +21,7 @@ from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, CommitmentId, LineId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import PlanLine, Shortfall
-from service.domain.purchases import InventoryItem
+from service.domain.purchases import InventoryItem, is_part_of
 from service.guard.obliging import TargetEvidence, commit_usd_per_hour, new_targets
 from service.operate.guarding import REPLAY_HOURS, pool_of
 from service.operate.replaying import live
@@ -117,12 +117,28 @@ def _offering(
     if own is None:
         return None
     longer = replace(own, term_months=target.term_months, payment=target.payment)
-    if order.alteration is not AlterationKind.UPGRADE_TERM or own.kind.is_spend:
+    again_usd = owed_anew(situation.inventory, order, quote)
+    if again_usd is None or own.kind.is_spend:
         return longer
-    # The longer term has another rate: what the provider quotes for all of it, spread over it.
+    # The rate is what the provider quotes for all of it, spread over the term.
     hours = TERM_HOURS.get(target.term_months, max(TERM_HOURS.values()))
-    rate_usd = quote.target_value_usd / hours / target.quantity
+    rate_usd = again_usd / hours / target.quantity
     return replace(longer, rates_usd=dict.fromkeys(own.rates_usd, rate_usd))
+
+
+def owed_anew(
+    inventory: Sequence[InventoryItem], order: AlterationOrder, quote: AlterationQuote
+) -> Decimal | None:
+    """What is owed for the target where the source's own rate does not tell, in USD.
+
+    A longer term has another rate, and what was bought together renews together, with all that is
+    listed apart. ``None``: the own rate holds.
+    """
+    if order.alteration is AlterationKind.UPGRADE_TERM:
+        return quote.target_value_usd
+    whole = [one for one in inventory if one.commitment.commitment in order.sources]
+    parts = any(is_part_of(item, one) for item in inventory for one in whole)
+    return quote.target_value_usd - quote.source_value_usd if parts else None
 
 
 def _made(

@@ -15,6 +15,7 @@ from service.domain.errors import InputError, RefusedError
 from service.domain.hours import iso
 
 if TYPE_CHECKING:
+    from service.domain.plans import PlanLine
     from service.domain.purchases import Proposal
     from service.wiring import Parts
 
@@ -112,6 +113,8 @@ def run_show(options: argparse.Namespace) -> int:
         [
             ("state", f"{found.state.value}, version {found.version}"),
             ("offering", f"{line.kind.value} {line.offering}"),
+            ("quantity", line.quantity),
+            ("bought with it", _beside(line)),
             ("term", f"{line.term_months} months, {line.payment.value}"),
             ("commit USD/h", line.commit_usd_per_hour),
             ("upfront USD", line.upfront_usd),
@@ -128,6 +131,11 @@ def run_show(options: argparse.Namespace) -> int:
     rows = [(r.rule, r.decision.value, r.actual, r.limit) for r in found.verdict.results]
     print_table("Verdict", ("rule", "decision", "actual", "limit"), rows)
     return 0
+
+
+def _beside(line: PlanLine) -> str:
+    beside = line.companion
+    return "nothing" if beside is None else f"{beside.quantity} {beside.unit}, {beside.offering}"
 
 
 def run_decide(options: argparse.Namespace, action: str) -> int:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from service.domain.plans import Plan, PlanGiven, PlanLine
     from service.domain.usage import Sku, SkuKey
     from service.guard.policy import Policy
-    from service.plan.decide import DecisionRequest, Room
+    from service.plan.decide import DecisionRequest
+    from service.plan.lines import Room
     from service.store.usage_days import UsageDays
 
 FAILED = 1
@@ -190,7 +191,9 @@ class _Asked:
         self._more = 0
 
     def room(self) -> Room:
-        def answer(_offering: Offering, _lines: Sequence[PlanLine]) -> Decimal:
+        def answer(
+            _offering: Offering, _lines: Sequence[PlanLine], _begun: PlanLine | None = None
+        ) -> Decimal:
             if self._rooms:
                 return self._rooms.pop(0)
             self._more += 1

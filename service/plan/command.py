@@ -179,6 +179,7 @@ def guarded_json(guarded: Guarded, seconds: float) -> dict[str, object]:
                 "needs_sign_off": line.line in guarded.sign_off,
                 "expected_savings_usd_per_hour": line.expected_savings_usd_per_hour,
                 "start_at": line.start_at,
+                "companion": _beside(line),
                 "reason": line.reason,
             }
             for line in plan.lines
@@ -263,6 +264,13 @@ def _show_guarded(guarded: Guarded) -> None:
         ],
     )
     _show_refusals(guarded.refusals)
+
+
+def _beside(line: PlanLine) -> dict[str, object] | None:
+    """What comes in the same purchase; its money is in the line's amounts."""
+    if line.companion is None:
+        return None
+    return {"offer": line.companion.offering, "quantity": line.companion.quantity}
 
 
 def _first_of_all(line: PlanLine, *, signed: bool) -> str:

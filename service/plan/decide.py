@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from service.billing.market import Market
 from service.billing.sharing import ORGANISATION, Sharing
-from service.domain.commitments import Commitment, Offering
+from service.domain.commitments import Commitment
 from service.domain.errors import InvariantError
 from service.domain.hours import HOUR, WEEK_HOURS, HourRange, iso
 from service.domain.ids import AccountId, CycleId, OfferingId, PlanId
@@ -29,9 +29,11 @@ from service.domain.usage import Dataset, Usage
 from service.forecast.changes import PlannedChange
 from service.forecast.holidays import Holiday
 from service.plan.estimated import decidable, with_warning
-from service.plan.explain import Sized, limits_of, line_of
+from service.plan.explain import Sized, limits_of
+from service.plan.joint import within_ratio
 from service.plan.ladder import tranche
 from service.plan.ladder_terms import PoolState, Tranche
+from service.plan.lines import Drafting, Room, lines_of
 from service.plan.optimise import flat_market, optimise
 from service.plan.pools import (
     Owned,
@@ -45,7 +47,7 @@ from service.plan.pools import (
     terms_of,
 )
 from service.plan.problem import candidate
-from service.plan.quantise import quantise, usd
+from service.plan.quantise import usd
 from service.plan.risk import ANY_RISK, Exposure, Risk, RiskBudget, Slice, within
 from service.plan.worth import replay
 
@@ -55,9 +57,6 @@ EXPECTED_HOURS = 28 * 24
 """The newest hours, on which the mix of offerings is optimised and the plan replayed."""
 
 _MIX_EVALUATIONS = 30  # the ladder decides how much; the mix need not be polished further
-
-Room = Callable[[Offering, Sequence[PlanLine]], Decimal]
-"""How much of an offering may still be bought beside the lines planned already: a quantity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,15 @@ def decide(request: DecisionRequest) -> Plan:
     desk = _Desk(replace(request, menu=menu))
     sized, refusals = _size(desk)
     sized, risky = _within_risk(desk, sized)
-    lines, more = _lines(desk, sized)
+    drafting = Drafting(
+        offerings=desk.offerings,
+        menu=menu,
+        accounts=request.accounts,
+        cycle=request.cycle,
+        pools=desk.pools,
+        room=request.room,
+    )
+    lines, more = lines_of(sized, drafting)
     told = (*declined, *_unseen(desk), *refusals, *risky, *more)
     return _plan(desk, with_warning(lines, request.inputs), told)
 
@@ -210,10 +217,17 @@ def _size(desk: _Desk) -> tuple[list[Sized], list[Refusal]]:
     refusals: list[Refusal] = []
     wide = _wide(desk.pools)
     again = False
+    decided: set[OfferingId] = set()
     for index, (pool, allowed) in enumerate(zip(desk.pools, desk.tranches, strict=True)):
+        if index in wide:
+            # What cannot be bought beside the narrower pools' purchases is left for the wider.
+            sized, cut = within_ratio(sized, desk.offerings, decided)
+            refusals += cut
+            again = again or bool(cut)
         if index in wide and again:
             mix = _mix_again(desk, index, sized)
             again = False
+        decided.update(pool.offerings)
         wanted = sum(_on_demand(pool, name, mix.get(name, 0.0)) for name in pool.offerings)
         room = sum(buy.quantity_usd_per_hour for buy in allowed.buys)
         room -= _bought_inside(desk, pool, sized)
@@ -223,7 +237,8 @@ def _size(desk: _Desk) -> tuple[list[Sized], list[Refusal]]:
             refusals += _held_back(pool, allowed, wanted, amount)
         if amount > 0:
             sized += _split(pool, allowed, amount, wanted)
-    return sized, refusals
+    sized, cut = within_ratio(sized, desk.offerings, decided)
+    return sized, [*refusals, *cut]
 
 
 def _wide(pools: Sequence[Pool]) -> set[int]:
@@ -324,32 +339,9 @@ def _too_risky(one: Sized, risk: Risk) -> str:
     )
 
 
-def _lines(desk: _Desk, sized: Sequence[Sized]) -> tuple[list[PlanLine], list[Refusal]]:
-    """Rounded, capped lines, and what fell below the smallest purchase."""
-    lines: list[PlanLine] = []
-    refusals: list[Refusal] = []
-    for one in sized:
-        offering = desk.offerings[one.offering]
-        wanted = one.quantity
-        if desk.request.room is not None:
-            wanted = min(wanted, float(max(desk.request.room(offering, lines), Decimal(0))))
-        amount = quantise(wanted, step=offering.step, min_quantity=offering.min_quantity)
-        if amount == 0:
-            detail = f"{wanted:.6f} is below the smallest purchase or step of the offering"
-            refusals.append(Refusal("min_quantity", one.offering, detail))
-            continue
-        account = desk.request.accounts[offering.provider]
-        cycle = desk.request.cycle
-        line = line_of(
-            one, offering, quantity=amount, account=account, cycle=cycle, pools=desk.pools
-        )
-        lines.append(line)
-    return lines, refusals
-
-
 def _plan(desk: _Desk, lines: Sequence[PlanLine], refusals: Sequence[Refusal]) -> Plan:
     request = desk.request
-    bought = [desk.as_owned(line.offering, line.quantity) for line in lines]
+    bought = [desk.as_owned(name, amount) for line in lines for name, amount in line.contents]
     worth = replay(desk.market, desk.base, bought)
     gap = worth.gap_ratio
     optimal = gap <= request.gap_tolerance_ratio

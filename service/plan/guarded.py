@@ -28,8 +28,9 @@ from service.guard.menu import permitted, purchase_account, room_for, target_for
 from service.guard.policy import Policy
 from service.guard.rules import judge, would_be
 from service.guard.starts import with_starts
-from service.plan.decide import DecisionRequest, Room, decide, pool_sizes
+from service.plan.decide import DecisionRequest, decide, pool_sizes
 from service.plan.explain import commit_usd_per_hour
+from service.plan.lines import Room
 from service.plan.optimise import buying_account, flat_market
 from service.plan.problem import candidate
 from service.plan.risk import RiskBudget
@@ -146,8 +147,9 @@ def _worth(dataset: Dataset, lines: Sequence[PlanLine]) -> Worth:
     hours = dataset.usage.hours
     active = [one for one in dataset.commitments if one.state is CommitmentState.ACTIVE]
     bought = [
-        candidate(dataset.offerings[one.offering], hours, one.account, one.quantity)
-        for one in lines
+        candidate(dataset.offerings[name], hours, line.account, quantity)
+        for line in lines
+        for name, quantity in line.contents
     ]
     return replay(market, active, bought)
 
@@ -182,18 +184,26 @@ def _menu(
 
 
 def _room(policy: Policy, context: GuardContext, accounts: dict[str, AccountId]) -> Room:
-    def room(offering: Offering, lines: Sequence[PlanLine]) -> Decimal:
-        asked = [
-            (target_of(line), Sum(line.commit_usd_per_hour, line.upfront_usd, line.total_usd))
-            for line in lines
-        ]
+    def room(
+        offering: Offering, lines: Sequence[PlanLine], begun: PlanLine | None = None
+    ) -> Decimal:
         target = target_for(offering, accounts[offering.provider])
-        left = room_for(target, policy=policy, context=context, asked=asked)
+        left = room_for(
+            target,
+            policy=policy,
+            context=context,
+            asked=[(target_of(line), _sum(line)) for line in lines],
+            begun=None if begun is None else _sum(begun),
+        )
         one_usd = commit_usd_per_hour(offering, Decimal(1))
         most = left.most_usd_per_hour(offering.term_months, offering.upfront_usd / one_usd)
         return most / one_usd
 
     return room
+
+
+def _sum(line: PlanLine) -> Sum:
+    return Sum(line.commit_usd_per_hour, line.upfront_usd, line.total_usd)
 
 
 def _context(dataset: Dataset) -> GuardContext:
@@ -238,8 +248,15 @@ def _item(one: Commitment, offering: Offering) -> InventoryItem:
 
 
 def _pools(request: DecisionRequest, lines: Sequence[PlanLine]) -> dict[LineId, PoolSize]:
+    """Each line's pool, as large as all that its purchase covers."""
     sizes = pool_sizes(request)
-    return {line.line: PoolSize(*sizes[line.offering]) for line in lines}
+    found = {}
+    for line in lines:
+        name, size = sizes[line.offering]
+        if line.companion is not None and line.companion.offering in sizes:
+            size += sizes[line.companion.offering][1]
+        found[line.line] = PoolSize(name, size)
+    return found
 
 
 def _inputs(dataset: Dataset, policy: Policy | None) -> PlanInputs:

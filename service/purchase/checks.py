@@ -17,7 +17,7 @@ from service.domain.errors import InvariantError, ProviderError
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import IntentId
 from service.domain.money import CommitUsdPerHour, from_nano, nano
-from service.domain.plans import Decision, PlanLine, Verdict
+from service.domain.plans import Companion, Decision, PlanLine, Verdict
 from service.domain.purchases import PurchaseOrder, Quote
 from service.purchase.desk import Declined, Desk, Facts, Request
 from service.store import alterations, demotion, holdings, intents, proposals, records
@@ -70,6 +70,9 @@ def price_now(desk: Desk, line: PlanLine, order: PurchaseOrder) -> Quote | Decli
             f"quoted {quote.quantity} of {quote.offering}"
         )
         return Declined("wrong_quote", detail, final=True)
+    if not _brings(quote.companion, order.companion):
+        detail = f"asked for {_told(order.companion)} beside it, quoted {_told(quote.companion)}"
+        return Declined("wrong_quote", detail, final=True)
     amounts = (
         ("commit_usd_per_hour", Decimal(quote.commit_usd_per_hour), line.commit_usd_per_hour),
         ("upfront_usd", quote.upfront_usd, line.upfront_usd),
@@ -85,6 +88,19 @@ def price_now(desk: Desk, line: PlanLine, order: PurchaseOrder) -> Quote | Decli
     return quote
 
 
+def _brings(quoted: Companion | None, ordered: Companion | None) -> bool:
+    """Whether the same comes beside it, at a part of the price that is an amount of money."""
+    if quoted is None or ordered is None:
+        return quoted is ordered
+    usd = quoted.commit_usd_per_hour
+    same = (quoted.offering, quoted.quantity) == (ordered.offering, ordered.quantity)
+    return same and usd.is_finite() and usd >= 0
+
+
+def _told(companion: Companion | None) -> str:
+    return "nothing" if companion is None else f"{companion.quantity} of {companion.offering}"
+
+
 def _whole(name: str, promised: Decimal) -> Decimal:
     return promised.to_integral_value(ROUND_CEILING) if name == "upfront_usd" else promised
 
@@ -98,6 +114,7 @@ def at_price(line: PlanLine, quote: Quote) -> PlanLine:
         line,
         commit_usd_per_hour=CommitUsdPerHour(commit),
         upfront_usd=upfront,
+        companion=quote.companion,
         total_usd=line.total_usd + dearer * TERM_HOURS[line.term_months],
         expected_savings_usd_per_hour=line.expected_savings_usd_per_hour - dearer,
         expected_savings_low_usd_per_hour=line.expected_savings_low_usd_per_hour - dearer,

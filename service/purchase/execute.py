@@ -71,7 +71,12 @@ def execute(
             return decline(connection, desk, request, quote)
     desk.reached(Step.CHECKED)
     priced = replace(request, line=at_price(line, quote))
-    order = replace(order, upfront_usd=priced.line.upfront_usd, reference=quote.reference)
+    order = replace(
+        order,
+        upfront_usd=priced.line.upfront_usd,
+        reference=quote.reference,
+        companion=priced.line.companion,
+    )
     for _ in range(JUDGED_AT_MOST):
         judged = judge_ahead(desk, priced, quote=quote)
         with writing(desk.engine) as connection:
@@ -152,4 +157,5 @@ def _mint(desk: Desk, line: PlanLine) -> PurchaseOrder:
         quantity=line.quantity,
         upfront_usd=from_nano(nano(line.upfront_usd)),
         start_at=line.start_at,
+        companion=line.companion,
     )

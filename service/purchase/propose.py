@@ -383,4 +383,8 @@ def _cut(connection: Connection, found: Proposal, quantity: Decimal) -> PlanLine
     offering = None if prices is None else prices.offerings.get(found.line.offering)
     if offering is None:
         return "The steps that this can be bought in are not known; approve all of it or nothing."
-    return cut_to(found.line, quantity, offering)
+    companion = found.line.companion
+    beside = (
+        None if prices is None or companion is None else prices.offerings.get(companion.offering)
+    )
+    return cut_to(found.line, quantity, offering, beside)

@@ -104,6 +104,8 @@ def write_intent(
         upfront_usd=order.upfront_usd,
         fence=desk.lease.fence,
         start_at=order.start_at,
+        companion=None if order.companion is None else order.companion.offering,
+        companion_quantity=None if order.companion is None else order.companion.quantity,
     )
     ledger.append(connection, event, now=now)
     return intent
@@ -276,6 +278,8 @@ def _event_of(intent: Intent, outcome: Outcome) -> Event:
                 quantity=order.quantity,
                 commit_usd_per_hour=intent.line.commit_usd_per_hour,
                 upfront_usd=order.upfront_usd,
+                companion=None if order.companion is None else order.companion.offering,
+                companion_quantity=None if order.companion is None else order.companion.quantity,
             )
         case Refused(code=code, detail=detail):
             return PurchaseRefused(intent=order.intent, code=code, detail=detail)

@@ -26,6 +26,7 @@ from service.domain.purchases import (
     InventoryItem,
     Refused,
     Unknown,
+    is_part_of,
 )
 from service.reconcile.findings import (
     Changed,
@@ -221,9 +222,10 @@ def _of_intent(
 ) -> list[Finding]:
     findings: list[Finding] = []
     sound = _sound(listed)
-    if len(sound) > 1:
-        is_new = any(one.commitment.commitment not in before for one in sound)
-        findings.append(Duplicate(intent, sound, is_new))
+    wholes = _wholes(sound)
+    if len(wholes) > 1:
+        is_new = any(one.commitment.commitment not in before for one in wholes)
+        findings.append(Duplicate(intent, wholes, is_new))
     waited = read_at - intent.updated_at >= grace
     match intent.state:
         case IntentState.UNKNOWN:
@@ -338,6 +340,11 @@ def _of_bought(
 
 def _sound(listed: tuple[InventoryItem, ...]) -> tuple[InventoryItem, ...]:
     return tuple(one for one in listed if one.commitment.state is not CommitmentState.FAILED)
+
+
+def _wholes(listed: tuple[InventoryItem, ...]) -> tuple[InventoryItem, ...]:
+    """One for each purchase: what is listed apart of the same one is no second."""
+    return tuple(one for one in listed if not any(is_part_of(one, other) for other in listed))
 
 
 def _first(intent: Intent, listed: tuple[InventoryItem, ...]) -> InventoryItem:

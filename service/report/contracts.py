@@ -8,13 +8,13 @@ is executed; what is on its way is ``Pending``. A column without a value is ``No
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from service.domain.commitments import Commitment, CommitmentState, Kind, Offering, Payment
 from service.domain.hours import HOUR, TERM_HOURS, require_utc
-from service.domain.ids import AccountId, OfferingId
+from service.domain.ids import AccountId, OfferingId, ProposalId
 from service.domain.purchases import InventoryItem, Proposal, ProposalState
 from service.report.savings import hourly_usd, offering_of, prepaid_usd_per_hour
 
@@ -104,14 +104,16 @@ def inventory_records(items: Sequence[InventoryItem], *, as_of: datetime) -> tup
 def proposal_records(
     proposals: Sequence[Proposal], *, offerings: Mapping[OfferingId, Offering]
 ) -> tuple[Record, ...]:
-    """One ``Proposed`` record for each proposal that waits or is approved and not yet executed.
+    """A ``Proposed`` record for each proposal that waits or is approved and not yet executed.
 
-    The term is as if it began when the proposal was made; its cost is the line's obligation.
+    The term is as if it began when the proposal was made; its cost is the line's obligation. What
+    comes beside it in the same purchase has a record of its own, as it will once it is bought.
     """
     return tuple(
-        _of_proposal(one, offerings[one.line.offering])
+        record
         for one in proposals
         if one.state in PROPOSED
+        for record in _of_proposal(one, offerings)
     )
 
 
@@ -176,20 +178,27 @@ def _of_item(item: InventoryItem, as_of: datetime) -> Record:
     )
 
 
-def _of_proposal(one: Proposal, offering: Offering) -> Record:
-    line = one.line
-    return _record(
-        offering,
-        identity=one.proposal,
-        account=line.account,
-        quantity=line.quantity,
-        cost_usd=line.total_usd,
-        upfront_ratio=line.upfront_usd / line.total_usd if line.total_usd else None,
-        start=one.created_at,
-        end=one.created_at + timedelta(hours=TERM_HOURS[line.term_months]),
-        status="Proposed",
-        scope=None,
-    )
+def _of_proposal(one: Proposal, offerings: Mapping[OfferingId, Offering]) -> Iterator[Record]:
+    line, beside = one.line, one.line.companion
+    hours = TERM_HOURS[line.term_months]
+    part_usd = Decimal(0) if beside is None else beside.commit_usd_per_hour * hours
+    parts = [(one.proposal, line.offering, line.quantity, line.total_usd - part_usd)]
+    if beside is not None:
+        part = f"{one.proposal}/{beside.unit}"
+        parts.append((ProposalId(part), beside.offering, beside.quantity, part_usd))
+    for identity, offering, quantity, cost_usd in parts:
+        yield _record(
+            offerings[offering],
+            identity=identity,
+            account=line.account,
+            quantity=quantity,
+            cost_usd=cost_usd,
+            upfront_ratio=line.upfront_usd / line.total_usd if line.total_usd else None,
+            start=one.created_at,
+            end=one.created_at + timedelta(hours=hours),
+            status="Proposed",
+            scope=None,
+        )
 
 
 def _record(

@@ -16,13 +16,13 @@ from service.billing.bill import Bill, bill
 from service.billing.focus import NONE, focus_rows
 from service.domain.commitments import Commitment, CommitmentState
 from service.domain.hours import HourRange
-from service.domain.ids import CommitmentId
+from service.domain.ids import CommitmentId, OfferingId
 from service.domain.plans import PlanLine
 from service.domain.usage import Dataset
 
 Floats = NDArray[np.float64]
 WEEK_HOURS = 168
-_LINE = CommitmentId("the proposed line")
+_LINE = "the proposed line"
 _SIZES_APART = 100
 """How many of the smallest size one unit of usage may stand for, at most."""
 
@@ -50,19 +50,22 @@ def picture(dataset: Dataset, line: PlanLine) -> Picture:
     What is owned counts over all of the hours, as if it had been owned all along.
     """
     hours = dataset.usage.hours
-    alone = replace(dataset, commitments=(_over(hours, line, _plenty(dataset, line)),))
+    plenty = _plenty(dataset, line)
+    everything = tuple(_over(hours, line, name, plenty) for name, _ in line.contents)
+    alone = replace(dataset, commitments=everything)
     eligible = _lines_covered(alone, bill(alone))
     owned = tuple(
         replace(one, start=hours.start, end=hours.end, state=CommitmentState.ACTIVE)
         for one in dataset.commitments
         if one.state.is_owned and one.end >= hours.end
     )
-    with_line = replace(dataset, commitments=(*owned, _over(hours, line, line.quantity)))
+    bought = tuple(_over(hours, line, name, quantity) for name, quantity in line.contents)
+    with_line = replace(dataset, commitments=(*owned, *bought))
     after = bill(with_line)
     usage = dataset.usage.quantity @ (_prices(dataset) * eligible)
-    by_owned, by_line = _covered(with_line, after, eligible)
-    used_usd = after.hourly_used_usd[-1].sum()
-    committed_usd = used_usd + after.hourly_unused_usd[-1].sum()
+    by_owned, by_line = _covered(with_line, after, eligible, last=len(bought))
+    used_usd = after.hourly_used_usd[-len(bought) :].sum()
+    committed_usd = used_usd + after.hourly_unused_usd[-len(bought) :].sum()
     worth = by_line.sum() / used_usd if used_usd else 0.0
     return Picture(
         hours=hours,
@@ -91,10 +94,10 @@ def _plenty(dataset: Dataset, line: PlanLine) -> Decimal:
     return Decimal(1 + _SIZES_APART * int(quantity.sum(axis=1).max(initial=0.0)))
 
 
-def _over(hours: HourRange, line: PlanLine, quantity: Decimal) -> Commitment:
+def _over(hours: HourRange, line: PlanLine, offering: OfferingId, quantity: Decimal) -> Commitment:
     return Commitment(
-        commitment=_LINE,
-        offering=line.offering,
+        commitment=CommitmentId(f"{_LINE}: {offering}"),
+        offering=offering,
         account=line.account,
         scope=None,
         zone=None,
@@ -117,16 +120,21 @@ def _lines_covered(dataset: Dataset, result: Bill) -> Floats:
     return found
 
 
-def _covered(dataset: Dataset, result: Bill, eligible: Floats) -> tuple[Floats, Floats]:
-    """Hourly on-demand dollars of eligible usage, covered by what is owned and by the line."""
+def _covered(
+    dataset: Dataset, result: Bill, eligible: Floats, *, last: int
+) -> tuple[Floats, Floats]:
+    """Hourly on-demand dollars of eligible usage, covered by what is owned and by the line.
+
+    The line's are the dataset's ``last`` commitments.
+    """
     rows = focus_rows(dataset, result)
     some = (rows.commitment != NONE) & (rows.line != NONE)
     line, hour = rows.line[some], rows.hour[some]
     worth = rows.quantity[some] * _prices(dataset)[line] * eligible[line]
-    last = rows.commitment[some] == len(dataset.commitments) - 1
+    bought = rows.commitment[some] >= len(dataset.commitments) - last
     count = dataset.usage.hours.count
     by_owned, by_line = (
         np.asarray(np.bincount(hour, weights=worth * mine, minlength=count), dtype=np.float64)
-        for mine in (~last, last)
+        for mine in (~bought, bought)
     )
     return by_owned, by_line

@@ -16,6 +16,7 @@ from service.domain.commitments import Commitment
 from service.domain.hours import TERM_HOURS, HourRange
 from service.domain.ids import CommitmentId
 from service.domain.plans import PlanLine
+from service.domain.purchases import is_part_id
 from service.domain.usage import Dataset
 
 ZERO = Decimal(0)
@@ -23,13 +24,22 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Savings against on demand, net of waste, in USD per hour of the term: 10%, mean, 90%."""
+    """Savings against on demand, net of waste, in USD per hour of the term: 10%, mean, 90%.
+
+    ``whole``: it was made for all parts that the one purchase is listed in.
+    """
 
     commitment: CommitmentId
     low_usd_per_hour: Decimal
     expected_usd_per_hour: Decimal
     high_usd_per_hour: Decimal
     term_hours: int
+    whole: bool = False
+
+    def covers(self, commitment: CommitmentId) -> bool:
+        """True for a commitment whose saving was promised."""
+        part = self.whole and is_part_id(commitment, self.commitment)
+        return part or commitment == self.commitment
 
 
 def promise_of(line: PlanLine, commitment: CommitmentId) -> Promise:
@@ -40,6 +50,7 @@ def promise_of(line: PlanLine, commitment: CommitmentId) -> Promise:
         expected_usd_per_hour=line.expected_savings_usd_per_hour,
         high_usd_per_hour=line.expected_savings_high_usd_per_hour,
         term_hours=TERM_HOURS[line.term_months],
+        whole=line.companion is not None,
     )
 
 
@@ -93,11 +104,16 @@ def held_against(dataset: Dataset, promises: Sequence[Promise]) -> Promises:
         hours = 0 if owned is None else hours_seen(owned, dataset.usage.hours)
         if hours == 0:
             continue
-        without = tuple(one for one in dataset.commitments if one.commitment != promise.commitment)
+        without = tuple(one for one in dataset.commitments if not promise.covers(one.commitment))
         realised_usd = market.bill(without).total_usd - whole
         kept.append(_kept(promise, hours, realised_usd))
     named = {one.commitment for one in kept}
-    rest = tuple(one for one in dataset.commitments if one.commitment not in named)
+    told = [one for one in promises if one.commitment in named]
+    rest = tuple(
+        one
+        for one in dataset.commitments
+        if not any(promise.covers(one.commitment) for promise in told)
+    )
     return Promises(
         kept=tuple(kept),
         promised_low_usd=sum((one.promised_low_usd for one in kept), ZERO),

@@ -7,7 +7,7 @@ listed. Together with the intents that no listing shows yet it says what is owne
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
@@ -220,14 +220,16 @@ def in_flight(connection: Connection, *, provider: str | None = None) -> tuple[C
     query = select(intents.c.intent_id).where(~select(commitments).where(listed).exists())
     unlisted = frozenset(connection.execute(query).scalars())
     counted = intent_rows.list_intents(connection, states=intent_rows.COUNTED, provider=provider)
-    return tuple(expected(intent) for intent in counted if intent.order.intent in unlisted)
+    return tuple(
+        one for intent in counted if intent.order.intent in unlisted for one in expected(intent)
+    )
 
 
-def expected(intent: Intent) -> Commitment:
+def expected(intent: Intent) -> tuple[Commitment, ...]:
     """What a purchase will be once it is listed: payment-pending, or queued for its start."""
     order = intent.order
     start = order.start_at or floor_hour(intent.recorded_at)
-    return Commitment(
+    whole = Commitment(
         commitment=CommitmentId(f"intent:{order.intent}"),
         offering=order.offering,
         account=order.account,
@@ -238,6 +240,16 @@ def expected(intent: Intent) -> Commitment:
         end=start + timedelta(hours=TERM_HOURS[order.term_months]),
         state=CommitmentState.PAYMENT_PENDING if order.start_at is None else CommitmentState.QUEUED,
     )
+    beside = order.companion
+    if beside is None:
+        return (whole,)
+    part = replace(
+        whole,
+        commitment=CommitmentId(f"{whole.commitment}/companion"),
+        offering=beside.offering,
+        quantity=beside.quantity,
+    )
+    return (whole, part)
 
 
 def _holding(row: RowMapping) -> Holding:

@@ -54,8 +54,8 @@ class Scope:
 def record(connection: Connection, intent: Intent, *, cycle: CycleId) -> None:
     """Write a new intent. The database refuses a second one for its line, proposal or token."""
     order, line = intent.order, intent.line
-    if order.start_at != line.start_at:
-        msg = f"intent {order.intent} does not start when its line does"
+    if (order.start_at, order.companion) != (line.start_at, line.companion):
+        msg = f"intent {order.intent} does not buy, or does not start, as its line does"
         raise InvariantError(msg)
     connection.execute(
         insert(intents).values(
@@ -220,6 +220,7 @@ def _intent(row: RowMapping) -> Intent:
             upfront_usd=row["upfront_usd"],
             reference=row["reference"],
             start_at=line.start_at,
+            companion=line.companion,
         ),
         plan=PlanId(row["plan_id"]),
         proposal=None if row["proposal_id"] is None else ProposalId(row["proposal_id"]),

@@ -171,13 +171,14 @@ def _pools_of(
     means = [Decimal(repr(float(one))) for one in usage.quantity.mean(axis=0)]
     found: dict[LineId, PoolSize] = {}
     for line in lines:
-        offering = dataset.offerings.get(line.offering)
-        if offering is None:
+        if line.offering not in dataset.offerings:
             continue
+        named = [one for name, _ in line.contents if (one := dataset.offerings.get(name))]
         covered = sum(
             (
                 amount * dataset.skus[label.key].on_demand_usd
                 for label, amount in zip(usage.lines, means, strict=True)
+                for offering in named
                 if offering.region in {None, label.region}
                 and offering.rate_usd(label.region, label.sku) is not None
             ),

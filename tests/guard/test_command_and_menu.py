@@ -28,7 +28,7 @@ from service.domain.ids import (
     PlanId,
 )
 from service.domain.money import CommitUsdPerHour
-from service.domain.plans import Decision
+from service.domain.plans import Companion, Decision
 from service.domain.purchases import Intent, IntentState, InventoryItem, PurchaseOrder
 from service.guard.caps import sum_of
 from service.guard.context import spent_so_far, target_of, unknown_targets
@@ -190,6 +190,34 @@ def test_a_line_sized_to_the_room_left_passes_every_cap_and_a_cent_more_does_not
         now = replace(facts, pools=context(*lines, pool_usd_per_hour="100").pools)
         verdict = judge(lines, policy=policy(), context=now)[1]
         assert (verdict.decision is not Decision.REFUSE) is passes
+
+
+def test_what_a_line_begins_with_takes_its_room_from_every_cap_of_the_line_too() -> None:
+    begun = line(commit="2")
+    whole = room_for(target_of(begun), policy=policy(), context=context(), asked=[])
+    rest = room_for(
+        target_of(begun), policy=policy(), context=context(), asked=[], begun=sum_of(begun)
+    )
+    for one in (whole, rest):
+        assert one.most_usd_per_hour(12, Decimal(0)) > 0
+    taken = whole.commit_usd_per_hour - rest.commit_usd_per_hour
+    assert taken == 2
+    assert whole.obligation_usd - rest.obligation_usd == begun.total_usd
+
+
+@pytest.mark.parametrize(
+    ("quantity", "commit", "sound"),
+    [("4", "0.5", True), ("0", "0", False), ("NaN", "0.5", False), ("4", "1.5", False)],
+)
+def test_what_comes_beside_is_some_and_its_money_part_of_the_lines(
+    quantity: str, commit: str, *, sound: bool
+) -> None:
+    beside = Companion(
+        OfferingId("ram"), Decimal(quantity), CommitUsdPerHour(Decimal(commit)), "GB"
+    )
+    one = replace(line(), companion=beside)
+    (verdict,) = judge([one], policy=policy(), context=context(one))
+    assert (verdict.decision is not Decision.REFUSE) is sound
 
 
 def test_there_is_no_room_where_past_spending_is_not_known() -> None:

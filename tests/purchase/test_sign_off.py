@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from service.domain.commitments import Offering
-from service.domain.plans import Decision, PlanLine
+from service.domain.commitments import Beside, Offering
+from service.domain.ids import OfferingId
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import Companion, Decision, PlanLine
 from service.domain.purchases import Proposal, ProposalState
 from service.observe.events import CATALOGUE
 from service.purchase.in_part import cut_to
@@ -152,6 +154,42 @@ def test_a_part_is_never_more_than_asked_for_and_a_multiple_of_the_step(asked: D
         assert OFFERING.min_quantity <= cut.quantity <= asked
         assert cut.quantity % STEP == 0
         assert cut.total_usd <= LINE.total_usd
+
+
+GB = Companion(OfferingId("ram"), Decimal(9), CommitUsdPerHour(Decimal("0.027")), "GB of memory")
+RAM = replace(
+    OFFERING,
+    offering=GB.offering,
+    min_quantity=Decimal("0.25"),
+    step=Decimal("0.25"),
+    beside=Beside(OFFERING.offering, Decimal("0.25"), Decimal("6.5"), "GB of memory"),
+)
+BOTH = replace(
+    make_line(1, quantity="3"),
+    companion=GB,
+    commit_usd_per_hour=CommitUsdPerHour(Decimal("3.027")),
+    total_usd=Decimal("3.027") * 8_760,
+)
+
+
+@given(st.decimals(min_value=Decimal("0.1"), max_value=3, places=2))
+def test_what_is_sold_beside_a_part_shrinks_with_it_and_all_amounts_fit(asked: Decimal) -> None:
+    cut = cut_to(BOTH, asked, OFFERING, RAM)
+    assert isinstance(cut, PlanLine)
+    assert cut.companion is not None
+    share = cut.quantity / BOTH.quantity
+    beside = cut.companion.quantity
+    assert beside % RAM.step == 0
+    assert Decimal("0.25") <= beside <= max(GB.quantity * share, Decimal("0.25"))
+    # 1 USD/h a unit, 0.003 USD/h a GB: what is obliged is what is left of both.
+    assert cut.companion.commit_usd_per_hour == beside * Decimal("0.003")
+    assert cut.commit_usd_per_hour == cut.quantity + beside * Decimal("0.003")
+    assert cut.total_usd == cut.commit_usd_per_hour * 8_760
+
+
+def test_a_part_of_what_cannot_be_split_as_it_is_sold_is_not_approved() -> None:
+    assert isinstance(cut_to(BOTH, Decimal(1), OFFERING), str)
+    assert cut_to(BOTH, BOTH.quantity, OFFERING) == BOTH
 
 
 def test_the_first_of_two_leaves_it_waiting_and_the_second_approves(waiting: Engine) -> None:

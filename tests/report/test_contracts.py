@@ -12,7 +12,7 @@ import pytest
 from service.domain.commitments import CommitmentState, Kind, Payment
 from service.domain.ids import AccountId, LineId, OfferingId, PlanId, ProposalId
 from service.domain.money import CommitUsdPerHour
-from service.domain.plans import Decision, PlanLine, Verdict
+from service.domain.plans import Companion, Decision, PlanLine, Verdict
 from service.domain.purchases import Proposal, ProposalState
 from service.report.contracts import COLUMNS, commitment_records, proposal_records
 from service.report.render import to_json
@@ -111,6 +111,20 @@ def test_a_waiting_or_approved_proposal_is_proposed_and_a_decided_one_is_no_reco
     assert records[0]["ContractCommitmentCost"] == 2 * YEAR
     assert records[0]["ContractCommitmentUnit"] == "USD/Hour"
     assert records[0]["ContractCommitmentDurationType"] == "1 Year"
+
+
+def test_what_comes_beside_has_a_record_of_its_own_and_the_costs_add_up() -> None:
+    waiting = proposal(ProposalState.WAITING)
+    ram = offer("ram", Kind.GCP_RESOURCE_CUD, {"m5": "0.1"})
+    beside = Companion(ram.offering, Decimal(4), CommitUsdPerHour(Decimal("0.4")), "GB of memory")
+    both = replace(waiting, line=replace(waiting.line, companion=beside))
+    offers = {**OFFERS, ram.offering: ram}
+    own, other = proposal_records([both], offerings=offers)
+    assert other["ContractCommitmentQuantity"] == 4
+    assert other["ContractCommitmentCost"] == Decimal("0.4") * YEAR
+    assert own["ContractCommitmentQuantity"] == 2
+    assert own["ContractCommitmentCost"] == Decimal("1.6") * YEAR
+    assert own["ContractCommitmentId"] != other["ContractCommitmentId"]
 
 
 def test_every_kind_has_a_type_and_every_record_has_a_form_in_json() -> None:

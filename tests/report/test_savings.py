@@ -152,6 +152,19 @@ def test_two_commitments_on_the_same_usage_do_not_share_one_saving_twice() -> No
     assert found.broken
 
 
+def test_a_promise_made_for_a_whole_purchase_is_held_against_all_its_parts() -> None:
+    dataset = two_accounts()
+    part = held("sp/memory", "plan", "0.9", account="A", last_hour=YEAR)
+    both = replace(dataset, commitments=(*dataset.commitments, part))
+    whole = replace(promise("sp", "0", "0", "0"), whole=True)
+    found = held_against(both, [whole])
+    (kept,) = found.kept
+    # Without either nothing is saved; with both 1.8/h covers what costs 1.5/h: 6 - 7.2.
+    assert kept.realised_usd == found.joint_usd == Decimal("-1.2")
+    alone = held_against(both, [promise("sp", "0", "0", "0")])
+    assert alone.kept[0].realised_usd == Decimal("-2.6")
+
+
 def test_promises_that_the_window_saw_nothing_of_are_left_out() -> None:
     dataset = two_accounts()
     later = held("later", "plan", "1", first_hour=100, last_hour=200)
