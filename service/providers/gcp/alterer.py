@@ -32,9 +32,6 @@ from service.providers.gcp.outcome import NOT_SENT, outcome_of
 from service.providers.gcp.price_list import PriceList, Prices
 from service.providers.gcp.resource_commitments import Exists, insert, watch
 from service.providers.gcp.words import (
-    MB_PER_GB,
-    MEMORY_MB_PER_VCPU,
-    MEMORY_STEP_MB,
     PLAN_WORDS,
     PLANS,
     PROVIDER,
@@ -45,6 +42,7 @@ from service.providers.gcp.words import (
     ResourceTerms,
     commitment_name,
     gcp_tables,
+    gigabytes,
     intent_of,
     known,
     place_of,
@@ -95,7 +93,7 @@ class Source:
     def usd_per_hour(self, prices: PriceList, months: int) -> Decimal:
         """What it costs an hour at the rates of a term of ``months``."""
         family = known(gcp_tables().families, self.listed.type_)
-        gb = Decimal(self.memory_mb) / MB_PER_GB
+        gb = gigabytes(self.memory_mb)
         total = Decimal(0)
         for resource, quantity in ((VCPU, Decimal(self.vcpus)), (RAM, gb)):
             rate = prices.rate_usd(ResourceTerms(self.place.region, family, resource, months))
@@ -355,11 +353,11 @@ def contents_of(order: AlterationOrder, sources: Sequence[Source]) -> tuple[int,
     memory_mb = sum(one.memory_mb for one in sources)
     if order.alteration is AlterationKind.MERGE:
         return vcpus, memory_mb
-    taken = int(order.targets[0].quantity)
-    share = Decimal(memory_mb) * taken / vcpus / MEMORY_STEP_MB
-    memory = int(share.to_integral_value(ROUND_DOWN)) * MEMORY_STEP_MB
+    taken, sold = int(order.targets[0].quantity), gcp_tables().memory
+    share = Decimal(memory_mb) * taken / vcpus / sold.step_mb
+    memory = int(share.to_integral_value(ROUND_DOWN)) * sold.step_mb
     # What stays must be within Google's limit too: memory that it may not keep goes along.
-    most_left = (vcpus - taken) * MEMORY_MB_PER_VCPU
+    most_left = (vcpus - taken) * sold.most_mb_per_vcpu
     return taken, max(memory, memory_mb - most_left)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from service.domain.commitments import Kind
 from service.domain.errors import InvariantError, ProviderError
 from service.domain.hours import Clock
-from service.domain.money import CommitUsdPerHour
+from service.domain.ids import OfferingId
+from service.domain.money import CommitUsdPerHour, from_nano, nano
+from service.domain.plans import Companion
 from service.domain.purchases import Evidence, Idempotency, Outcome, PurchaseOrder, Quote, Refused
 from service.providers.gcp import flexible, resource_commitments
 from service.providers.gcp.clients import GcpClients
 from service.providers.gcp.outcome import NOT_SENT
-from service.providers.gcp.price_list import Prices
+from service.providers.gcp.price_list import PriceList, Prices
 from service.providers.gcp.reader import require_billing
 from service.providers.gcp.words import PROVIDER, resource_terms
 from service.providers.port import StillWanted, always_wanted
@@ -41,26 +44,25 @@ class GcpBuyer:
         A flexible commitment costs what it says; its quote cannot show that the discount of a
         covered SKU has changed.
         """
+        beside: Companion | None = None
         if order.kind is Kind.GCP_FLEXIBLE_CUD:
             flexible.offer_of(self._clients.access, order)
             hourly = order.quantity
         else:
-            terms = resource_terms(order.offering)
-            rate = self._prices.fresh().rate_usd(terms)
-            if rate is None or terms.term_months != order.term_months:
-                raise ProviderError(
-                    provider=PROVIDER,
-                    operation="catalog.list_skus",
-                    code="not_on_sale",
-                    detail=f"{order.offering} is not in the price list",
-                )
-            hourly = rate * order.quantity
+            prices = self._prices.fresh()
+            hourly = _hourly_usd(prices, order, order.offering, order.quantity)
+            if order.companion is not None:
+                named, amount = order.companion.offering, order.companion.quantity
+                usd = _hourly_usd(prices, order, named, amount)
+                hourly += usd
+                beside = replace(order.companion, commit_usd_per_hour=CommitUsdPerHour(usd))
         return Quote(
             offering=order.offering,
             quantity=order.quantity,
             commit_usd_per_hour=CommitUsdPerHour(hourly),
             upfront_usd=Decimal(0),
             quoted_at=self._clock.now(),
+            companion=beside,
         )
 
     def buy(self, order: PurchaseOrder, *, still_wanted: StillWanted = always_wanted) -> Outcome:
@@ -87,3 +89,19 @@ class GcpBuyer:
         if order.kind is Kind.GCP_FLEXIBLE_CUD:
             return flexible.verified(self._clients, order)
         return resource_commitments.verified(self._clients, order)
+
+
+def _hourly_usd(
+    prices: PriceList, order: PurchaseOrder, offering: OfferingId, quantity: Decimal
+) -> Decimal:
+    """What so much of an offering costs an hour, in whole nano-dollars, as it will be listed."""
+    terms = resource_terms(offering)
+    rate = prices.rate_usd(terms)
+    if rate is None or terms.term_months != order.term_months:
+        raise ProviderError(
+            provider=PROVIDER,
+            operation="catalog.list_skus",
+            code="not_on_sale",
+            detail=f"{offering} is not in the price list",
+        )
+    return from_nano(nano(rate * quantity))

@@ -22,7 +22,6 @@ from service.domain.purchases import InventoryItem
 from service.providers.gcp.clients import GcpAccess, GcpClients, invoke_all
 from service.providers.gcp.price_list import PriceList
 from service.providers.gcp.words import (
-    MB_PER_GB,
     PLANS,
     PROVIDER,
     RAM,
@@ -32,6 +31,7 @@ from service.providers.gcp.words import (
     ResourceTerms,
     flexible_offering,
     gcp_tables,
+    gigabytes,
     intent_of,
     known,
 )
@@ -123,8 +123,7 @@ def _parts(
         return
     vcpus, memory_mb = amounts_of(listed)
     family, months = known(gcp_tables().families, listed.type_), known(PLANS, listed.plan)
-    gb = Decimal(memory_mb) / MB_PER_GB
-    for resource, quantity in ((VCPU, Decimal(vcpus)), (RAM, gb)):
+    for resource, quantity in ((VCPU, Decimal(vcpus)), (RAM, gigabytes(memory_mb))):
         if quantity > 0:
             terms = ResourceTerms(place.region, family, resource, months)
             yield _part(access, prices, (place, listed), terms, quantity)
@@ -168,7 +167,7 @@ def _part(
         family=terms.family,
         commit_usd_per_hour=CommitUsdPerHour((rate or Decimal(0)) * quantity),
         upfront_usd=Decimal(0),
-        intent=intent_of(listed.description) if terms.resource == VCPU else None,
+        intent=intent_of(listed.description),
         returnable_until=None,
         reference=place.path,
         renews=bool(listed.auto_renew),

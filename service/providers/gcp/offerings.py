@@ -1,16 +1,17 @@
 """What Google sells that Tenor can buy, and at which rates.
 
-Resource commitments: vCPUs of one series in one region. Google sells memory only beside vCPUs (at
-most 6.5 GB for each), so memory alone is never on offer; see docs/decisions. Flexible commitments:
-dollars an hour of discounted spend, in every region, on the series that they cover.
+Resource commitments: vCPUs of one series in one region, and memory, which Google sells only beside
+vCPUs in the same commitment (``tables.yaml`` says how much). Flexible commitments: dollars an hour
+of discounted spend, in every region, on the series that they cover.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
-from service.domain.commitments import Kind, Offering, Payment
+from service.domain.commitments import Beside, Kind, Offering, Payment
 from service.domain.ids import OfferingId
 from service.domain.purchases import InventoryItem
 from service.domain.usage import SkuKey
@@ -18,12 +19,15 @@ from service.providers.gcp.clients import GcpAccess
 from service.providers.gcp.price_list import PriceList, is_covered
 from service.providers.gcp.words import (
     FLEXIBLE_STEP_USD,
+    MEMORY_UNIT,
     PLAN_WORDS,
     PROVIDER,
+    RAM,
     VCPU,
     ResourceTerms,
     flexible_offering,
     gcp_tables,
+    gigabytes,
     resource_terms,
 )
 from service.usage.gcp_sku import describe_sku
@@ -44,23 +48,29 @@ def offerings(prices: PriceList, access: GcpAccess, keys: Sequence[SkuKey]) -> l
 
 def _resource_offerings(prices: PriceList, keys: Iterable[SkuKey]) -> Iterator[Offering]:
     wanted = {
-        (key.region, facts.family)
+        (key.region, facts.family or "", facts.resource or "")
         for key in keys
         if key.provider == PROVIDER
         and is_covered(key.sku)
-        and (facts := describe_sku(key.sku)).resource == VCPU
+        and (facts := describe_sku(key.sku)).resource in {VCPU, RAM}
         and facts.family in gcp_tables().sold_types
     }
-    for region, family in sorted((region, family or "") for region, family in wanted):
+    for region, family, resource in sorted(wanted):
         for months in sorted(PLAN_WORDS):
-            terms = ResourceTerms(region, family, VCPU, months)
+            terms = ResourceTerms(region, family, resource, months)
             rate = prices.rate_usd(terms)
-            if rate is not None:
-                yield resource_offering(terms, rate, Decimal(0))
+            alone = terms.resource == RAM and (
+                (region, family, VCPU) not in wanted
+                or prices.rate_usd(replace(terms, resource=VCPU)) is None
+            )
+            if rate is not None and not alone:
+                yield resource_offering(terms, rate)
 
 
-def resource_offering(terms: ResourceTerms, rate_usd: Decimal, step: Decimal) -> Offering:
+def resource_offering(terms: ResourceTerms, rate_usd: Decimal) -> Offering:
     """One part of a resource commitment at ``rate_usd`` an hour for each unit."""
+    beside = beside_vcpus(terms)
+    step = _WHOLE if beside is None else gigabytes(gcp_tables().memory.step_mb)
     return Offering(
         offering=terms.offering,
         provider=PROVIDER,
@@ -75,8 +85,22 @@ def resource_offering(terms: ResourceTerms, rate_usd: Decimal, step: Decimal) ->
         size_flexible=True,
         rates_usd={terms.sku: rate_usd},
         upfront_usd=Decimal(0),
-        min_quantity=step or _WHOLE,
-        step=step or _WHOLE,
+        min_quantity=step,
+        step=step,
+        beside=beside,
+    )
+
+
+def beside_vcpus(terms: ResourceTerms) -> Beside | None:
+    """How memory is sold, in GB; ``None`` for vCPUs, which can be had alone."""
+    if terms.resource != RAM:
+        return None
+    sold = gcp_tables().memory
+    return Beside(
+        offering=replace(terms, resource=VCPU).offering,
+        least=gigabytes(sold.least_mb),
+        most_per_unit=gigabytes(sold.most_mb_per_vcpu),
+        unit=MEMORY_UNIT,
     )
 
 
@@ -120,4 +144,4 @@ def owned_offering(prices: PriceList, item: InventoryItem, keys: Sequence[SkuKey
         return _flexible(item.term_months, flexible_rates(prices, keys, item.term_months))
     terms = resource_terms(OfferingId(item.commitment.offering))
     rate = item.commit_usd_per_hour / item.commitment.quantity
-    return resource_offering(terms, rate, Decimal("0.25") if terms.resource != VCPU else _WHOLE)
+    return resource_offering(terms, rate)

@@ -8,7 +8,7 @@ The operation's error is looked at even when the operation is done.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,9 @@ from service.providers.gcp.clients import GcpClients, invoke, invoke_all, reason
 from service.providers.gcp.inventory import amounts_of
 from service.providers.gcp.outcome import ALREADY_EXISTS_CODES, operation_outcome, outcome_of
 from service.providers.gcp.words import (
+    MB_PER_GB,
     PLAN_WORDS,
+    RAM,
     VCPU,
     Place,
     ResourceTerms,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
 _CONFLICT, _NOT_FOUND = 409, "notFound"
 _INSERT, _DONE, _CREATING = "insert", "DONE", "CREATING"
-_MACHINE, _VCPU = "MACHINE", "VCPU"
+_MACHINE, _RESOURCES = "MACHINE", ("VCPU", "MEMORY")
 _POLL_TIMEOUT_SECONDS = 30.0
 
 
@@ -74,7 +76,28 @@ def refusal(order: PurchaseOrder, terms: ResourceTerms) -> Refused | None:
         return Refused("upfront", "resource commitments have no upfront payment")
     if order.term_months != terms.term_months:
         return Refused("term", f"{order.offering} is not of {order.term_months} months")
-    return None
+    beside = _refused_beside(order, terms)
+    return Refused("memory", beside) if beside else None
+
+
+def _refused_beside(order: PurchaseOrder, terms: ResourceTerms) -> str:
+    """Why the order's memory cannot be sent; empty where it can, or there is none."""
+    if order.companion is None:
+        return ""
+    sold, amount_mb = gcp_tables().memory, order.companion.quantity * MB_PER_GB
+    if order.companion.offering != replace(terms, resource=RAM).offering:
+        return f"{order.companion.offering} is not the memory of {order.offering}"
+    if amount_mb < sold.least_mb or amount_mb % sold.step_mb:
+        return f"{amount_mb} MB is no multiple of {sold.step_mb} MB"
+    if amount_mb > order.quantity * sold.most_mb_per_vcpu:
+        return f"{amount_mb} MB is more than {sold.most_mb_per_vcpu} MB for each vCPU"
+    return ""
+
+
+def contents_of(order: PurchaseOrder) -> tuple[int, int]:
+    """How many vCPUs and MB of memory the order is of."""
+    beside = order.companion
+    return int(order.quantity), 0 if beside is None else int(beside.quantity * MB_PER_GB)
 
 
 def purchase(clients: GcpClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:
@@ -89,7 +112,11 @@ def purchase(clients: GcpClients, order: PurchaseOrder, still_wanted: StillWante
         "type_": gcp_tables().sold_types[terms.family],
         "category": _MACHINE,
         "auto_renew": False,
-        "resources": [{"type_": _VCPU, "amount": int(order.quantity)}],
+        "resources": [
+            {"type_": kind, "amount": amount}
+            for kind, amount in zip(_RESOURCES, contents_of(order), strict=True)
+            if amount
+        ],
     }
     place = place_of_order(order, terms)
     ended = insert(clients, place, body, request_id(order.token), still_wanted)
@@ -190,7 +217,7 @@ def _difference(listed: Listed, order: PurchaseOrder, terms: ResourceTerms) -> s
     wanted = {
         "plan": (listed.plan, PLAN_WORDS[terms.term_months]),
         "type": (listed.type_, gcp_tables().sold_types.get(terms.family)),
-        "resources": (amounts_of(listed), (int(order.quantity), 0)),
+        "resources": (amounts_of(listed), contents_of(order)),
         "intent": (intent_of(listed.description), order.intent),
     }
     return ", ".join(

@@ -21,8 +21,7 @@ from service.usage.gcp_sku import GB_HOURS, VCPU_HOURS, machine_sku
 PROVIDER = "gcp"
 VCPU, RAM = "vcpu", "ram"
 MB_PER_GB = 1_024
-MEMORY_STEP_MB = 256
-MEMORY_MB_PER_VCPU = 6_656
+MEMORY_UNIT = "GB of memory"
 PLANS: Mapping[str, int] = {"TWELVE_MONTH": 12, "THIRTY_SIX_MONTH": 36}
 PLAN_WORDS = {months: word for word, months in PLANS.items()}
 STATES: Mapping[str, CommitmentState] = {
@@ -45,6 +44,20 @@ _MEMORY_PART = "/memory"
 Word = TypeVar("Word")
 
 
+def gigabytes(amount_mb: int) -> Decimal:
+    """Google's MB as the GB that prices and usage are counted in: exact, both are powers of 2."""
+    return Decimal(amount_mb) / MB_PER_GB
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How memory is sold beside vCPUs, in MB of 2^20 bytes."""
+
+    step_mb: int
+    least_mb: int
+    most_mb_per_vcpu: int
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
     """The contents of ``tables.yaml``; discounts are ratios 0-1 by the term's months."""
@@ -55,6 +68,7 @@ class Tables:
     flexible_discounts: Mapping[int, Decimal]
     flexible_families: frozenset[str]
     past_flexible_offers: Mapping[str, int]
+    memory: Memory
 
 
 @cache
@@ -69,6 +83,7 @@ def gcp_tables() -> Tables:
         flexible_discounts={m: Decimal(one) for m, one in flexible["discounts"].items()},
         flexible_families=frozenset(flexible["families"]),
         past_flexible_offers=raw["past_flexible_offers"],
+        memory=Memory(**{name: one for name, one in raw["memory"].items() if name != "as_of"}),
     )
 
 

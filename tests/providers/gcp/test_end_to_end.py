@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,9 +13,12 @@ from sqlalchemy import Engine
 
 from service.domain.commitments import Kind
 from service.domain.hours import DAY_HOURS, HourRange
-from service.domain.ids import AccountId, ClientToken, IntentId
+from service.domain.ids import AccountId, ClientToken, IntentId, OfferingId
+from service.domain.money import CommitUsdPerHour, floor_to_step
+from service.domain.plans import Companion
 from service.domain.purchases import Bought, PurchaseOrder
 from service.domain.usage import Dataset, Usage
+from service.plan.joint import amounts, companions
 from service.plan.optimise import optimise
 from service.providers.gcp.cloud import GcpCloud, gcp_cloud
 from service.sandbox.gcp.cloud import GcpSandbox
@@ -56,9 +59,17 @@ def dataset(parts: GcpCloud, usage: Usage) -> Dataset:
     )
 
 
-def order_of(offering: object, quantity: Decimal, number: int, known: Dataset) -> PurchaseOrder:
-    found = next(one for name, one in known.offerings.items() if name == offering)
-    steps = (quantity / found.step).to_integral_value(rounding="ROUND_DOWN")
+def order_of(
+    name: OfferingId, wanted: Mapping[OfferingId, Decimal], number: int, known: Dataset
+) -> PurchaseOrder:
+    found = known.offerings[name]
+    quantity = floor_to_step(wanted[name], found.step)
+    other = companions(known.offerings, known.offerings).get(name)
+    beside = None
+    if other is not None and other.beside is not None:
+        more = float(wanted.get(other.offering, 0))
+        quantity, amount = amounts(found, quantity, other, more, None)
+        beside = Companion(other.offering, amount, CommitUsdPerHour(Decimal(0)), other.beside.unit)
     return PurchaseOrder(
         intent=IntentId(f"line-{number}"),
         token=ClientToken(f"token-{number}"),
@@ -67,8 +78,9 @@ def order_of(offering: object, quantity: Decimal, number: int, known: Dataset) -
         kind=found.kind,
         term_months=found.term_months,
         payment=found.payment,
-        quantity=steps * found.step,
+        quantity=quantity,
         upfront_usd=Decimal(0),
+        companion=beside,
     )
 
 
@@ -104,13 +116,15 @@ def test_what_was_exported_is_ingested_planned_and_bought(
         known, menu=None, purchase_account=AccountId("acme-commitments"), closely=False
     )
     assert planned.after_usd < planned.before_usd * Decimal("0.8")
-    bought = [
-        parts.buyer.buy(order_of(one.offering, one.quantity, number, known))
-        for number, one in enumerate(planned.purchases)
-    ]
+    wanted = {one.offering: one.quantity for one in planned.purchases}
+    alone = [name for name in wanted if known.offerings[name].beside is None]
+    orders = [order_of(name, wanted, number, known) for number, name in enumerate(alone)]
+    bought = [parts.buyer.buy(order) for order in orders]
     assert bought
     assert all(isinstance(one, Bought) for one in bought)
-    assert len(dataset(parts, usage).commitments) == len(bought)
+    with_memory = sum(order.companion is not None for order in orders)
+    assert with_memory > 0
+    assert len(dataset(parts, usage).commitments) == len(bought) + with_memory
     kinds = {item.kind for item in parts.reader.inventory()}
     assert kinds == {Kind.GCP_RESOURCE_CUD, Kind.GCP_FLEXIBLE_CUD}
     before = cloud.totals().effective_savings_rate

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from service.billing.bill import bill
-from service.domain.commitments import CommitmentState, Kind, Payment
+from service.domain.commitments import Beside, CommitmentState, Kind, Payment
 from service.domain.errors import InputError, ProviderError
 from service.domain.hours import DAY_HOURS, HourRange
 from service.domain.purchases import Bought
@@ -96,11 +96,15 @@ def test_what_the_list_lacks_is_priced_by_what_bills_show_or_is_bad_input(
         reader.prices([other], {})
 
 
-def test_offers_vcpus_of_the_series_in_use_and_flexible_dollars(reader: GcpReader) -> None:
+def test_offers_vcpus_and_memory_of_the_series_in_use_and_flexible_dollars(
+    reader: GcpReader,
+) -> None:
     offers = {one.offering: one for one in reader.offerings([CORES, MEMORY, BELGIUM])}
     assert sorted(offers) == [
         "gcp_cud/europe-west1/n2/vcpu/1",
         "gcp_cud/europe-west1/n2/vcpu/3",
+        "gcp_cud/us-central1/n2/ram/1",
+        "gcp_cud/us-central1/n2/ram/3",
         "gcp_cud/us-central1/n2/vcpu/1",
         "gcp_cud/us-central1/n2/vcpu/3",
         "gcp_flexible/1",
@@ -111,6 +115,11 @@ def test_offers_vcpus_of_the_series_in_use_and_flexible_dollars(reader: GcpReade
     assert cores.payment is Payment.NO_UPFRONT
     assert cores.upfront_usd == 0
     assert cores.step == 1
+    assert cores.beside is None
+    memory = next(one for name, one in offers.items() if name == "gcp_cud/us-central1/n2/ram/1")
+    assert memory.rates_usd == {"N2 RAM": Decimal("0.002646")}
+    assert memory.step == memory.min_quantity == Decimal("0.25")
+    assert memory.beside == Beside(cores.offering, Decimal("0.25"), Decimal("6.5"), "GB of memory")
     flexible = next(one for name, one in offers.items() if name == "gcp_flexible/3")
     assert flexible.rate_usd("us-central1", "N2 vCPU") == Decimal("0.0316") * Decimal("0.54")
     assert flexible.rate_usd("europe-west1", "N2 vCPU") == Decimal("0.03476") * Decimal("0.54")

@@ -13,6 +13,8 @@ from pathlib import Path
 from service.domain.commitments import Kind, Payment
 from service.domain.hours import DAY_HOURS, HourRange
 from service.domain.ids import AccountId, ClientToken, IntentId, OfferingId
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import Companion
 from service.domain.purchases import PurchaseOrder
 from service.domain.usage import Usage
 from service.providers.gcp.buyer import GcpBuyer
@@ -89,6 +91,23 @@ def vcpus(
         quantity=Decimal(count),
         upfront_usd=Decimal(0),
     )
+
+
+def machines(
+    count: str = "100",
+    gb: str = "400",
+    *,
+    intent: str = "intent-3",
+    offering: str = N2_YEAR,
+) -> PurchaseOrder:
+    """An order of vCPUs with memory beside them."""
+    beside = Companion(
+        offering=OfferingId(offering.replace("/vcpu/", "/ram/")),
+        quantity=Decimal(gb),
+        commit_usd_per_hour=CommitUsdPerHour(Decimal(0)),
+        unit="GB of memory",
+    )
+    return replace(vcpus(count, intent=intent, offering=offering), companion=beside)
 
 
 def dollars(
