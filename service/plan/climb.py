@@ -19,6 +19,10 @@ _APART = 6  # families that are also moved one by one
 _LEAST_GAIN_RATIO = 1e-8
 _BLUNT = 10.0  # gaps of so many times what is enough are worth sharper prices
 _SHARES = (0.6, 0.3, 0.15, 0.05)
+_FAR = 40.0  # gaps of so many times what is enough are worth the long way up
+_STEPS_A_ROUND = 12
+_STEP, _SHORTER, _PATIENCE = 0.7, 0.6, 6
+_REPLAY_EVERY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ def climb(
             break
     if within_ratio is not None:
         _sharpen(state, owned_usd + _BLUNT * enough_usd, rounds, expired)
+        _ascend(state, owned_usd, _FAR * enough_usd, rounds * _STEPS_A_ROUND, expired)
     return Climbed(state.levels, state.usd, state.lower_usd)
 
 
@@ -128,3 +133,37 @@ def _sharpen(state: _State, blunt_usd: float, rounds: int, expired: Callable[[],
                 break
         if found is None:
             return
+
+
+def _ascend(
+    state: _State,
+    owned_usd: float,
+    enough_usd: float,
+    steps: int,
+    expired: Callable[[], bool],
+) -> None:
+    """Raise the bound step by step along its slope (Polyak's steps towards the bill).
+
+    Where several families stand between two optima at once, no mixture of two prices is the
+    highest point; the slope leads there, slowly.
+    """
+    ordered = state.ordered
+    at = best = ordered.prices(state.levels)
+    height, share, stale = 0.0, _STEP, 0
+    for number in range(steps):
+        if state.gap_usd - owned_usd <= enough_usd or expired():
+            return
+        found = state.bounded(at)
+        if found.lower_bound_usd > height * (1.0 + _LEAST_GAIN_RATIO):
+            best, height, stale = at, found.lower_bound_usd, 0
+        elif stale == _PATIENCE:
+            at, share, stale = best, share * _SHORTER, 0
+            continue
+        else:
+            stale += 1
+        answers = {name: level for gain in found.gains for name, level in gain.levels.items()}
+        levels = {**state.levels, **answers}
+        if number % _REPLAY_EVERY == 0:
+            state.consider(ordered.fitted(levels))
+        rise_usd = share * (state.usd - owned_usd - found.lower_bound_usd)
+        at = ordered.stepped(at, levels, rise_usd)

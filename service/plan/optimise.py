@@ -24,7 +24,7 @@ from service.domain.plans import PlanStatus, Refusal
 from service.domain.usage import Dataset
 from service.plan.problem import as_sized, candidate
 from service.plan.quantise import CONTINUOUS_STEP, exactly, quantise, usd
-from service.plan.relaxation import TOLERANCE_RATIO
+from service.plan.relaxation import LARGE_CELLS, TOLERANCE_RATIO
 from service.plan.search import Search, Solved
 
 Floats = NDArray[np.float64]
@@ -91,8 +91,9 @@ def optimise(
     the bound need not be as close as it gets. When ``expired`` answers true the search
     stops with what it has: the bound stays proven, the gap says how far it got.
 
-    When nobody is named and the bill stays far from its bound, what it costs to serve the buyer
-    first may be why: then accounts that use more try too, and the lowest bill counts.
+    When nobody is named, it matters who buys: an owner's usage is served first. Then up to four
+    accounts try, those that use least, the lowest bill counts, and the bound is that of all who
+    tried. On large datasets others try only while the bill stays far from its bound.
     """
     names, refusals = _buyable(dataset, menu)
     market = flat_market(dataset, sharing)
@@ -101,12 +102,26 @@ def optimise(
         search = Search(market, account, names, tolerance_ratio, evaluations, expired, closely)
         return _portfolio(dataset, search, refusals)
 
-    best = bought_by(purchase_account or buying_account(dataset))
+    tried = [bought_by(purchase_account or buying_account(dataset))]
+    small = dataset.usage.quantity.size <= LARGE_CELLS
     for account in [] if purchase_account or not closely else _other_buyers(dataset):
-        if best.status is PlanStatus.OPTIMAL or expired():
+        if expired() or not (small or tried[-1].status is PlanStatus.FEASIBLE):
             break
-        best = min(best, bought_by(account), key=lambda one: one.after_usd)
-    return best
+        tried.append(bought_by(account))
+    best = min(tried, key=lambda one: one.after_usd)
+    return _bounded(best, min(one.lower_bound_usd for one in tried))
+
+
+def _bounded(portfolio: Portfolio, lower_usd: Decimal) -> Portfolio:
+    """The portfolio beside a bound."""
+    before = portfolio.before_usd
+    gap = (portfolio.after_usd - lower_usd) / before if before else Decimal(0)
+    return replace(
+        portfolio,
+        lower_bound_usd=lower_usd,
+        gap_ratio=round(gap, 12),
+        status=PlanStatus.OPTIMAL if gap <= OPTIMAL_GAP_RATIO else PlanStatus.FEASIBLE,
+    )
 
 
 def _portfolio(dataset: Dataset, search: Search, refusals: tuple[Refusal, ...]) -> Portfolio:

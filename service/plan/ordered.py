@@ -33,6 +33,7 @@ Floats = NDArray[np.float64]
 
 _THREADS = 2
 _ROUNDING_RATIO = 1e-11
+_HALVINGS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,47 @@ class Ordered:
         fitted = {**levels, **at.fitted}
         return Found(lower, fitted, tuple(sorted(gains, key=lambda one: -one.usd)))
 
+    def stepped(
+        self, prices: Prices, levels: Mapping[OfferingId, float], rise_usd: float
+    ) -> Prices:
+        """Prices a step up the bound's slope at ``prices``: as far as would raise it ``rise_usd``.
+
+        ``levels`` are the families' best ones there. What an outer room's price adds to the bound
+        is the room that they use of it less what is owned; no prices may add up to more than a
+        purchase costs.
+        """
+        active = [one.astype(np.float64) for one in self._outer.active]
+        rises = [
+            one - of * (float(of @ one) / max(float(of @ of), 1.0))
+            for one, of in zip(self._used(prices, levels), active, strict=True)
+        ]
+        steep = sum(float(one @ one) for one in rises)
+        if steep <= 0.0:
+            return prices
+        moved = zip(prices.by_resource, rises, active, strict=True)
+        stepped = tuple(
+            _affordable(price + rise_usd / steep * rise, of) for price, rise, of in moved
+        )
+        return Prices(stepped, prices.fitted)
+
+    def _used(self, prices: Prices, levels: Mapping[OfferingId, float]) -> list[Floats]:
+        """Room of each outer resource by hour that cheapest covers use, less what is owned."""
+        outer = self._outer
+        with ThreadPoolExecutor(_THREADS) as pool:
+            left = self._left(levels, pool)
+        cost = np.ones_like(self._demand)
+        taker = np.full(cost.shape, -1, dtype=np.intp)
+        for number, price in enumerate(prices.by_resource):
+            for line, rate in zip(outer.lines[number], outer.rates[number], strict=True):
+                cheaper = rate * price < cost[line]
+                cost[line] = np.where(cheaper, rate * price, cost[line])
+                taker[line][cheaper] = number
+        used = [-one.astype(np.float64) for one in outer.owned]
+        for number in range(len(used)):
+            for line, rate in zip(outer.lines[number], outer.rates[number], strict=True):
+                used[number] += np.where(taker[line] == number, rate * left[line], 0.0)
+        return used
+
     def fitted(self, levels: Mapping[OfferingId, float]) -> dict[OfferingId, float]:
         """``levels`` with the outer offerings' best amounts beside the others."""
         return {**levels, **self.prices(levels).fitted}
@@ -171,6 +213,22 @@ class Ordered:
             for line, rate in zip(lines, rates, strict=True):
                 np.minimum(cost[line], rate * price, out=cost[line])
         return cost, owned_usd
+
+
+def _affordable(prices: Floats, active: Floats) -> Floats:
+    """The nearest prices ≥ 0 that add up to no more than an hour's dollar in active hours."""
+    most = float(active.sum())
+    nearest = np.maximum(prices, 0.0)
+    if float(active @ nearest) <= most:
+        return nearest
+    low, high = 0.0, float(nearest.max())
+    for _ in range(_HALVINGS):
+        cut = (low + high) / 2
+        if float(active @ np.maximum(prices - cut * active, 0.0)) > most:
+            low = cut
+        else:
+            high = cut
+    return np.maximum(prices - high * active, 0.0) * (1.0 - _ROUNDING_RATIO)
 
 
 def _prices(outer: Outer, left: Floats, near: Sequence[float]) -> list[tuple[Floats, float]]:

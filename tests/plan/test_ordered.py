@@ -19,6 +19,7 @@ from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.domain.usage import Dataset
 from service.plan.layers import layers_of
 from service.plan.optimise import flat_market, optimise
+from service.plan.ordered import Ordered
 from service.plan.prefix import Curve, Prefix, Shadow
 from service.plan.problem import as_sized
 from service.plan.search import Search
@@ -102,6 +103,34 @@ def test_no_portfolio_is_billed_below_the_bound_at_any_portfolios_prices(seed: i
         for within in (None, 1e-4):
             bound = ordered.bound(of, within_ratio=within).lower_bound_usd
             assert bound <= least * (1 + 1e-9)
+        for found in climbed(ordered, of, least, steps=4):
+            assert found <= least * (1 + 1e-9)
+
+
+def climbed(
+    ordered: Ordered, of: dict[OfferingId, float], bill_usd: float, steps: int
+) -> list[float]:
+    """The bounds at a portfolio's prices and at so many steps up from there."""
+    prices, bounds = ordered.prices(of), []
+    for _ in range(steps + 1):
+        found = ordered.bound(of, prices=prices, within_ratio=1e-4)
+        bounds.append(found.lower_bound_usd)
+        answers = {name: level for gain in found.gains for name, level in gain.levels.items()}
+        rise_usd = 0.7 * (bill_usd - found.lower_bound_usd)
+        prices = ordered.stepped(prices, {**of, **answers}, rise_usd)
+    return bounds
+
+
+def test_steps_along_the_slope_raise_a_bound_that_starts_from_a_poor_portfolio() -> None:
+    dataset = market(skus=12, families=3, hours=72, seed=3, spread=0.5)
+    one = search(dataset)
+    stack = one.stack(())
+    solved = one.solve(())
+    names = list(one.names)
+    bill_usd = billed(stack, 0, names, {name: solved.levels.get(name, 0.0) for name in names})
+    poor = {name: 0.5 * solved.levels.get(name, 0.0) for name in names}
+    bounds = climbed(one.ordered(stack, 0), poor, bill_usd, steps=15)
+    assert bill_usd - max(bounds) < 0.5 * (bill_usd - bounds[0])
 
 
 @pytest.mark.parametrize("seed", range(3))
