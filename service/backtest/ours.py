@@ -9,7 +9,7 @@ from service.plan.ladder import DEFAULT_CAUTION, tranche
 from service.plan.ladder_bounds import (
     ALIKE,
     DRIFT,
-    HALFWAY,
+    FIRST_YEAR,
     LEARNT,
     NEWEST,
     STEADY,
@@ -66,7 +66,7 @@ ABLATIONS: Mapping[str, StrategyFactory] = {
     "tenor-blind-to-bursts": _ablated(Caution(blind=("steady", "low_", "least_", "block_"))),
     "tenor-blind-to-noise": _ablated(Caution(blind=("rough_", "jumpy_", "jump_"))),
     "tenor-blind-to-age": _ablated(Caution(blind=("weeks_",))),
-    "tenor-learnt-alone": _ablated(Caution(without=frozenset({HALFWAY}))),
+    "tenor-learnt-alone": _ablated(Caution(without=frozenset({FIRST_YEAR}))),
     "tenor-by-bounds": _by_bounds(),
     "tenor-by-bounds-without-drift": _by_bounds(DRIFT),
     "tenor-by-bounds-without-burst": _by_bounds(STEADY),
@@ -78,5 +78,5 @@ ABLATIONS: Mapping[str, StrategyFactory] = {
     "tenor-with-pacing-quarter": _ablated(DEFAULT_CAUTION, 0.25),
 }
 """Ours with one part taken out or put in, to show what each part is worth: signs that the learnt
-share is not shown, the share alone in the first half year too, the single bounds in its place,
+share is not shown, the share alone in the first year too, the single bounds in its place,
 and those less one."""

@@ -2,8 +2,8 @@
 
 Where no term is longer than a year, the share that pools with such signs came to bear
 (``ladder_learnt``) takes the place of the single bounds: it weighs them, and what else the weeks
-say, against each other. In a pool's first half year, unless its weeks fall, it
-goes halfway only.
+say, against each other. In a pool's first year, unless its weeks fall, it takes
+their place little by little.
 
 Each answers "own at most this much" in on-demand dollars per hour, from the hours seen. Next
 week can buy more, so an upward drift never raises a bound above what pays today: waiting for it
@@ -44,12 +44,11 @@ YEAR = "the year that the last two lead one to expect"
 ALIKE = "the year that last year's same weeks lead one to suspect"
 PLANNED = "the planned changes"
 LEARNT = "what pools with such signs came to bear for a year"
-HALFWAY = "halfway between the learnt share and the least single bound, in the first half year"
+FIRST_YEAR = "in the first year: from the least single bound to the learnt share, by weeks seen"
 
 _RECENT_DAYS = 28
 _NEWEST_DAYS = 7
 _YOUNG_DAYS = 70
-_HALFWAY_WEEKS = 26
 LONGEST_LEARNT_HOURS = 366 * DAY_HOURS
 
 
@@ -103,16 +102,19 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
 
 
 def _learnt(used: Series, term: Term, caution: Caution) -> dict[str, float]:
-    """The learnt share; while its signs show little, halfway to what the single bounds allow.
+    """The learnt share; in a pool's first year the least single bound keeps a part in it.
 
-    Not while the weeks fall: there the share, which has seen many falls, is believed at once.
+    The part falls evenly to nothing, as the signs come to show something. None while the weeks
+    fall: there the share, which has seen many falls, is believed at once.
     """
     newest = newest_level(used, term.discount_ratio)
     learnt = newest * learnt_share(used, blind=caution.blind) if newest > 0 else 0.0
-    settled = used.size >= _HALFWAY_WEEKS * WEEK_HOURS or HALFWAY in caution.without
+    part = 1.0 - used.size / (YEAR_WEEKS * WEEK_HOURS)
+    settled = part <= 0 or FIRST_YEAR in caution.without
     if settled or learnt <= 0 or signs(week_levels(used))["slope_13"] < 0:
         return {LEARNT: learnt}
-    return {HALFWAY: (learnt + min(_single(used, term, caution).values())) / 2}
+    bound = min(_single(used, term, caution).values())
+    return {FIRST_YEAR: (1 - part) * learnt + part * bound}
 
 
 def _single(used: Series, term: Term, caution: Caution) -> dict[str, float]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.domain.errors import InvariantError
 from service.plan.ladder import tranche
-from service.plan.ladder_bounds import HALFWAY, LEARNT, Caution, bounds
+from service.plan.ladder_bounds import FIRST_YEAR, LEARNT, Caution, bounds
 from service.plan.ladder_learnt import (
     HIGHEST,
     LOWEST,
@@ -154,15 +154,21 @@ def _how(seen: Series, *without: str) -> tuple[str, float]:
     return limit, found[limit]
 
 
-def test_goes_halfway_to_the_single_bounds_in_the_first_half_year_unless_falling() -> None:
-    young = _hourly(_weekly(20, growth=0.01))
+@pytest.mark.parametrize("weeks", [13, 26, 39])
+def test_goes_from_the_single_bounds_to_the_share_within_the_first_year(weeks: int) -> None:
+    young = _hourly(_weekly(weeks, growth=0.01))
     limit, level = _how(young)
-    assert limit == HALFWAY
-    alone, single = _how(young, HALFWAY), _how(young, LEARNT)
+    assert limit == FIRST_YEAR
+    alone, single = _how(young, FIRST_YEAR), _how(young, LEARNT)
     assert alone[0] == LEARNT
-    assert level == pytest.approx((alone[1] + single[1]) / 2)
+    assert alone[1] != pytest.approx(single[1], rel=0.002)
+    learnt = weeks / 52
+    assert level == pytest.approx(learnt * alone[1] + (1 - learnt) * single[1])
+
+
+def test_a_falling_pool_and_one_of_a_year_have_the_share_alone() -> None:
     falling = _hourly(_weekly(20, growth=-0.01))
-    assert _how(falling) == _how(falling, HALFWAY)
-    old = _hourly(_weekly(26, growth=0.01))
-    assert _how(old) == _how(old, HALFWAY)
+    assert _how(falling) == _how(falling, FIRST_YEAR)
+    old = _hourly(_weekly(52, growth=0.01))
+    assert _how(old) == _how(old, FIRST_YEAR)
     assert _how(old)[0] == LEARNT
