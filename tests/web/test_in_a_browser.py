@@ -91,6 +91,25 @@ def violations(page: Page) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in result["violations"]]
 
 
+UNSEEN = """() => document.querySelectorAll('details').forEach(one => { one.open = true; }) ||
+  [...document.querySelectorAll(
+    'a[href], button, input:not([type=hidden]), textarea, select, summary, [tabindex]:not(main)')]
+  .filter(one => one.getClientRects().length)
+  .filter(one => {
+    one.focus();
+    return document.activeElement !== one || one.tabIndex !== 0 ||
+      getComputedStyle(one).outlineStyle === 'none';
+  })
+  .map(one => one.outerHTML.slice(0, 120))"""
+
+
+def out_of_reach(page: Page) -> list[str]:
+    """What on the page a keyboard does not reach in its order, or without showing where it is."""
+    page.keyboard.press("Tab")  # from here on the browser shows where the focus is
+    found: list[str] = page.evaluate(UNSEEN)
+    return found
+
+
 def proposal_to_decide(page: Page) -> str:
     """Open the first proposal that waits; its address."""
     page.goto("/proposals?state=waiting")
@@ -214,7 +233,7 @@ def test_a_dry_change_of_the_policy_shows_its_effect_and_stores_nothing(page: Pa
 @pytest.mark.parametrize(
     ("dark", "size"), [(False, DESK), (True, PHONE)], ids=["light desk", "dark phone"]
 )
-def test_axe_finds_nothing_that_keeps_people_out_and_no_page_is_wider_than_the_screen(
+def test_nothing_keeps_people_out_of_any_page_nor_is_one_wider_than_the_screen(
     browser: Browser, site: Site, token: str, *, dark: bool, size: dict[str, int]
 ) -> None:
     found = {}
@@ -225,7 +244,7 @@ def test_axe_finds_nothing_that_keeps_people_out_and_no_page_is_wider_than_the_s
         sign_in(page, token)
         for path in (alteration, *pages(site)):
             page.goto(path)
-            problems = violations(page)
+            problems = [*violations(page), *out_of_reach(page)]
             if problems:
                 found[path] = problems
             wide = page.evaluate("document.documentElement.scrollWidth")
@@ -233,10 +252,15 @@ def test_axe_finds_nothing_that_keeps_people_out_and_no_page_is_wider_than_the_s
     assert found == {}
 
 
-def test_axe_would_find_a_field_without_a_label(browser: Browser, site: Site, token: str) -> None:
+def test_a_field_without_a_label_and_a_link_out_of_reach_would_be_found(
+    browser: Browser, site: Site, token: str
+) -> None:
     with looking(browser, site) as page:
         sign_in(page, token)
         page.goto("/halt")
+        assert out_of_reach(page) == []
+        page.evaluate("document.querySelector('nav a').tabIndex = -1")
+        assert len(out_of_reach(page)) == 1
         page.evaluate("document.querySelector('label[for=reason]').remove()")
         assert any(one.startswith("label:") for one in violations(page))
 
