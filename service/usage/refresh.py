@@ -66,16 +66,7 @@ def refresh(
     if not everything:
         unchanged = seen.unchanged(paths, stored)
     if len(unchanged) == len(paths):
-        known = frozenset[ProviderDay]().union(*unchanged.values())
-        return Refreshed(
-            summary=_summary(days, known, added=0, replaced=0),
-            formats=(),
-            parts_read=0,
-            parts_unchanged=len(paths),
-            source_rows=0,
-            set_aside={},
-            prices=(),
-        )
+        return _nothing_new(days, unchanged)
     if is_dataset(source):
         # Its price list prices every row of its usage: one changed, both are read.
         unchanged = {}
@@ -102,6 +93,19 @@ def refresh(
         set_aside=export.set_aside,
         prices=export.prices,
         unshaped=export.unshaped,
+    )
+
+
+def _nothing_new(days: UsageDays, unchanged: Mapping[Path, Collection[ProviderDay]]) -> Refreshed:
+    known = frozenset[ProviderDay]().union(*unchanged.values())
+    return Refreshed(
+        summary=_summary(days, known, added=0, replaced=0),
+        formats=(),
+        parts_read=0,
+        parts_unchanged=len(unchanged),
+        source_rows=0,
+        set_aside={},
+        prices=(),
     )
 
 
