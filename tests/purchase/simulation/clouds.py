@@ -25,6 +25,7 @@ from service.domain.commitments import Commitment, CommitmentState, Kind, Offeri
 from service.domain.hours import TERM_HOURS, Clock
 from service.domain.ids import AccountId, CommitmentId, IntentId, OfferingId
 from service.domain.money import CommitUsdPerHour
+from service.domain.plans import Companion
 from service.domain.purchases import (
     Absent,
     Bought,
@@ -147,7 +148,13 @@ class SimCloud:
             upfront_usd=NOTHING,
             quoted_at=self.now(),
             reference=self.mint(order),
+            companion=None if order.companion is None else self.beside(ware, order.quantity),
         )
+
+    def beside(self, ware: Ware, quantity: Decimal) -> Companion | None:
+        """What one purchase of ``ware`` brings beside it, at a part of the ware's price."""
+        del ware, quantity
+        return None
 
     def mint(self, order: PurchaseOrder) -> str | None:
         del order

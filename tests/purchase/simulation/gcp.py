@@ -9,6 +9,8 @@ from typing import Any
 from service.domain.alterations import AlterationKind, AlterationOrder
 from service.domain.commitments import CommitmentState, Kind
 from service.domain.ids import AccountId, CommitmentId, OfferingId
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import Companion
 from service.domain.purchases import (
     Absent,
     Bought,
@@ -17,7 +19,7 @@ from service.domain.purchases import (
     PurchaseOrder,
 )
 from service.sandbox.faults import ApiError
-from service.sandbox.gcp.commitments import Contents, Wanted
+from service.sandbox.gcp.commitments import MB_PER_GB, CommitmentRecord, Contents, Wanted
 from service.sandbox.gcp.operations import Operation
 from service.sandbox.gcp.orders import OrderRecord, term_of
 from service.sandbox.gcp.world import GcpWorld, GcpWorldOptions
@@ -25,6 +27,7 @@ from tests.purchase.simulation.clouds import SimCloud, Ware, item
 
 REGION, FAMILY = "us-central1", "n2"
 FLEXIBLE, RESOURCE = OfferingId("flexible"), OfferingId("resource")
+MEMORY, GB_PER_VCPU = OfferingId("memory"), 4
 STATES = {
     "CREATING": CommitmentState.PAYMENT_PENDING,
     "PENDING": CommitmentState.PAYMENT_PENDING,
@@ -46,10 +49,20 @@ class SimGcp(SimCloud):
         world = GcpWorld.generated(options)
         super().__init__(world, AccountId(world.projects["commitments"]))
         vcpu_usd, gb_usd = world.rates(REGION, FAMILY, 12)
+        self.parts = (
+            Ware(RESOURCE, Kind.GCP_RESOURCE_CUD, vcpu_usd),
+            Ware(MEMORY, Kind.GCP_RESOURCE_CUD, gb_usd),
+        )
         self.wares = (
-            Ware(RESOURCE, Kind.GCP_RESOURCE_CUD, vcpu_usd + 4 * gb_usd),
+            Ware(RESOURCE, Kind.GCP_RESOURCE_CUD, vcpu_usd + GB_PER_VCPU * gb_usd),
             Ware(FLEXIBLE, Kind.GCP_FLEXIBLE_CUD, Decimal(1)),
         )
+
+    def beside(self, ware: Ware, quantity: Decimal) -> Companion | None:
+        if ware.offering != RESOURCE:
+            return None
+        gb, (_, memory) = quantity * GB_PER_VCPU, self.parts
+        return Companion(MEMORY, gb, CommitUsdPerHour(gb * memory.usd_per_hour), "GB of memory")
 
     def sell(self, order: PurchaseOrder) -> tuple[CommitmentId, Any]:
         if order.offering == FLEXIBLE:
@@ -58,7 +71,8 @@ class SimGcp(SimCloud):
         key = f"{self.account}/{REGION}/{name}"
         if key in self.world.commitments.records:
             raise ApiError("alreadyExists", f"{name} already exists", 409)
-        vcpus = int(order.quantity)
+        vcpus, beside = int(order.quantity), order.companion
+        memory_mb = 0 if beside is None else int(beside.quantity * MB_PER_GB)
         wanted = Wanted(
             project=self.account,
             region=REGION,
@@ -68,7 +82,7 @@ class SimGcp(SimCloud):
             plan_months=12,
             description=f"tenor:intent={order.intent}",
             renews=False,
-            contents=Contents(vcpus, vcpus * 4 * 1024, self.world.rates(REGION, FAMILY, 12)),
+            contents=Contents(vcpus, memory_mb, self.world.rates(REGION, FAMILY, 12)),
         )
         operation = self._operation("insert", name)
         self.world.commitments.add(wanted, self.world.new_number(), operation, self.now())
@@ -125,20 +139,22 @@ class SimGcp(SimCloud):
 
     def listed(self) -> list[InventoryItem]:
         now = self.now()
-        resource, flexible = self.wares
+        _, flexible = self.wares
         found = [
             item(
-                one.key,
-                resource,
-                Decimal(one.contents(now).vcpus),
+                name,
+                ware,
+                quantity,
                 account=self.account,
                 term=(one.start, one.end),
                 state=STATES[one.status(now)],
                 intent=one.description.partition("tenor:intent=")[2] or None,
                 renews=one.renews,
+                reference=one.key,
             )
             for one in self.world.commitments.records.values()
             if self._shown(one)
+            for name, ware, quantity in self._apart(one)
         ]
         found += [
             item(
@@ -155,9 +171,16 @@ class SimGcp(SimCloud):
         ]
         return found
 
+    def _apart(self, one: CommitmentRecord) -> list[tuple[str, Ware, Decimal]]:
+        """One commitment as it is listed: its vCPUs, and its memory."""
+        held, (vcpus, memory) = one.contents(self.now()), self.parts
+        gb = Decimal(held.memory_mb) / MB_PER_GB
+        named = ((one.key, vcpus, Decimal(held.vcpus)), (f"{one.key}/memory", memory, gb))
+        return [part for part in named if part[2]]
+
     def ways(self, item: InventoryItem, now: datetime) -> frozenset[AlterationKind]:
         live = item.commitment.state is CommitmentState.ACTIVE and now < item.commitment.end
-        resource = item.kind is Kind.GCP_RESOURCE_CUD and not item.renews
+        resource = item.commitment.offering == RESOURCE and not item.renews
         return frozenset({AlterationKind.SET_RENEWAL} if live and resource else ())
 
     def change(self, order: AlterationOrder) -> tuple[CommitmentId, ...]:

@@ -163,6 +163,7 @@ def line_of(
         expected_savings_usd_per_hour=commit * 4,
         expected_savings_low_usd_per_hour=commit * 3,
         expected_savings_high_usd_per_hour=commit * 5,
+        companion=cloud.beside(ware, quantity),
     )
 
 
