@@ -78,6 +78,13 @@ def of_status(status: Status) -> Iterator[Metric]:
     )
     unknown = len(status.unknown_purchases)
     yield _gauge("tenor_unknown_purchases", "Outcomes that nobody knows yet.", {(): unknown})
+    changes = status.open_alterations
+    yield _gauge(
+        "tenor_unknown_alterations",
+        "Changes of what is owned whose outcome nobody knows yet.",
+        {(): changes.unknown},
+    )
+    yield _gauge("tenor_alterations_waiting", "Waiting for a person.", {(): changes.waiting})
     pending = status.pending
     yield _gauge("tenor_proposals_waiting", "Waiting for a person.", {(): pending.proposals})
     yield _gauge(

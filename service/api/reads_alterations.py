@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
-from service.api import models
+from service.api import models, status_models
 from service.api.reads import Slice, ordering, page_of, within_accounts
-from service.domain.alterations import Alteration
+from service.domain.alterations import Alteration, AlterationState
 from service.domain.ids import IntentId
 from service.store import alterations as stored
 from service.store.alteration_tables import alterations as table
@@ -56,6 +56,37 @@ def alteration(connection: Connection, alteration_id: str) -> models.Alteration 
     """One alteration."""
     found = stored.find(connection, IntentId(alteration_id))
     return None if found is None else shown(found)
+
+
+def standing(
+    connection: Connection, accounts: frozenset[str] | None
+) -> status_models.OpenAlterations:
+    """How many have not ended, of ``accounts`` or of all (``None``)."""
+    live = [state.value for state in stored.LIVE]
+    query = (
+        select(table.c.state, func.count(), func.min(table.c.expires_at))
+        .where(table.c.state.in_(live), *within_accounts(table.c.account, accounts))
+        .group_by(table.c.state)
+    )
+    found = {
+        AlterationState(state): (count, soonest)
+        for state, count, soonest in connection.execute(query)
+    }
+    counts = {state: count for state, (count, _) in found.items()}
+    waiting = AlterationState.WAITING
+    return status_models.OpenAlterations(
+        waiting=counts.get(waiting, 0),
+        under_way=sum(
+            counts.get(state, 0)
+            for state in (
+                AlterationState.APPROVED,
+                AlterationState.RECORDED,
+                AlterationState.CALLING,
+            )
+        ),
+        unknown=counts.get(AlterationState.UNKNOWN, 0),
+        next_expires_at=found[waiting][1] if waiting in found else None,
+    )
 
 
 def shown(found: Alteration) -> models.Alteration:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from service.api import models, status_models
+from service.api import models, reads_alterations, status_models
 from service.api.context import AppContext
 from service.api.ports import ScheduledJob
 from service.api.reads import commitment_of, within_accounts
@@ -60,6 +60,7 @@ def read_status(
             connection, (IntentState.UNKNOWN, IntentState.CALLING), None, accounts
         ),
         pending=_pending(connection, accounts),
+        open_alterations=reads_alterations.standing(connection, accounts),
         latest_purchases=_purchases(connection, (IntentState.BOUGHT,), PURCHASES_SHOWN, accounts),
         next_expiries=_expiries(connection, now, accounts),
     )

@@ -129,6 +129,15 @@ class Pending(Answer):
     next_expires_at: Instant | None
 
 
+class OpenAlterations(Answer):
+    """Changes of what is owned that have not ended: how many wait, are being done, are unknown."""
+
+    waiting: int
+    under_way: int
+    unknown: int = Field(description="nothing is bought in their accounts until they are settled")
+    next_expires_at: Instant | None = Field(description="of those that wait")
+
+
 class RuleRefusals(Answer):
     """How many lines of a plan one rule of the policy refused."""
 
@@ -163,5 +172,6 @@ class Status(Answer):
     lock_in: LockIn
     unknown_purchases: list[PurchaseMade]
     pending: Pending
+    open_alterations: OpenAlterations
     latest_purchases: list[PurchaseMade]
     next_expiries: list[Commitment]

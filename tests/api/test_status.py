@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, insert, text, update
 
 from service.api.status import next_due
 from service.domain.plans import Decision
 from service.domain.purchases import IntentState
 from service.store import due, lease
+from service.store.alteration_tables import alterations
 from service.store.engine import open_engine, reading, writing
 from service.store.schema import job_runs
 from service.store.states import Role, RunState
+from tests.api.altered import add_alteration
 from tests.api.figures import add_report, add_usage
 from tests.api.world import JOBS, NOW, Job, World, add_proposals, add_purchase, make_world
 
@@ -83,6 +85,27 @@ def test_status_shows_purchases_whose_outcome_is_not_known(world: World) -> None
     (unknown,) = status_of(world)["unknown_purchases"]
     assert (unknown["intent"], unknown["state"]) == ("i-2", "unknown")
     assert unknown["detail"] == "timed out"
+
+
+def test_status_counts_alterations_that_have_not_ended(engine: Engine) -> None:
+    world = make_world(engine)
+    waiting, unknown = add_alteration(world), add_alteration(world)
+    with writing(engine) as connection:
+        connection.execute(
+            update(alterations)
+            .where(alterations.c.alteration_id == unknown)
+            .values(state="unknown")
+        )
+    assert waiting != unknown
+    assert status_of(world)["open_alterations"] == {
+        "waiting": 1,
+        "under_way": 0,
+        "unknown": 1,
+        "next_expires_at": "2026-03-04T09:30:00Z",
+    }
+    told = world.client(world.token(Role.VIEWER)).get("/metrics").text
+    assert "tenor_unknown_alterations 1.0" in told
+    assert "tenor_alterations_waiting 1.0" in told
 
 
 def test_status_counts_proposals_that_wait_and_says_when_the_next_expires(engine: Engine) -> None:
