@@ -26,14 +26,16 @@ from service.usage.rows import (
     ADVICE_ONLY_SQL,
     CELLS,
     HOURLY,
+    PRICE_TYPE,
+    QUANTITY_TYPE,
     SPAN_FAULTS,
     Check,
     RowForm,
     currency_check,
     double_cell,
     instant_cell,
+    of_blocks,
     price_cell,
-    quantity_cell,
     quantity_checks,
     required,
     span_checks,
@@ -82,6 +84,8 @@ PROVIDERS = {
     "gcp": "gcp",
 }
 """What providers call themselves in ProviderName, in lower case."""
+
+_BLOCK = "x_PricingBlockSize"
 
 CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 
@@ -176,8 +180,10 @@ def _cells(part: Part) -> dict[str, str]:
     names = [text_cell(part, column) for column in NAMES]
     provider = f"(CASE lower(coalesce({', '.join(names)})) {words} END)"
     discount = text_cell(part, "CommitmentDiscountId")
-    listed = price_cell(part, "ListUnitPrice")
-    contracted = price_cell(part, "ContractedUnitPrice")
+    # Azure prices some meters by the hundred hours; its own column tells the size of the block.
+    listed = of_blocks(part, _BLOCK, price_cell(part, "ListUnitPrice"), PRICE_TYPE, "/")
+    contracted = of_blocks(part, _BLOCK, price_cell(part, "ContractedUnitPrice"), PRICE_TYPE, "/")
+    used = of_blocks(part, _BLOCK, double_cell(part, "PricingQuantity"), "DOUBLE", "*")
     account = account_sql(
         f"coalesce({text_cell(part, 'SubAccountId')}, {text_cell(part, 'BillingAccountId')})"
     )
@@ -196,8 +202,8 @@ def _cells(part: Part) -> dict[str, str]:
         "native_sku": f"coalesce({text_cell(part, 'SkuPriceId')}, {text_cell(part, 'SkuId')})",
         "unit": text_cell(part, "PricingUnit"),
         "currency": text_cell(part, "BillingCurrency"),
-        "quantity": quantity_cell(part, "PricingQuantity"),
-        "quantity_double": double_cell(part, "PricingQuantity"),
+        "quantity": f"TRY_CAST({used} AS {QUANTITY_TYPE})",
+        "quantity_double": used,
         "list_usd": f"CASE WHEN {listed} >= 0 THEN {listed} END",
         # Some exports write 0 where they know no contracted price; that is no price. On covered
         # rows the column has been seen to hold the commitment's rate: only uncovered ones tell.

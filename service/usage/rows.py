@@ -165,6 +165,19 @@ def _number(part: Part, column: str) -> str:
     return name(column)
 
 
+def of_blocks(part: Part, column: str, sql: str, kind: str, operator: str) -> str:
+    """``sql``, a number of type ``kind``, for single units where ``column`` tells a block's size.
+
+    ``operator``: ``*`` for how many blocks were used, ``/`` for what one costs. As it is where the
+    column is not there, empty, or 1.
+    """
+    if column not in part.columns:
+        return sql
+    block = double_cell(part, column)
+    scaled = f"TRY_CAST(CAST({sql} AS DOUBLE) {operator} {block} AS {kind})"
+    return f"CASE WHEN {block} > 0 AND {block} <> 1 THEN {scaled} ELSE {sql} END"
+
+
 def quantity_checks(column: str) -> tuple[Check, ...]:
     """Faults of a quantity cell."""
     return (

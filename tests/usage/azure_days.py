@@ -28,6 +28,7 @@ class DayRow:
     usd: str = "0.1"
     day: date = DAY
     unit: str = "Hours"
+    block: str = ""
     category: str = "Virtual Machines"
 
 
@@ -74,6 +75,7 @@ def _row(row: DayRow) -> Mapping[str, str]:
         "SkuPriceId": "price",
         "InvoiceId": "",
         "ResourceId": f"{group}/providers/Microsoft.Compute/{row.kind}/{row.name}",
+        "x_PricingBlockSize": row.block,
         "x_SkuMeterCategory": row.category,
         "x_SkuMeterSubcategory": "Dsv5 Series",
         "x_SkuMeterName": meter,

@@ -153,6 +153,22 @@ def test_only_one_machine_that_was_billed_for_all_hours_is_level(
     assert hours[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("quantity", "usd", "block"),
+    [("24", "0.1", ""), ("24", "0.1", "1"), ("0.24", "10", "100"), ("2.4", "1", "10")],
+)
+def test_hours_priced_by_the_hundred_are_hours(
+    quantity: str, usd: str, block: str, tmp_path: Path
+) -> None:
+    row = DayRow(quantity, usd=usd, block=block)
+    assert hours_of(tmp_path, [row], shaping(["0.1"] * 24)) == {"Standard_D2s_v5": [1.0] * 24}
+    with read_export(tmp_path / "days.csv", shaping=shaping(["0.1"] * 24)) as export:
+        (price,) = export.prices
+        assert (price.list_usd, price.contracted_usd) == (TENTH, TENTH)
+        (day,) = export.days
+        assert day.total_usd == Decimal("2.4")
+
+
 def test_what_a_commitment_covers_is_level_and_costs_nothing(tmp_path: Path) -> None:
     covered = DayRow("48", size="Standard_D4s_v5", covered=True, kind=SCALE_SET)
     rest = DayRow("120", name="set", kind=SCALE_SET)
