@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -13,23 +16,32 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from service.domain.alterations import AlterationOrder, AlterationState
+from service.domain.ids import CommitmentId
 from service.domain.plans import PlanLine
 from service.domain.purchases import IntentState, InventoryItem
-from service.purchase.alter import Bench, resume_alterations
+from service.purchase.alter import DECIDED, Bench, alter, resume_alterations
 from service.purchase.desk import Desk, Step
 from service.purchase.execute import execute
 from service.purchase.resume import resume
-from service.reconcile.settle import reconcile
+from service.reconcile.settle import Reconciliation, reconcile
 from service.sandbox.faults import FaultKind
 from service.store import intents, ledger, schema
 from service.store.alteration_tables import alterations
+from service.store.alterations import find
 from service.store.engine import open_engine, reading
+from service.store.lease import Lease
 from tests.purchase.altering import ask_for_in, yes
+from tests.purchase.enumeration.kinds import kind_of
 from tests.purchase.enumeration.sites import Change, Purchase, Site
-from tests.purchase.enumeration.victims import Breeder, Errand
+from tests.purchase.enumeration.victims import Breeder, Errand, Way
+from tests.purchase.simulation.run import scratch
 from tests.purchase.world import CYCLE, PLAN, cap, let_lease_run_out, store_plan, take_lease
 
 GRACE = timedelta(hours=1)
+ROUNDS = 3
+"""How often the service looks, an hour apart, before it looks a last time: two purchases, one
+after the other, have had their grace by then."""
+
 FAULTS: tuple[FaultKind | None, ...] = (
     None,
     FaultKind.REFUSE,
@@ -54,38 +66,114 @@ class Case:
         return f"{self.what.name} × {self.step.value} × {self.fault or 'no fault'}"
 
 
-def cases(what: Purchase | Change) -> Iterator[Case]:
-    """Every step × every fault."""
-    for step in Step:
-        for fault in FAULTS:
-            yield Case(what, step, fault)
+UNCALLED = (Step.INTENT_COMMITTED, Step.CALLING_COMMITTED, Step.ABOUT_TO_CALL)
+"""Where an alteration whose process dies is never called: its quote was for another moment."""
+
+EVERY_CASE = "EVERY_CRASH" in os.environ
+"""Whether those are run as well that differ in nothing: see ``faults_at``."""
+
+
+def faults_at(what: Purchase | Change, step: Step) -> tuple[FaultKind | None, ...]:
+    """What the cloud may do to the call; one for all where a test sees that there is none."""
+    alike = isinstance(what, Change) and step in UNCALLED
+    return (FaultKind.TIMEOUT_AFTER,) if alike and not EVERY_CASE else FAULTS
+
+
+class Yard:
+    """Where the cases of one file are run: two databases, and the process that breeds victims.
+
+    ``base`` mirrors what earlier cases left in a cloud, and knows of no plan and no intent: each
+    case begins with a copy of it. Both engines stay, with the SQL that they have compiled.
+    """
+
+    def __init__(self, provider: str, template: Path, folder: Path) -> None:
+        self._template, self._folder = template, folder
+        self._base, self._case = folder / "base.db", folder / "case.db"
+        shutil.copyfile(template, self._case)
+        self._base_engine = open_engine(f"sqlite:///{self._base}")
+        url = f"sqlite:///{self._case}"
+        self.engine = open_engine(url)
+        self.breeder = Breeder(provider, url, folder)
+
+    def close(self) -> None:
+        try:
+            self.breeder.close()
+        finally:
+            self._base_engine.dispose()
+            self.engine.dispose()
+
+    def enter(self, site: Site, kind: str) -> None:
+        """Begin in a new cloud, of which nothing is known."""
+        self._copy(self._template, self._base)
+        what = kind_of(site.provider, kind)
+        source = what if isinstance(what, Purchase) else what.source
+        self.breeder.reach(Way(site.endpoint, site.clock.now(), site.order(source, "warm")))
+
+    def fresh(self, site: Site) -> Reconciliation:
+        """A new database that knows all that is listed by now; what was read for it."""
+        let_lease_run_out(self._base_engine)
+        read = settle(site, self._base_engine, take_lease(self._base_engine, "reader"))
+        self._base_engine.dispose()  # all of it is in the file now
+        self.engine.dispose()
+        self._copy(self._base, self._case)
+        return read
+
+    def _copy(self, source: Path, target: Path) -> None:
+        for left in self._folder.glob(f"{target.name}*"):
+            left.unlink()
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def yard_of(provider: str, template: Path) -> Iterator[Yard]:
+    """A yard in memory, where there is some."""
+    with tempfile.TemporaryDirectory(dir=scratch()) as name:
+        yard = Yard(provider, template, Path(name))
+        try:
+            yield yard
+        finally:
+            yard.close()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """One cloud that has seen other cases of one kind, in a yard."""
+
+    site: Site
+    yard: Yard
+    kind: str
+
+
+def settle(site: Site, engine: Engine, held: Lease) -> Reconciliation:
+    """One reading of the inventory."""
+    return reconcile(
+        provider=site.provider,
+        engine=engine,
+        reader=site.reached.reader,
+        buyer=site.reached.buyer,
+        clock=site.clock,
+        held=held,
+        grace=GRACE,
+        finder=site.reached.finder,
+    )
 
 
 class Run:
     """One case on a database of its own, in a cloud that has seen others before."""
 
-    def __init__(
-        self, site: Site, breeder: Breeder, case: Case, template: Path, folder: Path
-    ) -> None:
-        self.site = site
-        self.breeder = breeder
+    def __init__(self, ground: Ground, case: Case) -> None:
+        self.ground = ground
+        self.site = ground.site
         self.case = case
-        self.path = folder / "case.db"
-        shutil.copyfile(template, self.path)
-        self.url = f"sqlite:///{self.path}"
-        self.engine: Engine = open_engine(self.url)
+        self.read = ground.yard.fresh(ground.site)
+        self.engine = ground.yard.engine
         # Room for one line beside what earlier cases left in this cloud.
-        owned = site.listed().values()
+        owned = self.read.inventory
         self.owed = sum((item.commit_usd_per_hour for item in owned if is_owed(item)), Decimal(0))
-
-    def close(self) -> None:
-        self.engine.dispose()
-        for path in self.path.parent.glob("case.db*"):
-            path.unlink()
 
     def kill(self, errand: Errand) -> None:
         """Run the errand in a process of its own, to its death or to its end."""
-        status = self.breeder.kill(errand)
+        status = self.ground.yard.breeder.kill(errand)
         # 0: what was refused before the call never comes to the later steps.
         assert status in {-signal.SIGKILL, 0}, (self.case.name, status)
 
@@ -104,10 +192,7 @@ class Run:
 
     def errand(self, line: PlanLine) -> Errand:
         return Errand(
-            provider=self.site.provider,
-            endpoint=self.site.endpoint,
             now=self.site.clock.now(),
-            database_url=self.url,
             die_at=self.case.step,
             cap_usd_per_hour=self.room(line),
         )
@@ -123,47 +208,56 @@ class Run:
                 line for line in lines if intents.find_for_line(connection, PLAN, line.line) is None
             ]
 
-    def settle(self, desk: Desk) -> None:
-        reconcile(
-            provider=self.site.provider,
-            engine=self.engine,
-            reader=self.site.reached.reader,
-            buyer=self.site.reached.buyer,
-            clock=self.site.clock,
-            held=desk.lease,
-            grace=GRACE,
-            finder=self.site.reached.finder,
-        )
+    def has_bought(self) -> bool:
+        with reading(self.engine) as connection:
+            return bool(intents.list_intents(connection, states=(IntentState.BOUGHT,)))
+
+    def is_decided(self, order: AlterationOrder) -> bool:
+        with reading(self.engine) as connection:
+            found = find(connection, order.intent)
+        return found is not None and found.state in DECIDED
+
+    def settle(self, desk: Desk) -> Reconciliation:
+        return settle(self.site, self.engine, desk.lease)
 
 
-def problems_of_purchase(
-    site: Site, breeder: Breeder, case: Case, template: Path, folder: Path
-) -> list[str]:
+def problems_at(ground: Ground, step: Step) -> list[str]:
+    """Everything that is wrong once the cases of a step have come to rest, one of each fault."""
+    what = kind_of(ground.site.provider, ground.kind)
+    found = []
+    for fault in faults_at(what, step):
+        case = Case(what, step, fault)
+        is_purchase = isinstance(what, Purchase)
+        problems = _of_purchase(ground, case) if is_purchase else _of_change(ground, case)
+        found += [f"{case.name}: {problem}" for problem in problems]
+    return found
+
+
+def _of_purchase(ground: Ground, case: Case) -> list[str]:
     """Three lines under a cap with room for one: whatever befell the first two, one is sold."""
     assert isinstance(case.what, Purchase)
-    one = Run(site, breeder, case, template, folder)
-    try:
-        site.cloud.world.faults.clear()
-        lines = tuple(site.line(case.what, number) for number in (1, 2, 3))
-        # What earlier cases left in this cloud was there before the plan was decided.
-        one.settle(one.desk(lines[0]))
-        store_plan(one.engine, *lines, decided_at=site.clock.now())
-        let_lease_run_out(one.engine)
-        before = site.paid()
-        site.arm(case.what.operation, case.fault)
-        one.kill(replace(one.errand(lines[0]), line=lines[0]))
-        desk = one.desk(lines[0])
-        for _ in range(3):
-            resume(desk)
-            one.settle(desk)
-            for line in one.undecided(lines):
-                execute(desk, line=line, plan=PLAN, cycle=CYCLE)
-            site.advance(1)
+    site = ground.site
+    site.cloud.world.faults.clear()
+    lines = tuple(site.line(case.what, number) for number in (1, 2, 3))
+    one = Run(ground, case)
+    store_plan(one.engine, *lines, decided_at=site.clock.now())
+    let_lease_run_out(one.engine)
+    before = site.paid()
+    site.arm(case.what.operation, case.fault)
+    one.kill(replace(one.errand(lines[0]), line=lines[0]))
+    desk = one.desk(lines[0])
+    for number in range(ROUNDS):
+        resume(desk)
         one.settle(desk)
-        return _judge_purchase(one, before)
-    finally:
-        one.close()
-        site.advance(case.what.pause_hours)
+        if number == ROUNDS - 1 and one.has_bought():
+            break  # and the cap has said no to the others
+        for line in one.undecided(lines):
+            execute(desk, line=line, plan=PLAN, cycle=CYCLE)
+        site.advance(1)
+    site.known = {item.commitment.commitment for item in one.settle(desk).inventory}
+    found = _judge_purchase(one, before)
+    site.advance(case.what.pause_hours)
+    return found
 
 
 def is_owed(item: InventoryItem) -> bool:
@@ -184,48 +278,51 @@ def _judge_purchase(one: Run, before: list[str]) -> list[str]:
         found.append(f"{len(bought)} bought in the ledger, {len(sold)} sold")
     if any(row["calls"] > 1 for row in rows):
         found.append("an intent was called twice")
-    return [f"{one.case.name}: {problem}" for problem in found]
+    return found
 
 
-def problems_of_change(
-    site: Site, breeder: Breeder, case: Case, template: Path, folder: Path
-) -> list[str]:
+def _of_change(ground: Ground, case: Case) -> list[str]:
     """One alteration, killed: it happened once or not at all, and the ledger knows which."""
     assert isinstance(case.what, Change)
-    change = case.what
-    one = Run(site, breeder, case, template, folder)
-    try:
-        site.cloud.world.faults.clear()
-        line = site.line(change.source, 1)
-        store_plan(one.engine, line)
-        items = site.own(change)
-        site.number += 1
-        order = site.alteration(change, items, site.number)
-        desk = one.desk(line)
+    site, change = ground.site, case.what
+    site.cloud.world.faults.clear()
+    line = site.line(change.source, 1)
+    items = site.own(change)
+    one = Run(ground, case)
+    store_plan(one.engine, line)
+    order = site.alteration(change, items)
+    before = {item.commitment.commitment: item for item in one.read.inventory}
+    calls = site.calls(change.operation)
+    ask_for_in(one.engine, order, site.provider, now=site.clock.now())
+    site.arm(change.operation, case.fault)
+    let_lease_run_out(one.engine)
+    one.kill(replace(one.errand(line), order=order))
+    desk = one.desk(line)
+    bench = Bench(desk, site.reached.alterer, yes, site.clock.now())
+    for _ in range(change.rounds):
+        resume_alterations(bench)
+        if one.is_decided(order):
+            alter(bench, order.intent)
         one.settle(desk)
-        before, calls = site.listed(), site.calls(change.operation)
-        ask_for_in(one.engine, order, site.provider, now=site.clock.now())
-        site.arm(change.operation, case.fault)
-        let_lease_run_out(one.engine)
-        one.kill(replace(one.errand(line), order=order))
-        desk = one.desk(line)
-        bench = Bench(desk, site.reached.alterer, yes, site.clock.now())
-        for _ in range(3):
-            resume_alterations(bench)
-            one.settle(desk)
-            site.advance(1 if site.provider != "gcp" else 12)
-        one.settle(desk)
-        calls = site.calls(change.operation) - calls
-        return _judge_change(one, order, before, calls)
-    finally:
-        one.close()
-        site.advance(change.source.pause_hours)
+        site.advance(change.round_hours)
+    after = {item.commitment.commitment: item for item in one.settle(desk).inventory}
+    site.known |= set(after)
+    calls = site.calls(change.operation) - calls
+    found = _judge_change(one, order, (before, after), calls)
+    site.advance(change.source.pause_hours)
+    return found
+
+
+Listed = Mapping[CommitmentId, InventoryItem]
 
 
 def _judge_change(
-    one: Run, order: AlterationOrder, before: dict[str, InventoryItem], calls: int
+    one: Run,
+    order: AlterationOrder,
+    listed: tuple[Listed, Listed],
+    calls: int,
 ) -> list[str]:
-    after = one.site.listed()
+    before, after = listed
     changed = [name for name in order.sources if _face(before[name]) != _face(after.get(name))]
     with reading(one.engine) as connection:
         row = connection.execute(select(alterations)).mappings().one()
@@ -234,13 +331,15 @@ def _judge_change(
     found = []
     if state in {AlterationState.CALLING, AlterationState.UNKNOWN, AlterationState.RECORDED}:
         found.append(f"stuck in {state}")
+    if one.case.step in UNCALLED and calls:
+        found.append(f"called {calls} times by a process that was to die before")
     if calls > 1 or row["calls"] > 1:
         found.append(f"called {calls} times")
     if changed and len(changed) != len(order.sources):
         found.append(f"half done: {changed}")
     if bool(changed) != (state is AlterationState.ALTERED):
         found.append(f"{state} in the ledger, {changed or 'nothing'} changed in the cloud")
-    return [f"{one.case.name}: {problem}" for problem in found]
+    return found
 
 
 def _face(item: InventoryItem | None) -> tuple[object, ...]:

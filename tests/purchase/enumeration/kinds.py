@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from service.domain.alterations import AlterationKind, Target
 from service.domain.commitments import Kind, Offering, Payment
 from service.domain.ids import AccountId, OfferingId
 from service.domain.purchases import InventoryItem
-from tests.purchase.enumeration.sites import Change, Purchase, Site, reach, same_as
+from tests.purchase.enumeration.sites import Change, Purchase, Reach, Site, reach, same_as
 
 HISTORY_DAYS, HORIZON_DAYS = 2, 400
 MIDNIGHT_HOURS = 30
@@ -35,6 +37,13 @@ _RESERVE = "ec2.PurchaseReservedInstancesOffering"
 COMPUTE = Purchase(
     "compute savings plan", _is(Kind.AWS_COMPUTE_SP, Payment.NO_UPFRONT), "1.5", _CREATE
 )
+QUEUED = Purchase(
+    "queued savings plan",
+    _is(Kind.AWS_COMPUTE_SP, Payment.NO_UPFRONT),
+    "1.5",
+    _CREATE,
+    starts_in=timedelta(days=30),
+)
 CONVERTIBLE = Purchase(
     "convertible reservation",
     _is(Kind.AWS_RI_REGIONAL, Payment.NO_UPFRONT, "/convertible/"),
@@ -44,6 +53,7 @@ CONVERTIBLE = Purchase(
 )
 AWS_PURCHASES = (
     COMPUTE,
+    QUEUED,
     Purchase(
         "compute savings plan, half upfront",
         _is(Kind.AWS_COMPUTE_SP, Payment.PARTIAL_UPFRONT),
@@ -88,6 +98,12 @@ AWS_CHANGES = (
         AlterationKind.RETURN,
         COMPUTE,
         "savingsplans.ReturnSavingsPlan",
+    ),
+    Change(
+        "deletion of a queued savings plan",
+        AlterationKind.CANCEL_QUEUED,
+        QUEUED,
+        "savingsplans.DeleteQueuedSavingsPlan",
     ),
     Change(
         "exchange of a convertible reservation",
@@ -139,6 +155,13 @@ def _more_of_same(offering: Offering, item: InventoryItem) -> tuple[Target, ...]
     return (Target(offering.offering, count, None, item.term_months, offering.payment),)
 
 
+SPLIT = Change(
+    "split",
+    AlterationKind.SPLIT,
+    RESERVATION,
+    "azure.Reservation.Split",
+    makes=lambda offering, item: same_as(offering, item, "1", "1"),
+)
 AZURE_CHANGES = (
     Change("return", AlterationKind.RETURN, RESERVATION, "azure.Return.Post"),
     Change(
@@ -148,12 +171,14 @@ AZURE_CHANGES = (
         "azure.Exchange.Post",
         makes=_more_of_same,
     ),
+    SPLIT,
     Change(
-        "split",
-        AlterationKind.SPLIT,
+        "merge",
+        AlterationKind.MERGE,
         RESERVATION,
-        "azure.Reservation.Split",
-        makes=lambda offering, item: same_as(offering, item, "1", "1"),
+        "azure.Reservation.Merge",
+        sources=2,
+        first=SPLIT,
     ),
     Change("renewal", AlterationKind.SET_RENEWAL, LASTING, "azure.Reservation.Update", renew=True),
 )
@@ -175,6 +200,8 @@ GCP_CHANGES = (
         RESOURCE,
         "gcp.regionCommitments.update",
         wait_hours=MIDNIGHT_HOURS,
+        rounds=3,
+        round_hours=12,
         renew=True,
     ),
     Change(
@@ -183,6 +210,8 @@ GCP_CHANGES = (
         RESOURCE,
         "gcp.regionCommitments.update",
         wait_hours=MIDNIGHT_HOURS,
+        rounds=3,
+        round_hours=12,
     ),
     Change(
         "merge",
@@ -191,6 +220,8 @@ GCP_CHANGES = (
         "gcp.regionCommitments.insert",
         sources=2,
         wait_hours=MIDNIGHT_HOURS,
+        rounds=3,
+        round_hours=12,
     ),
     Change(
         "split",
@@ -199,12 +230,28 @@ GCP_CHANGES = (
         "gcp.regionCommitments.insert",
         makes=lambda offering, item: same_as(offering, item, "1"),
         wait_hours=MIDNIGHT_HOURS,
+        rounds=3,
+        round_hours=12,
     ),
 )
 
 
-PURCHASES = {"aws": AWS_PURCHASES, "azure": AZURE_PURCHASES, "gcp": GCP_PURCHASES}
-CHANGES = {"aws": AWS_CHANGES, "azure": AZURE_CHANGES, "gcp": GCP_CHANGES}
+KINDS: dict[str, tuple[Purchase | Change, ...]] = {
+    "aws": (*AWS_PURCHASES, *AWS_CHANGES),
+    "azure": (*AZURE_PURCHASES, *AZURE_CHANGES),
+    "gcp": (*GCP_PURCHASES, *GCP_CHANGES),
+}
+"""All kinds that are enumerated, by cloud."""
+
+
+def names_of(provider: str, *, plans: bool | None = None) -> list[str]:
+    """The names of all kinds of a cloud; with ``plans`` only those of plans, or of the others."""
+    return [one.name for one in KINDS[provider] if plans is None or ("plan" in one.name) is plans]
+
+
+def kind_of(provider: str, name: str) -> Purchase | Change:
+    """The kind of that name."""
+    return next(one for one in KINDS[provider] if one.name == name)
 
 
 @contextmanager
@@ -216,13 +263,22 @@ def site(provider: str, seed: int = 7) -> Iterator[Site]:
 
 
 @contextmanager
+def _reached(provider: str, cloud: Any) -> Iterator[Reach]:  # noqa: ANN401 - one of three
+    """This process's own way to a cloud, closed whatever happens."""
+    reached = reach(provider, cloud.endpoint_url, cloud.world.clock)
+    try:
+        yield reached
+    finally:
+        reached.close()
+
+
+@contextmanager
 def _aws(seed: int) -> Iterator[Site]:
     from service.sandbox.cloud import SandboxCloud  # noqa: PLC0415 - one cloud per process
     from service.sandbox.world import WorldOptions  # noqa: PLC0415
 
     options = WorldOptions(seed=seed, history_days=HISTORY_DAYS, horizon_days=HORIZON_DAYS)
-    with SandboxCloud.generated(options) as cloud:
-        reached = reach("aws", cloud.endpoint_url, cloud.world.clock)
+    with SandboxCloud.generated(options) as cloud, _reached("aws", cloud) as reached:
         yield Site(
             "aws",
             cloud,
@@ -232,7 +288,6 @@ def _aws(seed: int) -> Iterator[Site]:
             AWS_CHANGES,
             cloud.world.payer,
         )
-        reached.close()
 
 
 @contextmanager
@@ -246,8 +301,7 @@ def _azure(seed: int) -> Iterator[Site]:
         horizon_days=HORIZON_DAYS,
         refund_limit_usd=Decimal(10**9),
     )
-    with AzureSandbox.generated(options) as cloud:
-        reached = reach("azure", cloud.endpoint_url, cloud.world.clock)
+    with AzureSandbox.generated(options) as cloud, _reached("azure", cloud) as reached:
         yield Site(
             "azure",
             cloud,
@@ -257,7 +311,6 @@ def _azure(seed: int) -> Iterator[Site]:
             AZURE_CHANGES,
             cloud.world.payer,
         )
-        reached.close()
 
 
 @contextmanager
@@ -267,7 +320,6 @@ def _gcp(seed: int) -> Iterator[Site]:
 
     options = GcpWorldOptions(seed=seed, history_days=HISTORY_DAYS, horizon_days=HORIZON_DAYS)
     with GcpSandbox.generated(options) as cloud:
-        reached = reach("gcp", cloud.endpoint_url, cloud.world.clock)
         project = AccountId(cloud.world.projects["commitments"])
-        yield Site("gcp", cloud, "invalid", reached, GCP_PURCHASES, GCP_CHANGES, project)
-        reached.close()
+        with _reached("gcp", cloud) as reached:
+            yield Site("gcp", cloud, "invalid", reached, GCP_PURCHASES, GCP_CHANGES, project)

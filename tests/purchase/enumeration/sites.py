@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from service.domain.alterations import AlterationKind, AlterationOrder, Target
-from service.domain.commitments import Offering, Payment
+from service.domain.alterations import AlterationKind, AlterationOrder, Altered, Target
+from service.domain.commitments import Offering
 from service.domain.hours import TERM_HOURS, Clock
-from service.domain.ids import AccountId, ClientToken, IntentId, LineId, OfferingId
+from service.domain.ids import AccountId, ClientToken, IntentId, LineId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import PlanLine
 from service.domain.purchases import Bought, InventoryItem, PurchaseOrder
@@ -84,6 +85,7 @@ class Purchase:
     """One kind of purchase: how its offering is known, how much is bought, which call buys.
 
     ``pause_hours``: how long to wait after each case, where the provider sells so many a month.
+    ``starts_in``: bought now, it begins so much later.
     """
 
     name: str
@@ -91,11 +93,16 @@ class Purchase:
     quantity: str
     operation: str
     pause_hours: float = 0
+    starts_in: timedelta | None = None
 
 
 @dataclass(frozen=True)
 class Change:
-    """One kind of alteration: what it needs to exist, what it makes, which call does it."""
+    """One kind of alteration: what it needs to exist, what it makes, which call does it.
+
+    ``first``: what is done to the source before. ``rounds`` and ``round_hours``: how often, and
+    how far apart, the service looks until the cloud must have done it, or not.
+    """
 
     name: str
     kind: AlterationKind
@@ -105,6 +112,9 @@ class Change:
     makes: Callable[[Offering, InventoryItem], tuple[Target, ...]] = lambda _o, _i: ()
     wait_hours: float = 1
     renew: bool | None = None
+    first: Change | None = None
+    rounds: int = 2
+    round_hours: float = 1
 
 
 @dataclass
@@ -121,6 +131,8 @@ class Site:
     offerings: Mapping[str, Offering] = field(default_factory=dict)
     lines: dict[tuple[str, int], PlanLine] = field(default_factory=dict)
     number: int = 0
+    known: set[str] = field(default_factory=set)
+    """What was listed when something was last owned to be altered, or a case had ended."""
 
     @property
     def endpoint(self) -> str:
@@ -180,8 +192,7 @@ class Site:
 
     def _line(self, wanted: Purchase, number: int) -> PlanLine:
         offering, quantity = self.offering(wanted), Decimal(wanted.quantity)
-        order = self._order(offering, quantity, f"quote-{number}")
-        quote = self.reached.buyer.quote(order)
+        quote = self.reached.buyer.quote(self.order(wanted, f"quote-{number}"))
         hours = TERM_HOURS[offering.term_months]
         return PlanLine(
             line=LineId(f"line-{number}"),
@@ -203,32 +214,43 @@ class Site:
             expected_utilization_ratio=Decimal("0.97"),
             break_even_months=Decimal(8),
             reason="steady use",
+            start_at=self.start_of(wanted),
         )
 
     def own(self, change: Change) -> tuple[InventoryItem, ...]:
         """Buy what ``change`` starts from, and let it become what can be altered."""
-        before = set(self.listed())
-        offering = self.offering(change.source)
-        for _ in range(change.sources):
-            self.number += 1
-            order = self._order(offering, Decimal(change.source.quantity), f"own-{self.number}")
-            quote = self.reached.buyer.quote(order)
-            order = replace(order, upfront_usd=quote.upfront_usd, reference=quote.reference)
-            outcome = self.reached.buyer.buy(order, still_wanted=always_wanted)
-            assert isinstance(outcome, Bought), outcome
+        if change.first is not None:
+            items = self.own(change.first)
+            done = self.reached.alterer.alter(
+                self.alteration(change.first, items), still_wanted=always_wanted
+            )
+            assert isinstance(done, Altered), done
+        else:
+            for _ in range(change.sources):
+                self._buy(change.source)
+        before = self.known
         self.advance(change.wait_hours)
-        now = self.clock.now()
+        now, listed = self.clock.now(), self.listed()
+        self.known = set(listed)
         ready = tuple(
             item
-            for name, item in self.listed().items()
+            for name, item in listed.items()
             if name not in before and change.kind in self.reached.alterer.ways(item, now)
         )
         assert len(ready) == change.sources, (change.name, ready)
         return ready
 
-    def alteration(
-        self, change: Change, items: Sequence[InventoryItem], number: int
-    ) -> AlterationOrder:
+    def _buy(self, what: Purchase) -> None:
+        self.number += 1
+        order = self.order(what, f"own-{self.number}")
+        quote = self.reached.buyer.quote(order)
+        order = replace(order, upfront_usd=quote.upfront_usd, reference=quote.reference)
+        outcome = self.reached.buyer.buy(order, still_wanted=always_wanted)
+        assert isinstance(outcome, Bought), outcome
+
+    def alteration(self, change: Change, items: Sequence[InventoryItem]) -> AlterationOrder:
+        self.number += 1
+        number = self.number
         offering = self.offering(change.source)
         return AlterationOrder(
             intent=IntentId(f"7e0{number:05d}-0000-4000-8000-0000000000a1"),
@@ -242,7 +264,9 @@ class Site:
             renew=change.renew,
         )
 
-    def _order(self, offering: Offering, quantity: Decimal, name: str) -> PurchaseOrder:
+    def order(self, what: Purchase, name: str) -> PurchaseOrder:
+        """An order for ``what`` that no plan asked for."""
+        offering = self.offering(what)
         number = int("".join(letter for letter in name if letter.isdigit()) or 0)
         return PurchaseOrder(
             intent=IntentId(f"0e0{number:05d}-0000-4000-8000-00000000000{len(name) % 10}"),
@@ -252,24 +276,14 @@ class Site:
             kind=offering.kind,
             term_months=offering.term_months,
             payment=offering.payment,
-            quantity=quantity,
+            quantity=Decimal(what.quantity),
             upfront_usd=Decimal(0),
+            start_at=self.start_of(what),
         )
 
-
-def order_of(line: PlanLine, name: str) -> PurchaseOrder:
-    """An order for ``line`` that is only quoted."""
-    return PurchaseOrder(
-        intent=IntentId(name),
-        token=ClientToken(name),
-        account=line.account,
-        offering=line.offering,
-        kind=line.kind,
-        term_months=line.term_months,
-        payment=line.payment,
-        quantity=line.quantity,
-        upfront_usd=line.upfront_usd,
-    )
+    def start_of(self, what: Purchase) -> datetime | None:
+        """When ``what`` would begin, bought now; ``None`` at once."""
+        return None if what.starts_in is None else self.clock.now() + what.starts_in
 
 
 def same_as(offering: Offering, item: InventoryItem, *quantities: str) -> tuple[Target, ...]:
@@ -283,17 +297,4 @@ def same_as(offering: Offering, item: InventoryItem, *quantities: str) -> tuple[
             payment=offering.payment,
         )
         for quantity in quantities
-    )
-
-
-def of_offering(name: str, quantity: str, months: int, payment: Payment) -> tuple[Target, ...]:
-    """One commitment of another offering."""
-    return (
-        Target(
-            offering=OfferingId(name),
-            quantity=Decimal(quantity),
-            zone=None,
-            term_months=months,
-            payment=payment,
-        ),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
 import multiprocessing
 import os
 import signal
@@ -10,45 +13,62 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from multiprocessing.connection import Connection
+from pathlib import Path
+
+from sqlalchemy import Engine
 
 from service.domain.alterations import AlterationOrder
 from service.domain.plans import PlanLine
+from service.domain.purchases import PurchaseOrder
 from service.purchase.alter import Bench, alter
 from service.purchase.desk import Desk, Step
 from service.purchase.execute import execute
 from service.store.engine import open_engine
-from tests.purchase.altering import yes
-from tests.purchase.enumeration.sites import Reach, order_of, reach
+from tests.purchase.altering import ask_for, make_order, open_bench, yes
+from tests.purchase.enumeration.sites import Reach, reach
+from tests.purchase.shop import Shop
 from tests.purchase.world import CYCLE, PLAN, HandClock, cap, take_lease
 
-PROCESSES = multiprocessing.get_context("forkserver")
+HANGS_SECONDS = 120
+PROCESSES = multiprocessing.get_context("spawn")
+
+
+LOADED_LATE = {
+    "gcp": ("google.cloud.compute_v1", "google.cloud.commerce_consumer_procurement_v1"),
+}
+"""What adapters import when they first need it: once here, instead of in every victim."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A cloud that answers at ``endpoint``, and something to ask the price of."""
+
+    endpoint: str
+    now: datetime
+    order: PurchaseOrder
 
 
 @dataclass(frozen=True)
 class Errand:
     """What the process does, and where it dies. Everything in it can cross to a process."""
 
-    provider: str
-    endpoint: str
     now: datetime
-    database_url: str
     die_at: Step
     cap_usd_per_hour: Decimal
     line: PlanLine | None = None
     order: AlterationOrder | None = None
 
 
-def run(errand: Errand, reached: Reach, clock: HandClock) -> None:
+def run(errand: Errand, provider: str, engine: Engine, reached: Reach, clock: HandClock) -> None:
     """Do the errand; does not return when the step is reached."""
     clock.instant = errand.now
-    engine = open_engine(errand.database_url)
 
     def die(step: Step) -> None:
         if step is errand.die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     desk = Desk(
-        provider=errand.provider,
+        provider=provider,
         engine=engine,
         reader=reached.reader,
         buyer=reached.buyer,
@@ -64,24 +84,28 @@ def run(errand: Errand, reached: Reach, clock: HandClock) -> None:
         alter(bench, errand.order.intent)
 
 
-def breed(provider: str, endpoint: str, line: PlanLine, errands: Connection) -> None:
-    """Fork one victim per errand from this process, whose clients are warm; tell how it ended.
+def breed(provider: str, database_url: str, folder: Path, errands: Connection) -> None:
+    """Fork one victim per errand from this process, which is warm; tell how it ended.
 
-    One victim at a time: they inherit this process's idle connections.
+    One victim at a time: they inherit this process's idle connections to the cloud. To the
+    database there is none.
     """
+    for module in LOADED_LATE.get(provider, ()):
+        importlib.import_module(module)
     clock = HandClock()
-    reached = reach(provider, endpoint, clock)
-    reached.reader.identity()
-    reached.buyer.quote(order_of(line, "warm"))
-    while True:
-        errand = errands.recv()
-        if errand is None:
-            return
+    engine = open_engine(database_url)
+    _compile(engine, folder)
+    reached: Reach | None = None
+    while (errand := errands.recv()) is not None:
+        if reached is None or isinstance(errand, Way):
+            reached = _reach(reached, provider, errand, clock)
+            errands.send(0)
+            continue
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                run(errand, reached, clock)
+                run(errand, provider, engine, reached, clock)
                 status = 0
             finally:
                 traceback.print_exc() if status else None
@@ -90,23 +114,58 @@ def breed(provider: str, endpoint: str, line: PlanLine, errands: Connection) -> 
         errands.send(os.waitstatus_to_exitcode(status))
 
 
+def _reach(before: Reach | None, provider: str, way: Way, clock: HandClock) -> Reach:
+    """A warm way to another cloud, instead of the one before."""
+    if before is not None:
+        before.close()
+    clock.instant = way.now
+    reached = reach(provider, way.endpoint, clock)
+    reached.reader.identity()
+    reached.buyer.quote(way.order)
+    gc.freeze()  # a fork copies no more than it changes
+    return reached
+
+
+def _compile(engine: Engine, folder: Path) -> None:
+    """Buy and alter something in a cloud that is a file, so that all SQL has been compiled."""
+    shop = Shop(engine, folder)
+    order = make_order(shop.owned)
+    ask_for(engine, order)
+    alter(open_bench(shop.desk, shop.alterer), order.intent)
+    engine.dispose()
+
+
 class Breeder:
     """A process that forks victims on request."""
 
-    def __init__(self, provider: str, endpoint: str, line: PlanLine) -> None:
-        here, there = PROCESSES.Pipe()
-        self._errands = here
+    def __init__(self, provider: str, database_url: str, folder: Path) -> None:
+        self._errands, there = PROCESSES.Pipe()
         self._process = PROCESSES.Process(
-            target=breed, args=(provider, endpoint, line, there), daemon=True
+            target=breed, args=(provider, database_url, folder, there), daemon=True
         )
         self._process.start()
+        there.close()
+
+    def reach(self, way: Way) -> None:
+        """Victims from now on speak to another cloud."""
+        self._ask(way)
 
     def kill(self, errand: Errand) -> int:
         """The exit status of a victim: -9 when it died at its step, 0 when it never got there."""
-        self._errands.send(errand)
-        assert self._errands.poll(60), "the victim hangs"
+        return self._ask(errand)
+
+    def _ask(self, what: Errand | Way) -> int:
+        self._errands.send(what)
+        assert self._errands.poll(HANGS_SECONDS), "the victim hangs"
         return int(self._errands.recv())
 
     def close(self) -> None:
-        self._errands.send(None)
-        self._process.join(timeout=10)
+        """End the process, whatever it is doing."""
+        with contextlib.suppress(OSError):
+            self._errands.send(None)
+        self._process.join(timeout=HANGS_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+        self._errands.close()

@@ -1,0 +1,22 @@
+"""Every crash point × every fault: EC2 reservations, bought, exchanged and modified.
+
+A real process is killed by SIGKILL at the step, over HTTP against the sandbox with the real SDK;
+then the service runs to rest. Nothing is bought or altered twice, nothing is lost, nothing is left
+unknown, and no cap is passed: an independent look at what the cloud sold says so.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from service.purchase.desk import Step
+from tests.purchase.enumeration.cases import Ground, problems_at
+from tests.purchase.enumeration.kinds import names_of
+
+PROVIDER = "aws"
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("ground", names_of(PROVIDER, plans=False), indirect=True)
+def test_what_is_killed_wherever_happens_once_or_not_at_all(ground: Ground, step: Step) -> None:
+    assert problems_at(ground, step) == []
