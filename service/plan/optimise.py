@@ -91,37 +91,26 @@ def optimise(
     the bound need not be as close as it gets. When ``expired`` answers true the search
     stops with what it has: the bound stays proven, the gap says how far it got.
 
-    When nobody is named, it matters who buys: an owner's usage is served first. Then up to four
-    accounts try, those that use least, the lowest bill counts, and the bound is that of all who
-    tried. On large datasets others try only while the bill stays far from its bound.
+    When nobody is named, it matters who buys: an owner's usage is served first. Then up to three
+    more accounts try, those that use least, and the one with the lowest bill buys (on large
+    datasets only while the first one's bill stays far from its bound). The bound is the buyer's.
     """
     names, refusals = _buyable(dataset, menu)
     market = flat_market(dataset, sharing)
 
-    def bought_by(account: AccountId) -> Portfolio:
-        search = Search(market, account, names, tolerance_ratio, evaluations, expired, closely)
+    def bought_by(account: AccountId, *, proven: bool) -> Portfolio:
+        search = Search(market, account, names, tolerance_ratio, evaluations, expired, proven)
         return _portfolio(dataset, search, refusals)
 
-    tried = [bought_by(purchase_account or buying_account(dataset))]
+    best = bought_by(purchase_account or buying_account(dataset), proven=closely)
     small = dataset.usage.quantity.size <= LARGE_CELLS
-    for account in [] if purchase_account or not closely else _other_buyers(dataset):
-        if expired() or not (small or tried[-1].status is PlanStatus.FEASIBLE):
-            break
-        tried.append(bought_by(account))
-    best = min(tried, key=lambda one: one.after_usd)
-    return _bounded(best, min(one.lower_bound_usd for one in tried))
-
-
-def _bounded(portfolio: Portfolio, lower_usd: Decimal) -> Portfolio:
-    """The portfolio beside a bound."""
-    before = portfolio.before_usd
-    gap = (portfolio.after_usd - lower_usd) / before if before else Decimal(0)
-    return replace(
-        portfolio,
-        lower_bound_usd=lower_usd,
-        gap_ratio=round(gap, 12),
-        status=PlanStatus.OPTIMAL if gap <= OPTIMAL_GAP_RATIO else PlanStatus.FEASIBLE,
-    )
+    if purchase_account or not closely or not (small or best.status is PlanStatus.FEASIBLE):
+        return best
+    tried = [bought_by(one, proven=False) for one in _other_buyers(dataset) if not expired()]
+    rival = min(tried, key=lambda one: one.after_usd, default=best)
+    if rival.after_usd < best.after_usd and not expired():
+        best = min(best, bought_by(rival.account, proven=True), key=lambda one: one.after_usd)
+    return best
 
 
 def _portfolio(dataset: Dataset, search: Search, refusals: tuple[Refusal, ...]) -> Portfolio:
