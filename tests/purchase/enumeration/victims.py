@@ -29,7 +29,7 @@ from tests.purchase.enumeration.sites import Reach, reach
 from tests.purchase.shop import Shop
 from tests.purchase.world import CYCLE, PLAN, HandClock, cap, take_lease
 
-HANGS_SECONDS = 120
+HANGS_SECONDS = 300
 PROCESSES = multiprocessing.get_context("spawn")
 
 
