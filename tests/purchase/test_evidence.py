@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from service.domain.errors import ProviderError, RefusedError
+from service.domain.errors import ProviderError
 from service.domain.ids import CommitmentId, OfferingId
 from service.domain.plans import Decision, PlanLine, RuleResult, Verdict
 from service.domain.purchases import (
@@ -28,7 +28,6 @@ from service.domain.purchases import (
     Unknown,
 )
 from service.providers.port import StillWanted, always_wanted
-from service.purchase.by_hand import settle_purchase
 from service.purchase.checks import NO_FACTS
 from service.purchase.desk import Declined, Desk, Executed, Facts, Step
 from service.purchase.execute import execute
@@ -42,11 +41,9 @@ from tests.purchase.cloud import PROVIDER, Fault, FileCloud
 from tests.purchase.world import (
     CYCLE,
     PLAN,
-    START,
     HandClock,
     allow,
     always,
-    kinds,
     let_lease_run_out,
     make_line,
     open_desk,
@@ -273,52 +270,6 @@ def test_without_a_tag_the_like_of_a_recorded_intent_is_held_for_a_person(
     assert (len(held), len(resumed), len(cloud.calls())) == ((1, 0, 0) if alike else (0, 1, 1))
 
 
-@pytest.mark.parametrize("bought", [CommitmentId("1"), None], ids=["it is", "it is not"])
-def test_a_held_recorded_intent_waits_however_long_until_a_person_settles_it(
-    engine: Engine, tmp_path: Path, clock: HandClock, bought: CommitmentId | None
-) -> None:
-    store_plan(engine, make_line(), make_line(2))
-    cloud = FileCloud(tmp_path / "untagged.db", clock, tagged=False, idempotency=Idempotency.LOOKUP)
-    first = open_desk(engine, cloud, take_lease(engine, "first"), clock)
-    successor = leave_recorded(first)
-    order = the_order(first)
-    cloud.sell_to_somebody(order)
-    look(successor, cloud, clock)
-    clock.pass_time(RECORDED_FOR)
-    assert resume(successor) == ()
-    assert states(engine) == [IntentState.RECORDED]
-    with writing(engine) as connection:
-        settle_purchase(
-            connection, order.intent, bought=bought, by="ana", reason="asked the buyer", now=START
-        )
-    assert states(engine) == [IntentState.REFUSED if bought is None else IntentState.BOUGHT]
-    assert resume(successor) == ()
-    assert cloud.calls() == []
-    assert kinds(engine)[-1] == "outcome.settled"
-
-
-def test_what_a_person_settled_while_it_was_about_to_be_called_is_not_called(
-    desk: Desk, cloud: TwoStep
-) -> None:
-    def settle(step: Step) -> None:
-        if step is Step.INTENT_COMMITTED:
-            with writing(desk.engine) as connection:
-                settle_purchase(
-                    connection,
-                    the_order(desk).intent,
-                    bought=None,
-                    by="ana",
-                    reason="not this one",
-                    now=START,
-                )
-
-    done = buy(replace(desk, reached=settle))
-    assert isinstance(done, Executed)
-    assert isinstance(done.outcome, Refused)
-    assert states(desk.engine) == [IntentState.REFUSED]
-    assert cloud.calls() == []
-
-
 def missing_facts(line: PlanLine, facts: Facts) -> Verdict:
     del facts
     result = RuleResult(NO_FACTS, Decision.REFUSE, "known", "not known", "usage is missing")
@@ -395,48 +346,3 @@ def test_no_transaction_is_open_while_the_guard_thinks(desk: Desk) -> None:
         return allow(line, facts)
 
     assert isinstance(buy(replace(desk, judge=judge)), Executed)
-
-
-@pytest.mark.parametrize("bought", [True, False])
-def test_a_person_settles_an_unknown_purchase_by_name(
-    desk: Desk,
-    cloud: TwoStep,
-    bought: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
-    cloud.fault = Fault.TIMEOUT_AFTER
-    done = buy(desk)
-    assert isinstance(done, Executed)
-    with writing(desk.engine) as connection:
-        settle_purchase(
-            connection,
-            done.intent,
-            bought=CommitmentId("sp-1") if bought else None,
-            by="ana",
-            reason="seen in the console",
-            now=START,
-        )
-    assert states(desk.engine) == [IntentState.BOUGHT if bought else IntentState.REFUSED]
-    assert kinds(desk.engine)[-1] == "outcome.settled"
-
-
-def test_a_person_cannot_settle_against_what_is_known(
-    desk: Desk, cloud: TwoStep, clock: HandClock
-) -> None:
-    done = buy(desk)
-    assert isinstance(done, Executed)
-    look(desk, cloud, clock)
-    with pytest.raises(RefusedError, match="not_unknown"), writing(desk.engine) as connection:
-        settle_purchase(connection, done.intent, bought=None, by="ana", reason="no", now=START)
-    cloud.fault = Fault.TIMEOUT_BEFORE
-    second = execute(desk, line=make_line(2), plan=PLAN, cycle=CYCLE)
-    assert isinstance(second, Executed)
-    with pytest.raises(RefusedError, match="claimed"), writing(desk.engine) as connection:
-        settle_purchase(
-            connection,
-            second.intent,
-            bought=CommitmentId("sp-1"),
-            by="ana",
-            reason="this one",
-            now=START,
-        )
-    assert sorted(states(desk.engine)) == [IntentState.BOUGHT, IntentState.UNKNOWN]
