@@ -93,22 +93,26 @@ def write_intent(
     intents.record(connection, intent, cycle=request.cycle)
     if approved is not None:
         _move_proposal(connection, approved, ProposalState.EXECUTED)
-    event = IntentRecorded(
+    ledger.append(connection, _recorded(intent), now=now)
+    return intent
+
+
+def _recorded(intent: Intent) -> IntentRecorded:
+    order = intent.order
+    return IntentRecorded(
         intent=order.intent,
-        plan=request.plan,
-        proposal=request.proposal,
+        plan=intent.plan,
+        proposal=intent.proposal,
         account=order.account,
         offering=order.offering,
         quantity=order.quantity,
-        commit_usd_per_hour=request.line.commit_usd_per_hour,
+        commit_usd_per_hour=intent.line.commit_usd_per_hour,
         upfront_usd=order.upfront_usd,
-        fence=desk.lease.fence,
+        fence=intent.fence,
         start_at=order.start_at,
         companion=None if order.companion is None else order.companion.offering,
         companion_quantity=None if order.companion is None else order.companion.quantity,
     )
-    ledger.append(connection, event, now=now)
-    return intent
 
 
 def decline(connection: Connection, desk: Desk, request: Request, declined: Declined) -> Execution:
