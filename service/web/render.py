@@ -54,6 +54,9 @@ _MEASURES = {
 _SPANS = {"day": "Last 24 hours", "total": "All that is live"}
 _FRESH_HOURS = 96
 
+_TELLING = 12
+"""Characters of an id's end that no other is likely to have."""
+
 _SMALL_USD = 10
 _LARGE_USD = 100_000
 
@@ -167,11 +170,14 @@ def words(name: object) -> str:
 
 
 def ident(name: str | None) -> Markup | str:
-    """An id as code. Of a path only its last part, with the whole of it in the title."""
+    """An id as code. Of a path only its end, enough to tell it by; the whole is in the title."""
     if name is None:
         return ABSENT
-    *before, last = name.split("/")
-    if not any(before):
+    before = [part for part in name.split("/") if part]
+    last = before.pop()
+    while before and len(last) < _TELLING:
+        last = f"{before.pop()}/{last}"
+    if not before:
         return Markup("<code>{}</code>").format(name)
     return Markup('<code title="{}">…/{}</code>').format(name, last)
 

@@ -78,7 +78,11 @@ def test_a_reason_is_cut_between_its_thoughts() -> None:
 
 def test_of_a_long_id_the_last_part_is_shown_and_nothing_is_lost() -> None:
     assert ident("sp-1<b>") == "<code>sp-1&lt;b&gt;</code>"
-    assert ident("/providers/x/r-9") == '<code title="/providers/x/r-9">…/r-9</code>'
+    assert ident("/providers/r-123456789012") == (
+        '<code title="/providers/r-123456789012">…/r-123456789012</code>'
+    )
+    assert ">…/r-123456789/memory<" in str(ident("x/r-123456789/memory"))
+    assert ident("a/b") == "<code>a/b</code>"
     assert ident(None) == "–"
 
 
