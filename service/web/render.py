@@ -173,7 +173,7 @@ def ident(name: str | None) -> Markup | str:
     """An id as code. Of a path only its end, enough to tell it by; the whole is in the title."""
     if name is None:
         return ABSENT
-    before = [part for part in name.split("/") if part]
+    before = [part for part in name.split("/") if part] or [name]
     last = before.pop()
     while before and len(last) < _TELLING:
         last = f"{before.pop()}/{last}"
