@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = options.run(options)
     except TenorError as error:
-        sys.stderr.write(f"tenor: {error}\n")
+        # One line, whatever stood in the cell that it quotes.
+        sys.stderr.write(f"tenor: {' '.join(str(error).splitlines())}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("tenor: interrupted\n")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,16 @@ def test_bad_input_prints_one_line_and_exits_two(
     assert printed.out == ""
     assert printed.err.startswith("tenor: ")
     assert printed.err.count("\n") == 1
+
+
+def test_a_cell_that_holds_a_new_line_leaves_the_error_on_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "two\nlines"
+    assert cli.main(["bill", "--data", str(folder)]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "two lines" in shown
 
 
 def test_json_keeps_money_exact_and_refuses_nan(capsys: pytest.CaptureFixture[str]) -> None:
