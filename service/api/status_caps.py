@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    FromClause,
     and_,
     case,
     func,
@@ -55,8 +56,12 @@ def used(connection: Connection, now: datetime) -> Used:
 
 def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
     item = commitments.alias()
-    commit = _dearer(_nano(intents.c.commit_usd_per_hour), _nano(item.c.commit_usd_per_hour))
-    owed = commit * _term_hours(intents.c.term_months)
+    listed_usd = _with_parts(item, "commit_usd_per_hour")
+    commit = _dearer(_nano(intents.c.commit_usd_per_hour), listed_usd)
+    # A term may have been lengthened since.
+    hours_bought = _term_hours(intents.c.term_months)
+    hours_listed = case((item.c.term_months.is_(None), 0), else_=_term_hours(item.c.term_months))
+    owed = commit * case((hours_listed > hours_bought, hours_listed), else_=hours_bought)
     stated = _nano(intents.c.total_usd)
     obligation = case((stated > owed, stated), else_=owed)
     begun = or_(
@@ -73,7 +78,7 @@ def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
         (listed, and_(item.c.state.in_(_OWNED), item.c.end_at > now)),
         else_=begun,
     )
-    upfront = _dearer(_nano(intents.c.upfront_usd), _nano(item.c.upfront_usd))
+    upfront = _dearer(_nano(intents.c.upfront_usd), _with_parts(item, "upfront_usd"))
     amounts = (commit, upfront, obligation)
     query = (
         select(*_sums(intents.c.recorded_at > now - DAY, amounts), *_sums(lives, amounts))
@@ -92,7 +97,29 @@ def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
 
 def _of_inventory(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
     """What is listed and stands for none of the intents that count."""
-    item, first = commitments, commitments.alias()
+    item, whole = commitments, commitments.alias()
+    of_one_that_stands = (
+        select(literal(1))
+        .where(whole.c.vanished_at.is_(None), _is_part(item, whole), _stands_for_an_intent(whole))
+        .exists()
+    )
+    owed = _nano(item.c.commit_usd_per_hour) * _term_hours(item.c.term_months)
+    upfront = _nano(item.c.upfront_usd)
+    amounts = (
+        _nano(item.c.commit_usd_per_hour),
+        upfront,
+        case((upfront > owed, upfront), else_=owed),
+    )
+    lives = and_(item.c.state.in_(_OWNED), item.c.end_at > now)
+    query = select(*_sums(item.c.start_at > now - DAY, amounts), *_sums(lives, amounts)).where(
+        item.c.vanished_at.is_(None), ~_stands_for_an_intent(item), ~of_one_that_stands
+    )
+    return _two(connection.execute(query).one())
+
+
+def _stands_for_an_intent(item: FromClause) -> ColumnElement[bool]:
+    """What an intent that counts became: by its own word, else the first with its tag."""
+    first = commitments.alias()
     by_name = (
         select(literal(1))
         .where(intents.c.commitment_id == item.c.commitment_id, intents.c.state.in_(_COUNTED))
@@ -122,18 +149,28 @@ def _of_inventory(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
         )
         .exists()
     )
-    owed = _nano(item.c.commit_usd_per_hour) * _term_hours(item.c.term_months)
-    upfront = _nano(item.c.upfront_usd)
-    amounts = (
-        _nano(item.c.commit_usd_per_hour),
-        upfront,
-        case((upfront > owed, upfront), else_=owed),
+    return or_(by_name, and_(by_tag, ~earlier))
+
+
+def _is_part(part: FromClause, whole: FromClause) -> ColumnElement[bool]:
+    """Bought in one purchase, as ``domain.purchases.is_part_of`` has it."""
+    prefix = whole.c.commitment_id + "/"
+    return and_(
+        part.c.intent_id == whole.c.intent_id,
+        part.c.reference == whole.c.reference,
+        func.substr(part.c.commitment_id, 1, func.length(prefix)) == prefix,
     )
-    lives = and_(item.c.state.in_(_OWNED), item.c.end_at > now)
-    query = select(*_sums(item.c.start_at > now - DAY, amounts), *_sums(lives, amounts)).where(
-        item.c.vanished_at.is_(None), ~by_name, or_(~by_tag, earlier)
+
+
+def _with_parts(item: FromClause, column: str) -> ColumnElement[int]:
+    """An amount of ``item`` and of what was bought with it; missing where ``item`` is."""
+    part = commitments.alias()
+    parts = (
+        select(func.coalesce(func.sum(_nano(part.c[column])), 0))
+        .where(part.c.vanished_at.is_(None), _is_part(part, item))
+        .scalar_subquery()
     )
-    return _two(connection.execute(query).one())
+    return _nano(item.c[column]) + type_coerce(parts, BigInteger)
 
 
 def _nano(column: ColumnElement[Any]) -> ColumnElement[int]:

@@ -167,8 +167,12 @@ def spent_so_far(
     counted = [one for one in live if one not in judged]
     items = {item.commitment.commitment: item for item in inventory}
     runs = beside if run is None else beside | {run}
-    spends = [_of_intent(intent, items, now=now, runs=runs) for intent in counted]
-    stood_for = {one for intent in live for one in _stands_for(intent, inventory)}
+    became = {intent.order.intent: _stands_for(intent, inventory) for intent in live}
+    spends = [
+        _of_intent(intent, _named(intent, became[intent.order.intent], items), now=now, runs=runs)
+        for intent in counted
+    ]
+    stood_for = {one for found in became.values() for one in found}
     spends += [
         _of_item(item, now=now) for item in inventory if item.commitment.commitment not in stood_for
     ]
@@ -203,38 +207,50 @@ def unknown_targets(intents: Sequence[Intent]) -> tuple[Target, ...]:
     return tuple(target_of(intent.line) for intent in intents if intent.state in OPEN)
 
 
+def _named(
+    intent: Intent,
+    became: Sequence[CommitmentId],
+    items: Mapping[CommitmentId, InventoryItem],
+) -> tuple[InventoryItem, ...]:
+    """What is listed of the commitment that ``intent`` names, itself first; nothing if unlisted."""
+    if intent.commitment is None or intent.commitment not in items:
+        return ()
+    return tuple(items[one] for one in became)
+
+
 def _of_intent(
     intent: Intent,
-    items: Mapping[CommitmentId, InventoryItem],
+    listed: Sequence[InventoryItem],
     *,
     now: datetime,
     runs: frozenset[PlanId],
 ) -> Spend:
-    line = intent.line
-    item = items.get(intent.commitment) if intent.commitment is not None else None
+    line, months = intent.line, intent.line.term_months
     # Not listed: taken as owed until its term must be over.
-    over = intent.recorded_at + timedelta(hours=term_hours(line.term_months))
+    over = intent.recorded_at + timedelta(hours=term_hours(months))
     commit, upfront = Decimal(line.commit_usd_per_hour), line.upfront_usd
-    if item is not None:
-        commit = _dearer(commit, item.commit_usd_per_hour)
-        upfront = _dearer(upfront, item.upfront_usd)
+    if listed:
+        # The line's money is of all parts; a term may have been lengthened since.
+        commit = _dearer(commit, [one.commit_usd_per_hour for one in listed])
+        upfront = _dearer(upfront, [one.upfront_usd for one in listed])
+        months = max(months, listed[0].term_months, key=term_hours)
     return Spend(
         target=target_of(line),
         commit_usd_per_hour=commit,
         upfront_usd=upfront,
-        obligation_usd=obligation_usd(commit, line.term_months, line.total_usd),
+        obligation_usd=obligation_usd(commit, months, line.total_usd),
         loss_usd=loss_usd(line),
         at=intent.recorded_at,
-        live=now < over if item is None else _is_live(item, now),
+        live=_is_live(listed[0], now) if listed else now < over,
         in_run=intent.plan in runs,
     )
 
 
-def _dearer(bought_for: Decimal, listed: Decimal) -> Decimal:
-    """The greater of two amounts; not a number when either is not one."""
-    if not (bought_for.is_finite() and listed.is_finite()):
+def _dearer(bought_for: Decimal, listed: Sequence[Decimal]) -> Decimal:
+    """The greater of an amount and the sum of others; not a number when any is not one."""
+    if not all(amount.is_finite() for amount in (bought_for, *listed)):
         return NOT_A_NUMBER
-    return max(bought_for, listed)
+    return max(bought_for, sum(listed, Decimal(0)))
 
 
 def _of_item(item: InventoryItem, *, now: datetime) -> Spend:

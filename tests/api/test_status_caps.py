@@ -11,14 +11,16 @@ from sqlalchemy import Engine, update
 
 from service.api.status_caps import used
 from service.domain.commitments import CommitmentState
-from service.domain.ids import CommitmentId, IntentId
+from service.domain.ids import CommitmentId, IntentId, OfferingId
 from service.domain.money import CommitUsdPerHour
+from service.domain.plans import Companion
 from service.domain.purchases import IntentState
 from service.guard.caps import total
 from service.guard.caps import used as used_by_guard
 from service.guard.context import spent_so_far
 from service.guard.policy import load_policy
 from service.store import holdings
+from service.store.codec import to_document
 from service.store.engine import reading, writing
 from service.store.intents import COUNTED, list_intents
 from service.store.schema import commitments, intents
@@ -83,6 +85,55 @@ def test_what_is_listed_at_another_amount_counts_at_the_dearer(
     agree(world)
     assert shown.total.commit_usd_per_hour >= max(amount, item.commit_usd_per_hour)
     assert shown.total.upfront_usd >= 7
+
+
+@pytest.mark.parametrize("state", [IntentState.BOUGHT, IntentState.UNKNOWN])
+@pytest.mark.parametrize("part_usd_per_hour", ["0.25", "0.75"])
+def test_what_is_listed_apart_counts_once_and_at_the_dearer_sum(
+    engine: Engine, state: IntentState, part_usd_per_hour: str
+) -> None:
+    world = make_world(engine)
+    identity = add_purchase(world, 6, state=state)
+    now = world.clock.now()
+    whole = replace(
+        listed(identity, CommitmentId("sp-00000006"), now),
+        commit_usd_per_hour=CommitUsdPerHour(Decimal(1)),
+        reference="one purchase",
+    )
+    part = replace(
+        whole,
+        commitment=replace(
+            whole.commitment,
+            commitment=CommitmentId("sp-00000006/memory"),
+            offering=OfferingId("memory"),
+        ),
+        commit_usd_per_hour=CommitUsdPerHour(Decimal(part_usd_per_hour)),
+    )
+    with writing(engine) as connection:
+        (one,) = list_intents(connection)
+        beside = Companion(
+            OfferingId("memory"), Decimal(1), CommitUsdPerHour(Decimal("0.25")), "GB"
+        )
+        line = to_document(replace(one.line, companion=beside))
+        connection.execute(update(intents).values(line=line))
+        for item in (part, whole):
+            holdings.keep(connection, "aws", item, now=now)
+        shown = used(connection, now)
+    agree(world)
+    known = state is IntentState.BOUGHT and part_usd_per_hour == "0.75"
+    assert shown.total.commit_usd_per_hour == Decimal("1.75" if known else "1.25")
+
+
+def test_a_term_that_was_lengthened_is_owed_for_all_of_it(engine: Engine) -> None:
+    world = make_world(engine)
+    identity = add_purchase(world, 6)
+    now = world.clock.now()
+    item = replace(listed(identity, CommitmentId("sp-00000006"), now), term_months=36)
+    with writing(engine) as connection:
+        holdings.keep(connection, "aws", item, now=now)
+        shown = used(connection, now)
+    agree(world)
+    assert shown.total.obligation_usd == Decimal("1.25") * 26_280
 
 
 def test_a_commitment_that_vanished_counts_through_its_intent(engine: Engine) -> None:
