@@ -17,7 +17,7 @@ from service.domain.alterations import MAKING, Alteration, AlterationKind, Alter
 from service.domain.hours import iso
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.money import text
-from service.domain.purchases import InventoryItem
+from service.domain.purchases import InventoryItem, is_part_of
 from service.reconcile.findings import (
     AlterationFinding,
     AlterationHeld,
@@ -65,8 +65,20 @@ def explain(alterations: Sequence[Alteration], reading: Reading) -> Explained:
         if one.state in _HAPPENED:
             made.update(one.made, _made_by(one, reading))
             if one.order.alteration in _TAKING:
-                taken.update(one.order.sources)
+                taken.update(with_parts(one.order.sources, reading))
     return Explained(frozenset(made), frozenset(taken))
+
+
+def with_parts(names: Sequence[CommitmentId], reading: Reading) -> tuple[CommitmentId, ...]:
+    """Commitments, and what was bought with each and is listed apart: it goes where they go."""
+    seen = {name: known.item for name, known in reading.known.items()} | dict(reading.items)
+    wholes = [seen[name] for name in names if name in seen and seen[name].reference is not None]
+    parts = [
+        name
+        for name, item in seen.items()
+        if wholes and any(is_part_of(item, whole) for whole in wholes)
+    ]
+    return (*names, *sorted(parts))
 
 
 def match_alterations(
@@ -103,7 +115,10 @@ def is_listed(one: Alteration, before: Mapping[CommitmentId, str], reading: Read
     if reading.read_at - one.updated_at >= reading.grace:
         return True
     made = _made_by(one, reading)
-    whole = bool(made) or one.order.alteration is AlterationKind.UPGRADE_TERM
+    # Where the provider's answer named nothing, an exchange made as many as it asked for.
+    exchanged = one.order.alteration is AlterationKind.EXCHANGE
+    least = len(one.order.targets) if exchanged and not one.made else 1
+    whole = len(made) >= least or one.order.alteration is AlterationKind.UPGRADE_TERM
     all_made = all(name in reading.items for name in made)
     return whole and all_made and len(_changed(one, before, reading)) == len(before)
 

@@ -16,7 +16,7 @@ from service.domain.ids import AccountId, IntentId
 from service.domain.purchases import InventoryItem
 from service.observe.events import AlterationDone, AlterationRefused, ReconcileDrift
 from service.purchase.lifecycle import Word
-from service.reconcile.altered import Reading, explain, is_listed, match_alterations
+from service.reconcile.altered import Reading, explain, is_listed, match_alterations, with_parts
 from service.reconcile.findings import (
     AlterationFinding,
     AlterationHeld,
@@ -116,7 +116,7 @@ class AlterationsRead:
             explain((one,), self._reading).made,
             to=one.order.intent,
         )
-        for source in one.order.sources:
+        for source in with_parts(one.order.sources, self._reading):
             if source in self.explained.taken and source not in self._reading.items:
                 holdings.let_go(self._connection, self._provider, source)
 

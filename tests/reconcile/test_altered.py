@@ -8,11 +8,17 @@ from decimal import Decimal
 
 import pytest
 
-from service.domain.alterations import Alteration, AlterationKind, AlterationOrder, AlterationState
+from service.domain.alterations import (
+    Alteration,
+    AlterationKind,
+    AlterationOrder,
+    AlterationState,
+    Target,
+)
 from service.domain.commitments import CommitmentState, Kind
-from service.domain.ids import ClientToken, IntentId
+from service.domain.ids import ClientToken, CommitmentId, IntentId
 from service.domain.purchases import InventoryItem
-from service.reconcile.altered import Reading, fingerprint, match_alterations
+from service.reconcile.altered import Reading, explain, fingerprint, is_listed, match_alterations
 from service.reconcile.findings import SettledAltered, SettledNotAltered
 from tests.purchase.cloud import ACCOUNT, PROVIDER
 from tests.purchase.world import START
@@ -112,3 +118,41 @@ def test_a_renewal_that_was_switched_the_other_way_is_none_of_ours() -> None:
     before = {str(one.order.intent): {SOURCE.commitment.commitment: fingerprint(SOURCE)}}
     [finding] = match_alterations([one], before, reading(RENEWED))
     assert isinstance(finding, SettledNotAltered)
+
+
+def test_what_was_bought_with_a_source_and_is_listed_apart_goes_where_it_goes() -> None:
+    whole = replace(SOURCE, reference="one purchase")
+    name = CommitmentId(f"{whole.commitment.commitment}/memory")
+    part = replace(whole, commitment=replace(whole.commitment, commitment=name))
+    other = replace(part, reference="another purchase")
+    merged = unknown(AlterationKind.MERGE)
+    assert explain((merged,), reading(whole, part)).taken == {SOURCE.commitment.commitment, name}
+    assert explain((merged,), reading(whole, other)).taken == {SOURCE.commitment.commitment}
+    renewed = unknown(RENEWAL, renew=True)
+    assert explain((renewed,), reading(whole, part)).taken == frozenset()
+
+
+def test_an_exchange_is_listed_once_all_that_it_made_is() -> None:
+    asked = unknown(AlterationKind.EXCHANGE)
+    offering = SOURCE.commitment.offering
+    one_of = Target(offering, SOURCE.commitment.quantity, None, SOURCE.term_months, SOURCE.payment)
+    asked = replace(
+        asked,
+        order=replace(asked.order, targets=(one_of, one_of)),
+        state=AlterationState.ALTERED,
+    )
+    before = {SOURCE.commitment.commitment: fingerprint(SOURCE)}
+    made = [
+        replace(
+            SOURCE,
+            commitment=replace(
+                SOURCE.commitment, commitment=CommitmentId(f"made-{number}"), start=START
+            ),
+        )
+        for number in (1, 2)
+    ]
+    soon = START + timedelta(minutes=30)
+    assert not is_listed(asked, before, reading(made[0], read_at=soon))
+    assert is_listed(asked, before, reading(*made, read_at=soon))
+    named = replace(asked, made=(CommitmentId("made-1"),))
+    assert is_listed(named, before, reading(made[0], read_at=soon))
