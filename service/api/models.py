@@ -270,7 +270,7 @@ class Alteration(Answer):
     """
 
     id: str
-    alteration: AlterationKind
+    alteration: AlterationKind = Field(examples=["exchange"])
     provider: str
     account: str
     kind: Kind
