@@ -8,7 +8,7 @@ Azure does not tell, that is an error and no estimate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -24,7 +24,7 @@ from service.providers.azure.access import PROVIDER
 from service.providers.azure.clients import Answer, AzureClients, read
 from service.providers.azure.reservations import ReservationTerms
 from service.providers.azure.savings_plans import plan_offering_id, plan_payment
-from service.providers.azure.term_price import whole_term_usd
+from service.providers.azure.term_price import bought_term_usd
 from service.providers.azure.words import (
     RESERVATION_PLANS,
     STATES,
@@ -58,7 +58,7 @@ def reservations(clients: AzureClients) -> list[InventoryItem]:
         lambda: [one.as_dict() for one in clients.reservations.reservation.list_all()],
     )
     machines = [one for one in listed if _is_machine(one)]
-    prices = _prices(clients, {_order_of(one) for one in machines})
+    prices = _prices(clients, _owned_orders(machines))
     return read(
         "Reservation.ListAll",
         lambda: [_reservation(one, prices[_order_of(one)], clients) for one in machines],
@@ -83,22 +83,39 @@ def _order_of(one: Answer) -> str:
     return str(one.get("name") or "").partition("/")[0]
 
 
-def _prices(clients: AzureClients, orders: set[str]) -> Mapping[str, _Price]:
-    """What each order costs: from the listing of orders, else asked for one by one."""
+def _owned_orders(machines: Sequence[Answer]) -> Mapping[str, bool]:
+    """The order of each reservation, and whether anything of it is still owned."""
+    owned: dict[str, bool] = {}
+    for one in machines:
+        state = known(STATES, (one.get("properties") or {}).get("provisioningState"))
+        owned[_order_of(one)] = owned.get(_order_of(one), False) or state.is_owned
+    return owned
+
+
+def _prices(clients: AzureClients, orders: Mapping[str, bool]) -> Mapping[str, _Price]:
+    """What each order costs: from the listing of orders, else asked for one by one.
+
+    ``orders`` says of each whether anything of it is still owned. Other orders, of what is no
+    machine, may be of terms and plans that are not known here.
+    """
     listed = read(
         "ReservationOrder.List",
         lambda: [one.as_dict() for one in clients.reservations.reservation_order.list()],
     )
-    found = {str(one.get("name")): price for one in listed if (price := _price(one)) is not None}
-    for order in sorted(orders - set(found)):
+    found = {
+        name: price
+        for one in listed
+        if (name := str(one.get("name"))) in orders and (price := _price(one, owned=True))
+    }
+    for order in sorted(set(orders) - set(found)):
         one = read("ReservationOrder.Get", partial(_order, clients, order))
-        price = _price(one)
+        price = _price(one, owned=orders[order])
         if price is None:
             raise ProviderError(
                 provider=PROVIDER,
                 operation="ReservationOrder.Get",
                 code="no_price",
-                detail=f"reservation order {order} does not tell what it costs",
+                detail=f"reservation order {order} does not tell clearly what it costs",
             )
         found[order] = price
     return found
@@ -109,20 +126,20 @@ def _order(clients: AzureClients, order: str) -> Answer:
     return found
 
 
-def _price(order: Answer) -> _Price | None:
+def _price(order: Answer, *, owned: bool) -> _Price | None:
     properties = order.get("properties") or {}
     plan = properties.get("planInformation") or {}
     total, count = plan.get("pricingCurrencyTotal"), properties.get("originalQuantity")
     if total is None or not count:
         return None
-    whole_usd = whole_term_usd(
-        "ReservationOrder.Get",
+    whole_usd = bought_term_usd(
         amount(total),
         plan.get("transactions") or (),
         known(TERM_MONTHS, properties.get("term")),
         known(RESERVATION_PLANS, properties.get("billingPlan")),
+        owned=owned,
     )
-    return _Price(whole_usd / int(count))
+    return None if whole_usd is None else _Price(whole_usd / int(count))
 
 
 def _reservation(one: Answer, price: _Price, clients: AzureClients) -> InventoryItem:

@@ -17,7 +17,8 @@ from service.providers.azure.clients import Answer
 from service.providers.azure.words import amount
 
 _CENT = Decimal("0.01")
-_NOT_PAID = frozenset({"Failed", "Cancelled"})
+_FAILED = "Failed"
+_NOT_PAID = frozenset({_FAILED, "Cancelled"})
 
 
 def whole_term_usd(
@@ -46,3 +47,25 @@ def whole_term_usd(
         detail=f"a total of {total} USD and {len(payments)} payments of {added} USD in all tell no "
         f"price of {months} months",
     )
+
+
+def bought_term_usd(
+    total: Decimal, scheduled: Iterable[Answer], months: int, payment: Payment, *, owned: bool
+) -> Decimal | None:
+    """Dollars for the whole term of an order as it was bought, whatever was given back since.
+
+    What is given back cuts the payments to come, or cancels them: the largest tells what a month
+    cost at first. ``None`` when total and payments tell no one price and some is still ``owned``;
+    of what is all over the dearer of the two readings does.
+    """
+    if payment is Payment.ALL_UPFRONT:
+        return total
+    payments = [
+        amount(one.get("pricingCurrencyTotal")) for one in scheduled if one.get("status") != _FAILED
+    ]
+    monthly = max(payments, default=Decimal(0))
+    if payments and abs(total - monthly * months) <= _CENT * months:
+        return total
+    if payments and abs(total - monthly) <= _CENT:
+        return monthly * months
+    return None if owned else max(total, monthly * months)

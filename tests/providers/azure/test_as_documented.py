@@ -14,7 +14,7 @@ from service.domain.errors import ProviderError
 from service.domain.purchases import Bought, Refused, Unknown
 from service.domain.usage import SkuKey
 from service.providers.azure.changes import Giving, quote_return
-from service.providers.azure.term_price import whole_term_usd
+from service.providers.azure.term_price import bought_term_usd, whole_term_usd
 from service.sandbox.azure.cloud import AzureSandbox
 from service.sandbox.azure.server import shipped_routes
 from service.sandbox.azure.wire.benefits import ALIASES, ORDERS
@@ -76,6 +76,37 @@ def test_a_monthly_total_that_the_payments_do_not_explain_is_no_price(
 
 def test_an_upfront_total_is_the_price() -> None:
     assert whole_term_usd("x", Decimal(552), [], 12, Payment.ALL_UPFRONT) == 552
+    assert bought_term_usd(Decimal(552), [], 12, Payment.ALL_UPFRONT, owned=True) == 552
+
+
+@pytest.mark.parametrize("owned", [True, False])
+@pytest.mark.parametrize("total", ["552", "46"])
+@pytest.mark.parametrize(
+    "payments",
+    [
+        paid(*["46"] * 12),
+        [*paid("46", status="Completed"), *paid(*["46"] * 11, status="Cancelled")],
+        paid("46", status="Completed"),
+        [*paid(*["46"] * 3, status="Completed"), *paid(*["23"] * 9)],
+    ],
+    ids=["to their end", "given back in the first month", "one was paid", "half given back"],
+)
+def test_what_was_bought_by_the_month_costs_what_it_did_whatever_was_given_back(
+    payments: list[dict[str, object]], total: str, *, owned: bool
+) -> None:
+    found = bought_term_usd(Decimal(total), payments, 12, Payment.NO_UPFRONT, owned=owned)
+    assert found == 552
+
+
+@pytest.mark.parametrize("payments", [[], paid("46"), paid(*["30"] * 12)])
+def test_only_what_is_still_owned_must_tell_a_clear_price(
+    payments: list[dict[str, object]],
+) -> None:
+    total, by_month = Decimal(100), Payment.NO_UPFRONT
+    assert bought_term_usd(total, payments, 12, by_month, owned=True) is None
+    over = bought_term_usd(total, payments, 12, by_month, owned=False)
+    assert over is not None
+    assert over >= total
 
 
 @pytest.mark.parametrize("told", ["term", "payment"])
