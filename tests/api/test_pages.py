@@ -1,5 +1,6 @@
 import re
 from datetime import timedelta
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from service.domain.commitments import Kind
-from service.domain.ids import CommitmentId
+from service.domain.ids import CommitmentId, OfferingId
+from service.domain.money import CommitUsdPerHour
+from service.domain.plans import Companion
 from service.domain.purchases import IntentState
 from service.store import holdings
 from service.store.engine import writing
@@ -198,6 +201,35 @@ def test_a_proposal_shows_why_how_much_and_the_downside(world: World, reader: Te
     ):
         assert words in html, words
     assert "25 USD/h" in html
+
+
+def test_what_comes_in_the_same_purchase_is_shown_wherever_its_line_is(
+    sqlite_engine: Engine,
+) -> None:
+    beside = Companion(
+        OfferingId("gcp_cud/us-central1/n2/ram/1"),
+        Decimal("402.25"),
+        CommitUsdPerHour(Decimal("0.3125")),
+        "GB of memory",
+    )
+    world = make_world(sqlite_engine, open_reads=True)
+    (proposal,) = add_proposals(world, companion=beside)
+    reader = world.client()
+    for page in ("/proposals", f"/proposals/{proposal.proposal}", f"/plans/{proposal.plan}"):
+        html = reader.get(page).text
+        assert "402.25 GB" in html, page
+    assert "402.25 GB of memory" in html
+    assert (
+        "of the hourly commitment; sold beside it only"
+        in reader.get(f"/proposals/{proposal.proposal}").text
+    )
+    told = reader.get(f"/v1/proposals/{proposal.proposal}").json()["line"]["companion"]
+    assert told == {
+        "offering": beside.offering,
+        "quantity": "402.25",
+        "commit_usd_per_hour": "0.3125",
+        "unit": "GB of memory",
+    }
 
 
 def test_a_proposal_whose_lifetime_is_over_is_shown_without_forms(

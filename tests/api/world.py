@@ -35,6 +35,7 @@ from service.domain.ids import (
 )
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import (
+    Companion,
     Decision,
     Plan,
     PlanInputs,
@@ -249,13 +250,16 @@ def add_proposals(
     reason: str = "steady use for ninety days",
     lines: int = 1,
     decision: Decision = Decision.NEEDS_SIGN_OFF,
+    companion: Companion | None = None,
 ) -> tuple[Proposal, ...]:
     """A finished cycle with a plan whose lines wait for a person; earlier ones are withdrawn."""
     number = next(_NUMBERS) if number is None else number
     now = world.clock.now()
     due_at = now.replace(minute=0, second=0, microsecond=0) - timedelta(days=100) + number * HOUR
     cycle = CycleId(f"cycle@{due_at.isoformat()}")
-    wanted = tuple(a_line(f"l-{index}", reason=reason) for index in range(lines))
+    wanted = tuple(
+        replace(a_line(f"l-{index}", reason=reason), companion=companion) for index in range(lines)
+    )
     plan = a_plan(f"plan-{number}", cycle, wanted, now)
     verdicts = tuple(a_verdict(line, decision) for line in wanted)
     with writing(world.engine) as connection:
