@@ -299,7 +299,14 @@ def give(place: Place, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("block", [one for one in BLOCKS if one.kind == "sh"], ids=str)
-def test_every_command_of_a_block_runs(block: Block, place: Place) -> None:
+def test_every_command_of_a_block_runs(
+    block: Block, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in list(os.environ):
+        # AWS is there always, another cloud on its own page.
+        cloud = re.match(r"TENOR_(AZURE|GCP)_", name)
+        if cloud and block.page != f"docs/connect/{cloud[1].lower()}.md":
+            monkeypatch.delenv(name)
     commands = commands_in(block)
     assert commands
     for words in commands:
