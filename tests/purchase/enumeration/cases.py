@@ -248,13 +248,15 @@ def _of_purchase(ground: Ground, case: Case) -> list[str]:
     desk = one.desk(lines[0])
     for number in range(ROUNDS):
         resume(desk)
-        one.settle(desk)
+        read = one.settle(desk)
         if number == ROUNDS - 1 and one.has_bought():
             break  # and the cap has said no to the others
         for line in one.undecided(lines):
             execute(desk, line=line, plan=PLAN, cycle=CYCLE)
         site.advance(1)
-    site.known = {item.commitment.commitment for item in one.settle(desk).inventory}
+    else:
+        read = one.settle(desk)
+    site.known = {item.commitment.commitment for item in read.inventory}
     found = _judge_purchase(one, before)
     site.advance(case.what.pause_hours)
     return found
@@ -287,11 +289,11 @@ def _of_change(ground: Ground, case: Case) -> list[str]:
     site, change = ground.site, case.what
     site.cloud.world.faults.clear()
     line = site.line(change.source, 1)
-    items = site.own(change)
+    site.own(change)
     one = Run(ground, case)
     store_plan(one.engine, line)
-    order = site.alteration(change, items)
     before = {item.commitment.commitment: item for item in one.read.inventory}
+    order = site.alteration(change, site.ready(change, before))
     calls = site.calls(change.operation)
     ask_for_in(one.engine, order, site.provider, now=site.clock.now())
     site.arm(change.operation, case.fault)

@@ -11,7 +11,7 @@ from typing import Any
 from service.domain.alterations import AlterationKind, AlterationOrder, Altered, Target
 from service.domain.commitments import Offering
 from service.domain.hours import TERM_HOURS, Clock
-from service.domain.ids import AccountId, ClientToken, IntentId, LineId
+from service.domain.ids import AccountId, ClientToken, CommitmentId, IntentId, LineId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import PlanLine
 from service.domain.purchases import Bought, InventoryItem, PurchaseOrder
@@ -131,8 +131,8 @@ class Site:
     offerings: Mapping[str, Offering] = field(default_factory=dict)
     lines: dict[tuple[str, int], PlanLine] = field(default_factory=dict)
     number: int = 0
-    known: set[str] = field(default_factory=set)
-    """What was listed when something was last owned to be altered, or a case had ended."""
+    known: set[CommitmentId] = field(default_factory=set)
+    """What was listed when something was last ready to be altered, or a case had ended."""
 
     @property
     def endpoint(self) -> str:
@@ -163,7 +163,7 @@ class Site:
         found = self.cloud.snapshot().paid_by_intent
         return sorted(name for names in found.values() for name in names)
 
-    def listed(self) -> dict[str, InventoryItem]:
+    def listed(self) -> dict[CommitmentId, InventoryItem]:
         items = self.reached.reader.inventory()
         return {item.commitment.commitment: item for item in items}
 
@@ -217,28 +217,31 @@ class Site:
             start_at=self.start_of(wanted),
         )
 
-    def own(self, change: Change) -> tuple[InventoryItem, ...]:
+    def own(self, change: Change) -> None:
         """Buy what ``change`` starts from, and let it become what can be altered."""
         if change.first is not None:
-            items = self.own(change.first)
-            done = self.reached.alterer.alter(
-                self.alteration(change.first, items), still_wanted=always_wanted
-            )
+            self.own(change.first)
+            items = self.ready(change.first, self.listed())
+            order = self.alteration(change.first, items)
+            done = self.reached.alterer.alter(order, still_wanted=always_wanted)
             assert isinstance(done, Altered), done
         else:
             for _ in range(change.sources):
                 self._buy(change.source)
-        before = self.known
         self.advance(change.wait_hours)
-        now, listed = self.clock.now(), self.listed()
-        self.known = set(listed)
-        ready = tuple(
+
+    def ready(
+        self, change: Change, listed: Mapping[CommitmentId, InventoryItem]
+    ) -> tuple[InventoryItem, ...]:
+        """What is new in a listing and can be altered so."""
+        before, self.known, now = self.known, set(listed), self.clock.now()
+        found = tuple(
             item
             for name, item in listed.items()
             if name not in before and change.kind in self.reached.alterer.ways(item, now)
         )
-        assert len(ready) == change.sources, (change.name, ready)
-        return ready
+        assert len(found) == change.sources, (change.name, found)
+        return found
 
     def _buy(self, what: Purchase) -> None:
         self.number += 1
