@@ -31,6 +31,7 @@ from service.guard.policy import Policy
 from service.guard.results import at_most, flag
 from service.guard.rules import judge
 from service.operate.situation import Situation, age_hours, billed
+from service.plan.estimated import RULE as ESTIMATED_HOURS
 from service.purchase.desk import Facts
 from service.store.holdings import expected
 
@@ -236,6 +237,10 @@ class FreshJudge:
                 yield flag(
                     "unpriced_commitment", wanted="none", actual=one.commitment, passed=False
                 )
+        days = self._situation.estimated_days
+        if days and not line.kind.is_spend:
+            # As in planning: what was decided on hours that were told is not bought on others.
+            yield flag(ESTIMATED_HOURS, wanted="no days", actual=f"{days} days", passed=False)
         plan = self._plans.get(facts.plan)
         for name, _ in line.contents:
             yield from self._moved(name, None if plan is None else plan.offerings.get(name))

@@ -11,11 +11,11 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from service.domain.commitments import Offering
+from service.domain.commitments import Kind, Offering
 from service.domain.errors import LeaseLostError, ProviderError
 from service.domain.ids import CycleId, PlanId
 from service.domain.plans import Decision, Verdict
-from service.domain.purchases import InventoryItem, Proposal, ProposalState
+from service.domain.purchases import InventoryItem, Proposal, ProposalState, Quote
 from service.domain.usage import SkuKey
 from service.operate.acting import desk_of, left_over
 from service.operate.demo import Demo
@@ -25,7 +25,8 @@ from service.operate.settling import tie_loose_ends
 from service.operate.situation import read_situation
 from service.pipeline import Cycle, run_cycle
 from service.providers.port import ProviderReader
-from service.purchase.desk import Declined
+from service.purchase.checks import judge_ahead
+from service.purchase.desk import Declined, Request
 from service.purchase.execute import execute_proposal
 from service.purchase.propose import approve
 from service.store import lease as leases
@@ -87,6 +88,29 @@ def test_an_approval_of_what_is_no_longer_sold_is_refused_and_holds_up_nothing(
     done = execute_proposal(desk, approved.proposal)
     assert isinstance(done, Declined)
     assert done.rule == "on_sale"
+
+
+def test_a_reservation_is_not_bought_on_hours_that_were_estimated_since_it_was_decided(
+    demo: Demo, lease: Lease
+) -> None:
+    approved = an_approval(demo, lease)
+    now = demo.parts.clock.now()
+    situation = replace(read_situation(demo.parts, inventory_read_at=now), estimated_days=3)
+    with reading(demo.parts.engine) as connection:
+        plan = records.find_plan(connection, approved.plan)
+    assert plan is not None
+    desk = desk_of(demo.parts, situation, lease, plans=[plan])
+    said = {}
+    for kind in (approved.line.kind, Kind.AWS_RI_REGIONAL):
+        line = replace(approved.line, kind=kind)
+        request = Request(line, approved.plan, a_cycle().cycle, approved.proposal)
+        quote = Quote(line.offering, line.quantity, line.commit_usd_per_hour, line.upfront_usd, now)
+        judged = judge_ahead(desk, request, quote=quote)
+        assert judged is not None
+        said[kind.is_spend] = judged.verdict
+    assert said[False].decision is Decision.REFUSE
+    assert [one.rule for one in said[False].results] == ["estimated_hours"]
+    assert "estimated_hours" not in {one.rule for one in said[True].results}
 
 
 def test_a_policy_tightened_after_the_facts_were_read_is_the_one_that_counts(
