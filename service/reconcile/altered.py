@@ -71,14 +71,22 @@ def explain(alterations: Sequence[Alteration], reading: Reading) -> Explained:
 
 def with_parts(names: Sequence[CommitmentId], reading: Reading) -> tuple[CommitmentId, ...]:
     """Commitments, and what was bought with each and is listed apart: it goes where they go."""
-    seen = {name: known.item for name, known in reading.known.items()} | dict(reading.items)
-    wholes = [seen[name] for name in names if name in seen and seen[name].reference is not None]
+    listed = (_seen(name, reading) for name in names)
+    wholes = [one for one in listed if one is not None and one.reference is not None]
+    if not wholes:
+        return tuple(names)
     parts = [
         name
-        for name, item in seen.items()
-        if wholes and any(is_part_of(item, whole) for whole in wholes)
+        for name in {*reading.items, *reading.known}
+        if (item := _seen(name, reading)) and any(is_part_of(item, whole) for whole in wholes)
     ]
     return (*names, *sorted(parts))
+
+
+def _seen(name: CommitmentId, reading: Reading) -> InventoryItem | None:
+    """As it is listed, else as the mirror has it."""
+    known = reading.known.get(name)
+    return reading.items.get(name) or (None if known is None else known.item)
 
 
 def match_alterations(
