@@ -214,7 +214,7 @@ def test_a_form_that_shows_an_old_version_is_refused_with_a_page(world: World) -
     (proposal,) = add_proposals(world)
     client = world.signed_in(world.token(Role.APPROVER))
     path = f"/proposals/{proposal.proposal}"
-    form = {"csrf": csrf_in(client.get(path).text), "version": "7"}
+    form = {"csrf": csrf_in(client.get(path).text), "version": "7", "reason": "no"}
     answer = client.post(f"{path}/reject", data=form)
     assert answer.status_code == 412
     assert "changed since you read it" in answer.text

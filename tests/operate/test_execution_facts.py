@@ -185,9 +185,9 @@ def test_a_holder_that_lost_the_lease_does_not_end_its_successors_cycle(
 
 
 def test_a_cycle_on_demand_keeps_its_lease_for_longer_than_the_lease_lasts(demo: Demo) -> None:
-    short = demo.parts.settings.model_copy(update={"lease_seconds": 2})
+    short = demo.parts.settings.model_copy(update={"lease_seconds": 5})
     cloud = demo.parts.cloud
-    slow_cloud = replace(cloud, reader=_Slow(cloud.reader, seconds=3))
+    slow_cloud = replace(cloud, reader=_Slow(cloud.reader, seconds=7))
     slow = replace(demo.parts, settings=short, cloud=slow_cloud)
     assert cycle_now(slow, at=slow.clock.now())["bought"] != 0
 
