@@ -117,6 +117,11 @@ MAKING = frozenset(
 )
 """Alterations after which something is owned that was not listed as it is before."""
 
+OBLIGING = frozenset(
+    {AlterationKind.EXCHANGE, AlterationKind.UPGRADE_TERM, AlterationKind.SET_RENEWAL}
+)
+"""Alterations that may oblige to more than what they are about: see ``guard.obliging.obliges``."""
+
 
 class AlterationState(StrEnum):
     """``waiting`` → ``recorded`` → ``calling`` → an end; see ``purchase.lifecycle``.

@@ -218,6 +218,20 @@ def _named(
     return tuple(items[one] for one in became)
 
 
+def if_bought(line: PlanLine, *, at: datetime) -> Spend:
+    """What ``line`` would count as, were it bought whole at ``at``: owed, and in no run."""
+    return Spend(
+        target=target_of(line),
+        commit_usd_per_hour=Decimal(line.commit_usd_per_hour),
+        upfront_usd=line.upfront_usd,
+        obligation_usd=line.total_usd,
+        loss_usd=loss_usd(line),
+        at=at,
+        live=True,
+        in_run=False,
+    )
+
+
 def _of_intent(
     intent: Intent,
     listed: Sequence[InventoryItem],

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from service.domain.alterations import (
+    OBLIGING,
     Alteration,
     AlterationKind,
     AlterationOrder,
@@ -80,8 +81,8 @@ class Obliged:
 
 def obliges(order: AlterationOrder) -> bool:
     """True for what makes a commitment that must be paid for longer, or that is another one."""
-    renewed = order.alteration is AlterationKind.SET_RENEWAL and order.renew is not False
-    return renewed or order.alteration in {AlterationKind.EXCHANGE, AlterationKind.UPGRADE_TERM}
+    ended = order.alteration is AlterationKind.SET_RENEWAL and order.renew is False
+    return order.alteration in OBLIGING and not ended
 
 
 def new_targets(

@@ -22,6 +22,7 @@ from service.domain.purchases import Intent, InventoryItem
 from service.guard.context import (
     GuardContext,
     PoolSize,
+    Spend,
     provider_of,
     spent_so_far,
     unknown_targets,
@@ -61,13 +62,23 @@ def context_of(
     approvals: Mapping[LineId, int] | None = None,
     beside: frozenset[PlanId] = frozenset(),
     demoted: frozenset[str] = frozenset(),
+    altering: tuple[Spend, ...] | None = (),
 ) -> GuardContext:
     """The facts of ``situation``, dated against its ``now``, for judging ``lines``.
 
-    What it sets aside was never bought: neither the intent nor the holding counts against a cap.
+    ``altering`` counts beside the purchases; ``None``: what is spent is not known. What it sets
+    aside was never bought: neither the intent nor the holding counts against a cap.
     """
     now = situation.now
     intents, inventory = _without(situation.set_aside, intents, inventory)
+    spent = spent_so_far(
+        intents,
+        inventory,
+        now=now,
+        run=plan,
+        beside=beside,
+        excluding=frozenset(line.line for line in lines),
+    )
     return GuardContext(
         now=now,
         halted=halted,
@@ -78,14 +89,7 @@ def context_of(
         gap_ratio=gap_ratio,
         coverage_ratio_after=coverage_ratio_after,
         utilization_ratio_after=utilization_ratio_after,
-        spent=spent_so_far(
-            intents,
-            inventory,
-            now=now,
-            run=plan,
-            beside=beside,
-            excluding=frozenset(line.line for line in lines),
-        ),
+        spent=None if altering is None else (*spent, *altering),
         open_unknown=unknown_targets(intents),
         # What is no longer sold has no pool, and is refused for that.
         pools={
@@ -223,6 +227,7 @@ class FreshJudge:
             approvals={line.line: facts.approvals},
             beside=facts.run,
             demoted=facts.demoted,
+            altering=facts.altering,
         )
         return judge((valued,), policy=self._policy(), context=context)[0]
 

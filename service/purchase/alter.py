@@ -29,7 +29,7 @@ from service.domain.ids import AccountId, IntentId
 from service.domain.plans import Decision, Verdict
 from service.domain.purchases import InventoryItem, Refused, Unknown
 from service.guard.alterations import AlterationFacts
-from service.guard.context import Spend, spent_so_far
+from service.guard.context import Spend, if_bought, spent_so_far
 from service.guard.obliging import TargetEvidence, obliges
 from service.providers.port import ProviderAlterer
 from service.purchase.checks import PASSING_RULES
@@ -222,6 +222,7 @@ def _write_intent(
         order,
         quote=quote,
         sources=sources,
+        obliged=tuple(if_bought(line, at=now) for line in evidence.lines) if evidence else (),
         fence=desk.lease.fence,
         now=now,
         held_until=now + held_for if holds else None,

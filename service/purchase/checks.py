@@ -19,13 +19,14 @@ from service.domain.ids import IntentId
 from service.domain.money import CommitUsdPerHour, from_nano, nano
 from service.domain.plans import Companion, Decision, PlanLine, Verdict
 from service.domain.purchases import PurchaseOrder, Quote
+from service.guard.context import Spend
 from service.purchase.desk import Declined, Desk, Facts, Request
-from service.store import alterations, demotion, holdings, intents, proposals, records
+from service.store import alterations, demotion, holdings, intents, proposals, records, unlisted
+from service.store.codec import from_document
 from service.store.engine import reading
 from service.store.halt import read_halt
 from service.store.intents import Scope
 from service.store.states import VerdictStage
-from service.store.unlisted import unlisted
 
 NO_FACTS = "facts"
 """The rule of a guard that cannot say anything, because the facts cannot be had now."""
@@ -136,7 +137,7 @@ def check_switches(
     if scope in alterations.open_scopes(connection):
         detail = f"something owned in {scope.provider} {scope.account} is being altered"
         return Declined("open_alteration", detail, final=False)
-    if scope in unlisted(connection).values():
+    if scope in unlisted.unlisted(connection).values():
         detail = f"what was altered in {scope.provider} {scope.account} is not listed yet"
         return Declined("open_alteration", detail, final=False)
     return None
@@ -244,7 +245,21 @@ def _facts(
         demoted=demotion.demoted(connection),
         holds=proposals.holding(connection, now=now),
         approvals=_approvals(connection, request),
+        altering=_altering(connection),
     )
+
+
+def _altering(connection: Connection) -> tuple[Spend, ...] | None:
+    """What alterations of every account count as while it is in no listing that shows it.
+
+    Beside what they give, which is listed still: that errs towards refusing.
+    """
+    counted: list[Spend] = []
+    for documents in unlisted.obliged(connection).values():
+        if documents is None:
+            return None
+        counted += [from_document(Spend, one) for one in documents]
+    return tuple(counted)
 
 
 def _approvals(connection: Connection, request: Request) -> int:

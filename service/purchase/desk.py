@@ -19,6 +19,7 @@ from service.domain.hours import Clock
 from service.domain.ids import CycleId, IntentId, PlanId, ProposalId
 from service.domain.plans import PlanLine, Verdict
 from service.domain.purchases import Intent, InventoryItem, Outcome, Quote
+from service.guard.context import Spend
 from service.guard.holds import Hold
 from service.providers.port import ProviderBuyer, ProviderReader
 from service.store.lease import Lease
@@ -32,8 +33,9 @@ class Facts:
     providers listed last, and what they stopped listing before its term was over. ``run``: the
     plans of all providers that were due at the same instant. ``demoted``: providers in which
     autopilot asks a person. ``signed_off``: a person approved this line, ``approvals`` how many
-    did. ``holds``: what people rejected, and until when that holds. Buying is not halted, or
-    the guard would not be asked.
+    did. ``holds``: what people rejected, and until when that holds. ``altering``: what alterations
+    oblige to that no listing shows yet, anywhere; ``None``: not known. Buying is not halted, or the
+    guard would not be asked.
     """
 
     now: datetime
@@ -47,6 +49,7 @@ class Facts:
     demoted: frozenset[str] = frozenset()
     holds: tuple[Hold, ...] = ()
     approvals: int = 1
+    altering: tuple[Spend, ...] | None = ()
 
 
 class Judge(Protocol):

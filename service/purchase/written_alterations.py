@@ -21,6 +21,7 @@ from service.domain.alterations import (
 from service.domain.errors import InvariantError
 from service.domain.ids import IntentId
 from service.domain.purchases import InventoryItem, Refused, Unknown
+from service.guard.context import Spend
 from service.observe.events import (
     AlterationApproved,
     AlterationAsked,
@@ -38,6 +39,7 @@ from service.purchase.lifecycle import ALTERATION_START, Word
 from service.purchase.propose import NotDecided, Obstacle, identity_of
 from service.reconcile.altered import fingerprint
 from service.store import alterations, holdings, ledger
+from service.store.codec import to_document
 
 
 def ask(
@@ -213,12 +215,14 @@ def write_down(
     *,
     quote: AlterationQuote,
     sources: tuple[InventoryItem, ...],
+    obliged: tuple[Spend, ...],
     fence: int,
     now: datetime,
     held_until: datetime | None = None,
 ) -> Alteration:
     """The alteration as ``recorded``, its sources locked and fingerprinted.
 
+    ``obliged``: what it counts as against the caps of purchases until a listing shows it.
     ``held_until``: until when the like of what is given back is not bought.
     """
     moved = alterations.write_down(
@@ -228,6 +232,7 @@ def write_down(
         pay_usd=quote.pay_usd,
         refund_usd=quote.refund_usd,
         before={item.commitment.commitment: fingerprint(item) for item in sources},
+        obliged=[to_document(one) for one in obliged],
         fence=fence,
         now=now,
         held_until=held_until,

@@ -6,7 +6,7 @@ a row that no second alteration can have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -108,6 +108,7 @@ def write_down(
     pay_usd: Decimal,
     refund_usd: Decimal,
     before: Mapping[CommitmentId, str],
+    obliged: Sequence[Mapping[str, object]],
     fence: int,
     now: datetime,
     held_until: datetime | None = None,
@@ -115,6 +116,7 @@ def write_down(
     """Decided → ``recorded``, as quoted, its sources locked; ``False`` when it had moved on.
 
     ``before`` is each source's fingerprint now, which later readings are compared with;
+    ``obliged`` what it counts as against caps until a listing shows it;
     ``held_until``: until when the like of what is given back is not bought.
 
     The database refuses with an ``IntegrityError`` where a source is locked already.
@@ -134,6 +136,7 @@ def write_down(
         made={
             **_kept(connection, order.intent),
             "before": dict(before),
+            "obliged": [dict(one) for one in obliged],
             "held_until": None if held_until is None else iso(held_until),
         },
     )

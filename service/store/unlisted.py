@@ -6,11 +6,14 @@ still has what was given, or has lost it and not gained the new: either way the 
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from typing import Any
 
-from service.domain.alterations import MAKING, AlterationState
+from sqlalchemy import Connection, and_, or_, select, update
+
+from service.domain.alterations import MAKING, OBLIGING, AlterationState
 from service.domain.ids import AccountId, IntentId
 from service.store.alteration_tables import alterations
+from service.store.alterations import UNDER_WAY
 from service.store.intents import Scope
 
 _LISTED = "listed"
@@ -31,6 +34,27 @@ def unlisted(connection: Connection) -> dict[IntentId, Scope]:
         IntentId(name): Scope(provider, AccountId(account))
         for name, provider, account, kept in connection.execute(query)
         if not kept.get(_LISTED, False)
+    }
+
+
+def obliged(connection: Connection) -> dict[IntentId, tuple[dict[str, Any], ...] | None]:
+    """What alterations count as that are under way, or that no reading has shown.
+
+    As ``alterations.write_down`` kept it; ``None`` for one of which it was not written down.
+    """
+    state, kind = alterations.c.state, alterations.c.alteration
+    done = state == AlterationState.ALTERED.value
+    query = select(alterations.c.alteration_id, state, alterations.c.made).where(
+        kind.in_([one.value for one in OBLIGING]),
+        or_(
+            state.in_([one.value for one in UNDER_WAY]),
+            and_(done, kind.in_([one.value for one in MAKING])),
+        ),
+    )
+    return {
+        IntentId(name): None if "obliged" not in kept else tuple(kept["obliged"])
+        for name, at, kept in connection.execute(query)
+        if at != AlterationState.ALTERED.value or not kept.get(_LISTED, False)
     }
 
 

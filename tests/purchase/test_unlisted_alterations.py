@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select, update
 
 from service.domain.alterations import AlterationKind
+from service.domain.ids import AccountId, PlanId
+from service.domain.money import CommitUsdPerHour
 from service.purchase.alter import AlterationDone, alter
 from service.purchase.desk import Declined, Execution
 from service.purchase.execute import execute
+from service.store import unlisted
+from service.store.alteration_tables import alterations
+from service.store.engine import writing
 from tests.purchase.altering import (
     altered_states,
     ask_for,
@@ -21,10 +27,11 @@ from tests.purchase.altering import (
     open_bench,
     rules,
     target,
+    worth,
 )
-from tests.purchase.cloud import Fault
+from tests.purchase.cloud import Fault, FileCloud
 from tests.purchase.shop import Shop
-from tests.purchase.world import CYCLE, PLAN, cap, make_line
+from tests.purchase.world import CYCLE, PLAN, cap, make_line, open_desk, store_plan
 
 ROOM = Decimal(3)
 """In USD per hour: for what is owned, twice; not for what it is exchanged for and another."""
@@ -42,7 +49,9 @@ def exchange_for_more(shop: Shop, *, number: int = 1) -> AlterationDone | Declin
         shop.owned, kind=AlterationKind.EXCHANGE, targets=(target(quantity="3"),), number=number
     )
     ask_for(shop.engine, order)
-    return alter(open_bench(shop.desk, shop.alterer, rules(pay="10")), order.intent)
+    counted = partial(worth, commit_usd_per_hour=CommitUsdPerHour(ROOM))
+    bench = open_bench(shop.desk, shop.alterer, rules(pay="10"), evidence=counted)
+    return alter(bench, order.intent)
 
 
 def buy(shop: Shop) -> Execution:
@@ -101,3 +110,40 @@ def test_of_two_exchanges_the_second_waits_until_the_first_is_listed(shop: Shop)
     exchange_for_more(shop)
     waits = exchange_for_more(shop, number=2)
     assert rule_of(waits) == "open_unknown"
+
+
+OTHER = AccountId("210987654321")
+OTHER_PLAN = PlanId("plan-elsewhere")
+
+
+@pytest.mark.parametrize("answer", [Fault.NONE, Fault.TIMEOUT_AFTER])
+def test_what_an_exchange_obliges_to_counts_in_every_account_before_it_is_listed(
+    shop: Shop, tmp_path: Path, answer: Fault
+) -> None:
+    line = make_line(1, account=OTHER)
+    store_plan(shop.engine, line, plan=OTHER_PLAN)
+    cloud = FileCloud(tmp_path / "cloud.db", shop.clock, account=OTHER)
+    room_for_both = cap(ROOM + 1)
+    elsewhere = open_desk(shop.engine, cloud, shop.desk.lease, shop.clock, judge=room_for_both)
+
+    def buy_elsewhere() -> Execution:
+        return execute(elsewhere, line=line, plan=OTHER_PLAN, cycle=CYCLE)
+
+    shop.alterer.fault = answer
+    exchange_for_more(shop)
+    # What is given is listed still, so that both count: it is waited for, not passed.
+    assert rule_of(buy_elsewhere()) == "total_cap"
+    shop.read()
+    assert not isinstance(buy_elsewhere(), Declined)
+
+
+def test_an_exchange_whose_amounts_were_not_written_down_is_not_known(shop: Shop) -> None:
+    shop.alterer.fault = Fault.TIMEOUT_AFTER
+    exchange_for_more(shop)
+    with writing(shop.engine) as connection:
+        (before,) = unlisted.obliged(connection).values()
+        assert before
+        (kept,) = connection.execute(select(alterations.c.made)).scalars()
+        made = {key: value for key, value in kept.items() if key != "obliged"}
+        connection.execute(update(alterations).values(made=made))
+        assert list(unlisted.obliged(connection).values()) == [None]

@@ -133,7 +133,9 @@ def cap(commit_usd_per_hour: Decimal) -> Judge:
 
     def judge(line: PlanLine, facts: Facts) -> Verdict:
         spent = spent_so_far(facts.intents, facts.holdings, now=facts.now, run=facts.plan)
-        owed = sum((one.commit_usd_per_hour for one in spent if one.live), ZERO)
+        assert facts.altering is not None
+        counted = (*spent, *facts.altering)
+        owed = sum((one.commit_usd_per_hour for one in counted if one.live), ZERO)
         after = owed + line.commit_usd_per_hour
         fits = after <= commit_usd_per_hour
         return verdict(line, Decision.ALLOW if fits else Decision.REFUSE, "total_cap")

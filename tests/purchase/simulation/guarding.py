@@ -84,6 +84,7 @@ class Guard:
     capped: int = 0
 
     def on_purchase(self, line: PlanLine, facts: Facts) -> Verdict:
+        spent = spent_so_far(facts.intents, facts.holdings, now=facts.now, run=facts.plan)
         context = GuardContext(
             now=facts.now,
             halted=False,
@@ -94,7 +95,7 @@ class Guard:
             gap_ratio=_NOW,
             coverage_ratio_after=Decimal("0.7"),
             utilization_ratio_after=Decimal("0.98"),
-            spent=spent_so_far(facts.intents, facts.holdings, now=facts.now, run=facts.plan),
+            spent=None if facts.altering is None else (*spent, *facts.altering),
             open_unknown=unknown_targets(facts.intents),
             pools=_pools(line),
             signed_off=frozenset({line.line} if facts.signed_off else ()),
