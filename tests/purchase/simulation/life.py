@@ -34,6 +34,7 @@ from service.store.engine import reading, writing
 from service.store.halt import set_halt
 from tests.purchase.simulation.clouds import Mishap, SimCloud
 from tests.purchase.simulation.guarding import Guard, line_of, policy_of
+from tests.purchase.simulation.person import settle_held
 from tests.purchase.world import (
     CYCLE,
     let_lease_run_out,
@@ -66,7 +67,7 @@ class Life:
         self.lines: list[tuple[PlanId, PlanLine]] = []
         self.holders = 0
         self.problems: list[str] = []
-        self.purchases = 0
+        self.purchases = self.by_hand = 0
         self.guard = self.make_guard()
         self.desk = self.start_process()
 
@@ -289,6 +290,7 @@ class Life:
         for _ in range(4):
             self.tidy_up()
             self.cloud.advance(3)
+        self.by_hand += settle_held(self.engine, self.cloud)
         self.tidy_up()
 
     # What independent checkers see: the world's own books, never Tenor's reasoning.
