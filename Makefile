@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 YEARS ?= 1
 FIRST ?= 0
 
-.PHONY: demo test lint types fast format lock clean benchmarks simulate
+.PHONY: demo test lint types fast format lock clean benchmarks simulate crashes
 
 demo: $(VENV)/.installed
 	$(BIN)/tenor demo
@@ -33,6 +33,10 @@ format: $(VENV)/.installed-dev
 # Seeded years of buying on the three sandbox clouds; a year that shows a problem names its seed.
 simulate: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.purchase.simulation.run --years $(YEARS) --first $(FIRST)
+
+# Every kind of purchase and alteration, killed at every step under every fault: the suite's part and the rest.
+crashes: $(VENV)/.installed-dev
+	EVERY_CRASH=1 $(BIN)/pytest -q -n 2 --dist loadfile tests/purchase/enumeration
 
 benchmarks: $(VENV)/.installed-dev
 	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
