@@ -28,6 +28,7 @@ COMMAND_MODULES = (
     "service.operate.config_command",
     "service.operate.proposals_command",
     "service.operate.intents_command",
+    "service.operate.advice_command",
     "service.operate.replay",
     "service.api.command",
     "service.store.command",
