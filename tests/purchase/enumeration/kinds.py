@@ -30,6 +30,11 @@ def _is(kind: Kind, payment: Payment | None = None, word: str = "") -> Callable[
     )
 
 
+def _same(name: str, kind: Kind, operation: str) -> Purchase:
+    """Two of a kind that is bought by the same steps as others."""
+    return Purchase(name, _is(kind, Payment.NO_UPFRONT), "2", operation, same_steps=True)
+
+
 QUOTA_HOURS = 80
 """Two instances every so often stay below the twenty a month that a region and a zone sell."""
 _CREATE = "savingsplans.CreateSavingsPlan"
@@ -78,6 +83,13 @@ AWS_PURCHASES = (
         _RESERVE,
         QUOTA_HOURS,
     ),
+    _same("database savings plan", Kind.AWS_DATABASE_SP, _CREATE),
+    _same("machine learning savings plan", Kind.AWS_SAGEMAKER_SP, _CREATE),
+    _same("database nodes", Kind.AWS_RDS_RI, "rds.PurchaseReservedDBInstancesOffering"),
+    _same("cache nodes", Kind.AWS_ELASTICACHE_RI, "elasticache.PurchaseReservedCacheNodesOffering"),
+    _same("search nodes", Kind.AWS_OPENSEARCH_RI, "es.PurchaseReservedInstanceOffering"),
+    _same("memory database nodes", Kind.AWS_MEMORYDB_RI, "memorydb.PurchaseReservedNodesOffering"),
+    _same("warehouse nodes", Kind.AWS_REDSHIFT_RI, "redshift.PurchaseReservedNodeOffering"),
 )
 
 
@@ -191,6 +203,14 @@ RESOURCE = Purchase(
 )
 GCP_PURCHASES = (
     RESOURCE,
+    Purchase(
+        "resource commitment with memory",
+        _is(Kind.GCP_RESOURCE_CUD, None, "/vcpu/"),
+        "4",
+        "gcp.regionCommitments.insert",
+        beside=4,
+        same_steps=True,
+    ),
     Purchase("flexible commitment", _is(Kind.GCP_FLEXIBLE_CUD), "1.5", "gcp.orders.place"),
 )
 GCP_CHANGES = (

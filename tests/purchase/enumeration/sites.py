@@ -13,7 +13,7 @@ from service.domain.commitments import Offering
 from service.domain.hours import TERM_HOURS, Clock
 from service.domain.ids import AccountId, ClientToken, CommitmentId, IntentId, LineId
 from service.domain.money import CommitUsdPerHour
-from service.domain.plans import PlanLine
+from service.domain.plans import Companion, PlanLine
 from service.domain.purchases import Bought, InventoryItem, PurchaseOrder
 from service.providers.port import (
     ProviderAlterer,
@@ -85,7 +85,9 @@ class Purchase:
     """One kind of purchase: how its offering is known, how much is bought, which call buys.
 
     ``pause_hours``: how long to wait after each case, where the provider sells so many a month.
-    ``starts_in``: bought now, it begins so much later.
+    ``starts_in``: bought now, it begins so much later. ``beside``: how many units of what is sold
+    with it only are bought for each of its own. ``same_steps``: another kind is bought by the same
+    steps, so that the ordinary suite runs those cases only in which the call's fate matters.
     """
 
     name: str
@@ -94,6 +96,8 @@ class Purchase:
     operation: str
     pause_hours: float = 0
     starts_in: timedelta | None = None
+    beside: int = 0
+    same_steps: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,8 @@ class Site:
     changes: Sequence[Change]
     payer: AccountId
     offerings: Mapping[str, Offering] = field(default_factory=dict)
+    besides: Mapping[str, Offering] = field(default_factory=dict)
+    """What is sold only with an offering, by the name of whoever wants that one."""
     lines: dict[tuple[str, int], PlanLine] = field(default_factory=dict)
     number: int = 0
     known: set[CommitmentId] = field(default_factory=set)
@@ -174,13 +180,20 @@ class Site:
             keys = sorted(self.cloud.world.catalog.skus)
             if self.provider == "aws":
                 keys = [key for key in keys if key.region == AWS_REGION]
-            keys = keys[:40]
+            else:
+                keys = keys[:40]
             on_sale = self.reached.reader.offerings(keys)
             found = {
                 one.name: next(filter(one.fits, on_sale), None)
                 for one in (*self.purchases, *(change.source for change in self.changes))
             }
             self.offerings = {name: one for name, one in found.items() if one is not None}
+            beside = {one.beside.offering: one for one in on_sale if one.beside is not None}
+            self.besides = {
+                name: beside[one.offering]
+                for name, one in self.offerings.items()
+                if one.offering in beside
+            }
             known = self.offerings[wanted.name]
         return known
 
@@ -215,6 +228,7 @@ class Site:
             break_even_months=Decimal(8),
             reason="steady use",
             start_at=self.start_of(wanted),
+            companion=quote.companion,
         )
 
     def own(self, change: Change) -> None:
@@ -282,6 +296,20 @@ class Site:
             quantity=Decimal(what.quantity),
             upfront_usd=Decimal(0),
             start_at=self.start_of(what),
+            companion=self.companion(what),
+        )
+
+    def companion(self, what: Purchase) -> Companion | None:
+        """What an order for ``what`` must bring beside it, at no price yet; ``None`` nothing."""
+        if not what.beside:
+            return None
+        sold = self.besides[what.name]
+        assert sold.beside is not None
+        return Companion(
+            offering=sold.offering,
+            quantity=Decimal(what.quantity) * what.beside,
+            commit_usd_per_hour=CommitUsdPerHour(Decimal(0)),
+            unit=sold.beside.unit,
         )
 
     def start_of(self, what: Purchase) -> datetime | None:

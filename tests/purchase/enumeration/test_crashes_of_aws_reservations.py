@@ -1,4 +1,4 @@
-"""Every crash point × every fault: EC2 reservations, bought, exchanged and modified.
+"""Every crash point × every fault: reservations of EC2 and of nodes, bought and altered.
 
 A real process is killed by SIGKILL at the step, over HTTP against the sandbox with the real SDK;
 then the service runs to rest. Nothing is bought or altered twice, nothing is lost, nothing is left
