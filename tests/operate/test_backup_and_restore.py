@@ -43,8 +43,8 @@ RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "runbooks" / "backup-an
 
 
 def documented(beginning: str) -> str:
-    """The runbook's command that begins so, indented or between backticks."""
-    shown = rf"(?:^    |`)({re.escape(beginning)}[^`\n]*)"
+    """The runbook's command that begins so, on a line of its own or between backticks."""
+    shown = rf"(?:^|`)({re.escape(beginning)}[^`\n]*)"
     found = re.search(shown, RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
     assert found, beginning
     return found.group(1)

@@ -180,7 +180,7 @@ def test_32_a_reservation_whose_order_tells_no_price_is_an_error(cloud: AzureSan
             route("GET", ORDERS + "/{order}", "azure.ReservationOrder.Get", "", without_price),
         )
     )
-    with pytest.raises(ProviderError, match="does not tell what it costs"):
+    with pytest.raises(ProviderError, match="does not tell clearly what it costs"):
         reader(cloud).inventory()
 
 
