@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Subquery,
     and_,
     case,
     func,
@@ -38,6 +39,7 @@ from service.store.schema import commitments, intents
 _OWNED = tuple(sorted(state.value for state in OWNED_STATES))
 _COUNTED = tuple(sorted(state.value for state in COUNTED))
 _LONGEST = max(TERM_HOURS.values())
+_AMOUNTS = ("commit_usd_per_hour", "upfront_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ def used(connection: Connection, now: datetime) -> Used:
 
 
 def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
-    item = commitments.alias()
-    listed_usd = _with_parts(item, "commit_usd_per_hour")
+    item, parts = commitments.alias(), _parts()
+    listed_usd = _with_parts(item, parts, "commit_usd_per_hour")
     commit = _dearer(_nano(intents.c.commit_usd_per_hour), listed_usd)
     # A term may have been lengthened since.
     hours_bought = _term_hours(intents.c.term_months)
@@ -78,7 +80,7 @@ def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
         (listed, and_(item.c.state.in_(_OWNED), item.c.end_at > now)),
         else_=begun,
     )
-    upfront = _dearer(_nano(intents.c.upfront_usd), _with_parts(item, "upfront_usd"))
+    upfront = _dearer(_nano(intents.c.upfront_usd), _with_parts(item, parts, "upfront_usd"))
     amounts = (commit, upfront, obligation)
     query = (
         select(*_sums(intents.c.recorded_at > now - DAY, amounts), *_sums(lives, amounts))
@@ -88,6 +90,13 @@ def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
             and_(
                 item.c.commitment_id == intents.c.commitment_id,
                 item.c.vanished_at.is_(None),
+            ),
+        )
+        .outerjoin(
+            parts,
+            and_(
+                parts.c.provider == item.c.provider,
+                parts.c.commitment_id == item.c.commitment_id,
             ),
         )
         .where(intents.c.state.in_(_COUNTED))
@@ -162,15 +171,22 @@ def _is_part(part: FromClause, whole: FromClause) -> ColumnElement[bool]:
     )
 
 
-def _with_parts(item: FromClause, column: str) -> ColumnElement[int]:
-    """An amount of ``item`` and of what was bought with it; missing where ``item`` is."""
-    part = commitments.alias()
-    parts = (
-        select(func.coalesce(func.sum(_nano(part.c[column])), 0))
-        .where(part.c.vanished_at.is_(None), _is_part(part, item))
-        .scalar_subquery()
+def _parts() -> Subquery:
+    """What was bought with each commitment that something was bought with, summed once."""
+    whole, part = commitments.alias(), commitments.alias()
+    sums = (func.sum(_nano(part.c[name])).label(name) for name in _AMOUNTS)
+    return (
+        select(whole.c.provider, whole.c.commitment_id, *sums)
+        .join(part, and_(part.c.vanished_at.is_(None), _is_part(part, whole)))
+        .group_by(whole.c.provider, whole.c.commitment_id)
+        .subquery()
     )
-    return _nano(item.c[column]) + type_coerce(parts, BigInteger)
+
+
+def _with_parts(item: FromClause, parts: FromClause, column: str) -> ColumnElement[int]:
+    """An amount of ``item`` and of what was bought with it; missing where ``item`` is."""
+    beside = func.coalesce(type_coerce(parts.c[column], BigInteger), 0)
+    return _nano(item.c[column]) + type_coerce(beside, BigInteger)
 
 
 def _nano(column: ColumnElement[Any]) -> ColumnElement[int]:
