@@ -3,8 +3,9 @@
 What was being called becomes unknown: only the inventory can tell. What was written and never
 called is checked again and then bought with the same token, or refused; while facts are missing it
 waits. After a day it is refused unasked, because it was sized, and perhaps approved, for another
-day; unless the inventory lists what may be it, which reconciliation or a person settles. A quote
-that names the purchase anew has its reference stored before the call.
+day; unless the inventory lists what may be it, which reconciliation or a person settles. Its price
+of now is held against the one that was decided on, however often it is taken up, and is stored,
+with the name that a quote gives the purchase anew, before the call.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from service.domain.errors import InvariantError
 from service.domain.hours import iso
 from service.domain.ids import CommitmentId
+from service.domain.plans import PlanLine
 from service.domain.purchases import Idempotency, Intent, IntentState, Quote, Refused
 from service.observe.log import get_logger
 from service.purchase.checks import (
@@ -33,7 +36,7 @@ from service.purchase.execute import complete
 from service.purchase.written import abandon_call, refuse_recorded
 from service.reconcile.findings import Known
 from service.reconcile.match import is_alike
-from service.store import holdings, intents, lease, ledger
+from service.store import holdings, intents, lease, ledger, proposals, records
 from service.store.engine import reading, writing
 
 log = get_logger(__name__)
@@ -90,9 +93,11 @@ def _resume_recorded(desk: Desk, intent: Intent) -> Executed | None:
         # Reconciliation settles it, or a person: however late, it is not written off unasked.
         log.warning("resume.held", intent=intent.order.intent, listed=shown)
         return None
+    with reading(desk.engine) as connection:
+        decided = _decided(connection, intent)
     late = _too_late(desk, intent)
     declined = late or check_identity(desk, intent.line)
-    quote = declined or price_now(desk, intent.line, intent.order)
+    quote = declined or price_now(desk, decided, intent.order)
     if isinstance(quote, Declined):
         if not quote.final:
             return None
@@ -100,14 +105,31 @@ def _resume_recorded(desk: Desk, intent: Intent) -> Executed | None:
         with writing(desk.engine) as connection:
             lease.require(connection, desk.lease)
             return refuse_recorded(connection, intent, refused, now=desk.clock.now())
-    return _buy_recorded(desk, intent, quote)
+    return _buy_recorded(desk, intent, decided, quote)
 
 
-def _buy_recorded(desk: Desk, intent: Intent, quote: Quote) -> Executed | None:
+def _decided(connection: Connection, intent: Intent) -> PlanLine:
+    """The intent's line at the price that was decided on, or approved; it starts as the intent.
+
+    The intent's own line is at a quote, which may lie above that price already: the tolerance
+    must not be taken twice.
+    """
+    if intent.proposal is None:
+        decided = records.planned_line(connection, intent.plan, intent.line.line)
+    else:
+        proposal = proposals.find(connection, intent.proposal)
+        decided = None if proposal is None else proposal.line
+    if decided is None or decided.quantity != intent.order.quantity:
+        msg = f"intent {intent.order.intent} does not buy what was decided on"
+        raise InvariantError(msg)
+    return replace(decided, start_at=intent.line.start_at)
+
+
+def _buy_recorded(desk: Desk, intent: Intent, decided: PlanLine, quote: Quote) -> Executed | None:
     besides = intent.order.intent
     with reading(desk.engine) as connection:
         cycle = intents.cycle_of(connection, besides)
-    line = at_price(intent.line, quote)
+    line = at_price(decided, quote)
     request = Request(line=line, plan=intent.plan, cycle=cycle, proposal=intent.proposal)
     declined: Declined | Stale | None = Stale.STALE
     for _ in range(JUDGED_AT_MOST):
@@ -125,15 +147,20 @@ def _buy_recorded(desk: Desk, intent: Intent, quote: Quote) -> Executed | None:
             if isinstance(declined, Declined) and (declined.final or declined.rule == "halt"):
                 refused = Refused(declined.rule, declined.detail)
                 return refuse_recorded(connection, intent, refused, now=desk.clock.now())
-            if declined is None and quote.reference is not None:
-                # Stored before the call: what is bought is found by it.
-                intents.refer(connection, besides, reference=quote.reference)
+            if declined is None:
+                # Stored before the call: it counts at what is paid, and is found by the reference.
+                intents.requote(connection, besides, line=line, reference=quote.reference)
         if not isinstance(declined, Stale):
             break
     if declined is not None:
         return None
-    order = replace(intent.order, reference=quote.reference or intent.order.reference)
-    return complete(desk, replace(intent, order=order, fence=desk.lease.fence))
+    order = replace(
+        intent.order,
+        upfront_usd=line.upfront_usd,
+        companion=line.companion,
+        reference=quote.reference or intent.order.reference,
+    )
+    return complete(desk, replace(intent, order=order, line=line, fence=desk.lease.fence))
 
 
 def _shown(connection: Connection, desk: Desk, intent: Intent) -> CommitmentId | None:

@@ -131,9 +131,22 @@ def note(
     )
 
 
-def refer(connection: Connection, intent: IntentId, *, reference: str) -> bool:
-    """Keep the id that a new quote minted, while nothing has been called; ``False`` if it has."""
-    return _update(connection, intent, IntentState.RECORDED, {"reference": reference})
+def requote(
+    connection: Connection, intent: IntentId, *, line: PlanLine, reference: str | None
+) -> bool:
+    """Keep a new quote, ``line`` at its price, while nothing was called; ``False`` if it was.
+
+    ``reference``: the id that the quote minted; ``None`` leaves the one before.
+    """
+    values: dict[str, object] = {
+        "commit_usd_per_hour": line.commit_usd_per_hour,
+        "upfront_usd": line.upfront_usd,
+        "total_usd": line.total_usd,
+        "line": to_document(line),
+    }
+    if reference is not None:
+        values["reference"] = reference
+    return _update(connection, intent, IntentState.RECORDED, values)
 
 
 def find(connection: Connection, intent: IntentId) -> Intent | None:

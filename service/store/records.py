@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from service.domain.errors import InvariantError
-from service.domain.ids import CycleId, PlanId
-from service.domain.plans import Plan, Verdict
+from service.domain.ids import CycleId, LineId, PlanId
+from service.domain.plans import Plan, PlanLine, Verdict
 from service.store.codec import from_document, to_document
 from service.store.schema import cycles, plan_lines, plans, policies, prices, reports, verdicts
 from service.store.states import RunState, VerdictStage
@@ -114,6 +114,16 @@ def find_plan(connection: Connection, plan: PlanId) -> Plan | None:
         select(plans.c.document).where(plans.c.plan_id == plan)
     ).scalar_one_or_none()
     return None if document is None else from_document(Plan, document)
+
+
+def planned_line(connection: Connection, plan: PlanId, line: LineId) -> PlanLine | None:
+    """One line of a plan as it was decided, or ``None``."""
+    document = connection.execute(
+        select(plan_lines.c.document).where(
+            plan_lines.c.plan_id == plan, plan_lines.c.line_id == line
+        )
+    ).scalar_one_or_none()
+    return None if document is None else from_document(PlanLine, document)
 
 
 def plan_of_cycle(connection: Connection, cycle: CycleId) -> Plan | None:
