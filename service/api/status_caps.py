@@ -11,18 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     Connection,
     FromClause,
+    Select,
     Subquery,
     and_,
+    bindparam,
     case,
     func,
-    literal,
     or_,
     select,
     type_coerce,
@@ -34,6 +37,7 @@ from service.domain.money import from_nano
 from service.guard.caps import Sum
 from service.guard.context import DAY
 from service.store.intents import COUNTED
+from service.store.metadata import UtcInstant
 from service.store.schema import commitments, intents
 
 _OWNED = tuple(sorted(state.value for state in OWNED_STATES))
@@ -52,11 +56,24 @@ class Used:
 
 def used(connection: Connection, now: datetime) -> Used:
     """What is used by ``now`` (UTC)."""
-    day, total = _of_intents(connection, now), _of_inventory(connection, now)
-    return Used(day=day[0] + total[0], total=day[1] + total[1])
+    instants = {
+        "now": now,
+        "day_ago": now - DAY,
+        **{_term_ago(hours).key: now - timedelta(hours=hours) for hours in TERM_HOURS.values()},
+    }
+    day, total = [Decimal(0)] * 3, [Decimal(0)] * 3
+    for query in (_of_intents(), _of_inventory()):
+        for in_day, lives, *amounts in connection.execute(query, instants):
+            for index, amount in enumerate(amounts):
+                usd = from_nano(int(amount))
+                day[index] += usd if in_day else 0
+                total[index] += usd if lives else 0
+    return Used(day=Sum(*day), total=Sum(*total))
 
 
-def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
+@cache
+def _of_intents() -> Select[Any]:
+    """What is bought, or may be, at the dearer of what was asked and what is listed."""
     item, parts = commitments.alias(), _parts()
     listed_usd = _with_parts(item, parts, "commit_usd_per_hour")
     commit = _dearer(_nano(intents.c.commit_usd_per_hour), listed_usd)
@@ -70,20 +87,15 @@ def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
         *(
             and_(
                 _months(intents.c.term_months, months),
-                intents.c.recorded_at > now - timedelta(hours=hours),
+                intents.c.recorded_at > _term_ago(hours),
             )
             for months, hours in TERM_HOURS.items()
         )
     )
-    listed = item.c.commitment_id.is_not(None)
-    lives = case(
-        (listed, and_(item.c.state.in_(_OWNED), item.c.end_at > now)),
-        else_=begun,
-    )
+    lives = case((item.c.commitment_id.is_not(None), _is_live(item)), else_=begun)
     upfront = _dearer(_nano(intents.c.upfront_usd), _with_parts(item, parts, "upfront_usd"))
-    amounts = (commit, upfront, obligation)
     query = (
-        select(*_sums(intents.c.recorded_at > now - DAY, amounts), *_sums(lives, amounts))
+        _summed(intents.c.recorded_at, lives, (commit, upfront, obligation))
         .select_from(intents)
         .outerjoin(
             item,
@@ -99,19 +111,14 @@ def _of_intents(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
                 parts.c.commitment_id == item.c.commitment_id,
             ),
         )
-        .where(intents.c.state.in_(_COUNTED))
     )
-    return _two(connection.execute(query).one())
+    return query.where(intents.c.state.in_(_COUNTED))
 
 
-def _of_inventory(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
+@cache
+def _of_inventory() -> Select[Any]:
     """What is listed and stands for none of the intents that count."""
-    item, whole = commitments, commitments.alias()
-    of_one_that_stands = (
-        select(literal(1))
-        .where(whole.c.vanished_at.is_(None), _is_part(item, whole), _stands_for_an_intent(whole))
-        .exists()
-    )
+    item, named, tagged, beside = commitments, intents.alias(), _tagged(), _beside()
     owed = _nano(item.c.commit_usd_per_hour) * _term_hours(item.c.term_months)
     upfront = _nano(item.c.upfront_usd)
     amounts = (
@@ -119,46 +126,74 @@ def _of_inventory(connection: Connection, now: datetime) -> tuple[Sum, Sum]:
         upfront,
         case((upfront > owed, upfront), else_=owed),
     )
-    lives = and_(item.c.state.in_(_OWNED), item.c.end_at > now)
-    query = select(*_sums(item.c.start_at > now - DAY, amounts), *_sums(lives, amounts)).where(
-        item.c.vanished_at.is_(None), ~_stands_for_an_intent(item), ~of_one_that_stands
-    )
-    return _two(connection.execute(query).one())
-
-
-def _stands_for_an_intent(item: FromClause) -> ColumnElement[bool]:
-    """What an intent that counts became: by its own word, else the first with its tag."""
-    first = commitments.alias()
-    by_name = (
-        select(literal(1))
-        .where(intents.c.commitment_id == item.c.commitment_id, intents.c.state.in_(_COUNTED))
-        .exists()
-    )
-    earlier = (
-        select(literal(1))
-        .where(
-            first.c.intent_id == item.c.intent_id,
-            first.c.vanished_at.is_(None),
-            or_(
-                first.c.first_seen_at < item.c.first_seen_at,
-                and_(
-                    first.c.first_seen_at == item.c.first_seen_at,
-                    first.c.commitment_id < item.c.commitment_id,
-                ),
+    # Joins, not one condition of several: the database then plans for what it finds.
+    return (
+        _summed(item.c.start_at, _is_live(item), amounts)
+        .select_from(item)
+        .outerjoin(named, _is_named(named, item))
+        .outerjoin(tagged, _is_first_tagged(tagged, item))
+        .outerjoin(
+            beside,
+            and_(
+                beside.c.provider == item.c.provider,
+                beside.c.commitment_id == item.c.commitment_id,
             ),
         )
-        .exists()
-    )
-    by_tag = (
-        select(literal(1))
         .where(
-            intents.c.intent_id == item.c.intent_id,
+            item.c.vanished_at.is_(None),
+            named.c.intent_id.is_(None),
+            tagged.c.intent_id.is_(None),
+            beside.c.commitment_id.is_(None),
+        )
+    )
+
+
+def _is_named(named: FromClause, item: FromClause) -> ColumnElement[bool]:
+    """What an intent that counts became, by its own word."""
+    return and_(named.c.commitment_id == item.c.commitment_id, named.c.state.in_(_COUNTED))
+
+
+def _is_first_tagged(tagged: FromClause, item: FromClause) -> ColumnElement[bool]:
+    return and_(tagged.c.intent_id == item.c.intent_id, tagged.c.first == item.c.commitment_id)
+
+
+def _tagged() -> Subquery:
+    """What the intents that count and name nothing became: the first with their tag."""
+    return (
+        select(commitments.c.intent_id, func.min(commitments.c.commitment_id).label("first"))
+        .join(intents, intents.c.intent_id == commitments.c.intent_id)
+        .where(
+            commitments.c.vanished_at.is_(None),
             intents.c.commitment_id.is_(None),
             intents.c.state.in_(_COUNTED),
         )
-        .exists()
+        .group_by(commitments.c.intent_id)
+        .subquery()
     )
-    return or_(by_name, and_(by_tag, ~earlier))
+
+
+def _beside() -> Subquery:
+    """What was bought beside something that an intent that counts became."""
+    whole, part = commitments.alias(), commitments.alias()
+    named, tagged = intents.alias(), _tagged()
+    return (
+        select(part.c.provider, part.c.commitment_id)
+        .join(whole, _is_part(part, whole))
+        .outerjoin(named, _is_named(named, whole))
+        .outerjoin(tagged, _is_first_tagged(tagged, whole))
+        .where(
+            whole.c.vanished_at.is_(None),
+            part.c.vanished_at.is_(None),
+            or_(named.c.intent_id.is_not(None), tagged.c.intent_id.is_not(None)),
+        )
+        .distinct()
+        .subquery()
+    )
+
+
+def _is_live(item: FromClause) -> ColumnElement[bool]:
+    """Owned, and its end is not reached."""
+    return and_(item.c.state.in_(_OWNED), item.c.end_at > _instant("now"))
 
 
 def _is_part(part: FromClause, whole: FromClause) -> ColumnElement[bool]:
@@ -212,12 +247,24 @@ def _term_hours(column: ColumnElement[Any]) -> ColumnElement[int]:
     )
 
 
-def _sums(
-    counts: ColumnElement[bool], amounts: tuple[ColumnElement[int], ...]
-) -> list[ColumnElement[Any]]:
-    return [func.sum(case((counts, amount), else_=0)) for amount in amounts]
+def _instant(name: str) -> BindParameter[datetime]:
+    return bindparam(name, type_=UtcInstant)
 
 
-def _two(row: Any) -> tuple[Sum, Sum]:  # noqa: ANN401 - six sums
-    amounts = [from_nano(int(amount)) if amount is not None else Decimal(0) for amount in row]
-    return Sum(*amounts[:3]), Sum(*amounts[3:])
+def _term_ago(hours: int) -> BindParameter[datetime]:
+    """The instant at which a term of ``hours`` that is over now began."""
+    return _instant(f"hours_ago_{hours}")
+
+
+def _summed(
+    begun_at: ColumnElement[Any],
+    lives: ColumnElement[bool],
+    amounts: tuple[ColumnElement[int], ...],
+) -> Select[Any]:
+    """Sums of ``amounts`` by whether it began in the last day, and whether it lives."""
+    kinds = (
+        (begun_at > _instant("day_ago")).label("in_day"),
+        case((lives, 1), else_=0).label("lives"),
+    )
+    sums = [func.sum(amount) for amount in amounts]
+    return select(*kinds, *sums).group_by(*(kind.name for kind in kinds))

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, update
 
 from service.api.status_caps import used
 from service.domain.commitments import CommitmentState
+from service.domain.hours import HOUR
 from service.domain.ids import CommitmentId, IntentId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import Companion
@@ -134,6 +135,20 @@ def test_a_term_that_was_lengthened_is_owed_for_all_of_it(engine: Engine) -> Non
         shown = used(connection, now)
     agree(world)
     assert shown.total.obligation_usd == Decimal("1.25") * 26_280
+
+
+def test_of_two_with_one_tag_the_same_one_counts_beside_whichever_was_seen_first(
+    engine: Engine,
+) -> None:
+    world = make_world(engine)
+    identity = add_purchase(world, 1, state=IntentState.UNKNOWN)
+    now = world.clock.now()
+    for name, usd_per_hour, seen_at in (("b", "0.5", now), ("a", "0.25", now + HOUR)):
+        item = listed(identity, CommitmentId(f"sp-twin-{name}"), now)
+        item = replace(item, commit_usd_per_hour=CommitUsdPerHour(Decimal(usd_per_hour)))
+        with writing(engine) as connection:
+            holdings.keep(connection, "aws", item, now=seen_at)
+    agree(world)
 
 
 def test_a_commitment_that_vanished_counts_through_its_intent(engine: Engine) -> None:
