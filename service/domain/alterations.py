@@ -144,9 +144,9 @@ class AlterationState(StrEnum):
 class Alteration:
     """One alteration as it is written down.
 
-    ``pay_usd`` is what was quoted, or has been paid, ``refund_usd`` likewise; before there is a
-    quote ``pay_usd`` is the most that may be paid. ``run``: what asked for it, a cycle or a daily
-    check. ``made``: commitments that it made, as far as known. ``version`` rises with each move.
+    ``pay_usd`` is the most that may be paid, until it is what was; ``refund_usd`` what was quoted,
+    or came back. ``run``: what asked for it, a cycle or a daily check. ``made``: commitments that
+    it made, as far as known. ``version`` rises with each move.
     ``approved_by``: the people who said yes, each once.
     """
 

@@ -190,7 +190,10 @@ def _write_intent(
     if found.expires_at <= now:
         return Declined("sign_off", "its lifetime is over", final=False)
     sources = _sources(connection, desk.provider, found.order)
-    declined = _check(connection, bench, found, quote, sources, evidence=evidence)
+    # What may be paid counts, not what is quoted: the last price may be higher by the tolerance.
+    most = _most_to_pay_usd(found.order, quote, bench.pay_tolerance_ratio)
+    dearest = replace(quote, pay_usd=max(quote.pay_usd, most))
+    declined = _check(connection, bench, found, dearest, sources, evidence=evidence)
     if declined is None:
         declined = _moved(found.order, quote)
     if declined is not None:
@@ -210,7 +213,7 @@ def _write_intent(
     exchanged = found.order.alteration is AlterationKind.EXCHANGE and bool(quote.targets)
     order = replace(
         found.order,
-        most_to_pay_usd=_most_to_pay_usd(found.order, quote, bench.pay_tolerance_ratio),
+        most_to_pay_usd=most,
         reference=quote.reference or found.order.reference,
         targets=quote.targets if exchanged else found.order.targets,
     )
@@ -220,7 +223,7 @@ def _write_intent(
         connection,
         found,
         order,
-        quote=quote,
+        quote=dearest,
         sources=sources,
         obliged=tuple(if_bought(line, at=now) for line in evidence.lines) if evidence else (),
         fence=desk.lease.fence,
@@ -232,8 +235,11 @@ def _write_intent(
 def _most_to_pay_usd(
     order: AlterationOrder, quote: AlterationQuote, tolerance_ratio: Decimal
 ) -> Decimal:
-    """The most that the provider's last price may come to; below 0, what must come back."""
-    most = quote.pay_usd * (1 + tolerance_ratio)
+    """The most that the provider's last price may come to; below 0, what must come back.
+
+    Never above what was asked for, which is what a person said yes to.
+    """
+    most = min(quote.pay_usd * (1 + tolerance_ratio), order.most_to_pay_usd)
     if order.alteration is AlterationKind.RETURN:
         most -= quote.refund_usd * (1 - tolerance_ratio)
     return most

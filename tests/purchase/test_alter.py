@@ -242,6 +242,8 @@ def test_what_nobody_decides_ends_with_its_lifetime(shop: Shop) -> None:
         ({"allowed": False}, "provider_allows"),
         ({"target_value_usd": Decimal("99.99")}, "value_ratchet"),
         ({"pay_usd": Decimal("10.01")}, "run_pay"),
+        # With what the last price may lie above the quote.
+        ({"pay_usd": Decimal("9.995")}, "run_pay"),
         ({"target_value_usd": Decimal(10**9)}, "total_obligation"),
     ],
 )
@@ -262,13 +264,13 @@ def test_the_guard_withdraws_what_may_not_be_done(
 def test_the_same_exchange_passes_without_the_defect(shop: Shop) -> None:
     """Positive control of the refusals above."""
     shop.alterer.pay_usd = Decimal(10)
-    order = make_order(shop.owned, kind=AlterationKind.EXCHANGE, targets=(target(),), most="1000")
+    order = make_order(shop.owned, kind=AlterationKind.EXCHANGE, targets=(target(),), most="10")
     ask_for(shop.engine, order)
     done = alter(open_bench(shop.desk, shop.alterer, rules(pay="10")), order.intent)
     assert isinstance(done, AlterationDone)
     assert isinstance(done.outcome, Altered)
     [call] = shop.alterer.calls
-    assert call.most_to_pay_usd == Decimal("10.010")
+    assert call.most_to_pay_usd == Decimal(10), "never more than was asked for"
 
 
 def test_an_unknown_payment_counts_as_paid(shop: Shop) -> None:
@@ -296,6 +298,17 @@ def test_an_unknown_payment_counts_as_paid(shop: Shop) -> None:
     declined = alter(bench, orders[1].intent)
     assert isinstance(declined, Declined)
     assert declined.rule == "run_pay"
+
+
+def test_what_may_have_been_paid_counts_until_the_provider_says_what_was(shop: Shop) -> None:
+    shop.alterer.pay_usd, shop.alterer.fault = Decimal(6), Fault.TIMEOUT_AFTER
+    order = make_order(shop.owned, kind=AlterationKind.EXCHANGE, targets=(target(),), most="1000")
+    ask_for(shop.engine, order)
+    alter(open_bench(shop.desk, shop.alterer, rules(pay="10")), order.intent)
+    shop.read()
+    with reading(shop.engine) as connection:
+        (settled,) = alterations.list_alterations(connection)
+    assert (settled.state, settled.pay_usd) == (AlterationState.ALTERED, Decimal("6.006"))
 
 
 def test_a_partly_altered_pair_is_held_for_a_person(shop: Shop) -> None:
