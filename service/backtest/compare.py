@@ -17,6 +17,7 @@ from service.backtest.walk import Purchase, Run, Series, StrategyFactory, walk_f
 from service.domain.errors import InputError
 from service.forecast.changes import PlannedChange, changes_for
 from service.forecast.holidays import Holiday, holidays_for
+from service.forecast.phase_out import Kin
 from service.plan.ladder_terms import Term
 
 EVERY: Mapping[str, StrategyFactory] = {NAME: Tenor, **RIVALS}
@@ -77,11 +78,14 @@ def compare(
     setup: Setup,
     *,
     region: str = "",
+    kin: Sequence[Kin] = (),
+    mine: int = 0,
     advance: Callable[[], object] = lambda: None,
 ) -> tuple[Scored, ...]:
     """Every strategy over every named series of hourly on-demand dollars.
 
-    ``region`` is where made series came from: its holidays are theirs.
+    ``region`` is where made series came from: its holidays are theirs. ``kin``: the types of
+    which the series is ``mine``-th.
     """
     scored: list[Scored] = []
     for name, demand in series:
@@ -95,6 +99,8 @@ def compare(
                 begin=setup.begin,
                 changes=changes_for(setup.changes, name),
                 holidays=holidays_for(setup.holidays, region or name),
+                kin=kin,
+                mine=mine,
             )
             figures = score(demand, run, first=setup.walk.warmup_hours, hindsight_usd=best.cost_usd)
             scored.append(Scored(name, strategy, figures, run, best, region))
@@ -142,6 +148,8 @@ def each_case(
                 strategies,
                 setup,
                 region=case.region,
+                kin=case.kin,
+                mine=case.mine,
                 advance=advance,
             )
         )

@@ -14,6 +14,7 @@ import numpy as np
 from service.backtest.demand import PoolDemand
 from service.backtest.walk import Series
 from service.domain.hours import DAY_HOURS, WEEK_HOURS
+from service.forecast.phase_out import Kin
 
 GOAL_FAMILIES = ("grow", "decline", "drop", "surge", "seasonal")
 """The families whose mean and worst are the goals; the others are reported beside them."""
@@ -23,22 +24,28 @@ _DATES = (0.3, 0.45, 0.6, 0.75)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One series of a family: its name, the region it was made from, hourly on-demand dollars."""
+    """One series of a family: its name, the region it was made from, hourly on-demand dollars.
+
+    ``kin``: where it is one machine type, the types of all regions, of which it is ``mine``-th.
+    """
 
     family: str
     name: str
     usd_per_hour: Series
     region: str = ""
+    kin: tuple[Kin, ...] = ()
+    mine: int = 0
 
 
 def stress(pools: Sequence[PoolDemand]) -> tuple[Case, ...]:
     """Every case of every family made from ``pools``, in a fixed order."""
     cases: list[Case] = []
+    kin = tuple(one for pool in pools for one in _kin(pool))
     for pool in pools:
         spend = pool.usd_per_hour
         for family, variant, series in _variants(spend):
             cases.append(Case(family, f"{pool.region}{variant}", series, pool.region))
-        cases.extend(_types(pool))
+        cases.extend(_types(pool, kin))
     if len(pools) > 1:
         pooled = np.sum([pool.usd_per_hour for pool in pools], axis=0)
         cases.append(Case("pooled", "all pools", pooled))
@@ -96,10 +103,15 @@ def _gaps(spend: Series) -> Series:
     return holed
 
 
-def _types(pool: PoolDemand) -> Iterator[Case]:
+def _kin(pool: PoolDemand) -> Iterator[Kin]:
+    for place, sku in enumerate(pool.skus):
+        yield Kin(pool.region, sku, np.ascontiguousarray(pool.quantity[:, place]))
+
+
+def _types(pool: PoolDemand, kin: tuple[Kin, ...]) -> Iterator[Case]:
     """Each machine type alone, where it is more than a hundredth of its pool."""
     whole = pool.quantity.sum()
-    for place, sku in enumerate(pool.skus):
-        series = np.ascontiguousarray(pool.quantity[:, place])
-        if len(pool.skus) > 1 and series.sum() >= 0.01 * whole:
-            yield Case("types", f"{pool.region} {sku}", series, pool.region)
+    for mine, one in enumerate(kin):
+        is_large = one.seen.sum() >= 0.01 * whole
+        if one.region == pool.region and len(pool.skus) > 1 and is_large:
+            yield Case("types", f"{one.region} {one.name}", one.seen, one.region, kin, mine)

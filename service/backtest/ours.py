@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from service.backtest.walk import Buy, Strategy, StrategyFactory, View
+from service.forecast.phase_out import Kindred
 from service.plan.ladder import DEFAULT_CAUTION, tranche
 from service.plan.ladder_bounds import (
     ALIKE,
@@ -17,7 +18,7 @@ from service.plan.ladder_bounds import (
     YOUNG,
     Caution,
 )
-from service.plan.ladder_terms import PoolState
+from service.plan.ladder_terms import PoolState, with_kin
 
 NAME = "tenor"
 
@@ -25,8 +26,10 @@ NAME = "tenor"
 class Tenor:
     """Buys what ``plan.ladder.tranche`` says, with nothing remembered between decisions."""
 
-    def __init__(self, caution: Caution = DEFAULT_CAUTION, *, gap_share: float = 1.0) -> None:
-        self._caution, self._gap_share = caution, gap_share
+    def __init__(
+        self, caution: Caution = DEFAULT_CAUTION, *, gap_share: float = 1.0, kin: bool = True
+    ) -> None:
+        self._caution, self._gap_share, self._kin = caution, gap_share, kin
 
     def __call__(self, view: View) -> Sequence[Buy]:
         """The tranche for the pool as it stands."""
@@ -39,6 +42,8 @@ class Tenor:
             changes=view.changes,
             holidays=view.holidays,
         )
+        if view.kin and self._kin:
+            pool = with_kin(pool, view.kin[view.mine], Kindred(view.kin))
         decided = tranche(pool, view.menu, reasons=False, caution=self._caution)
         places = {term.offer: place for place, term in enumerate(view.menu)}
         return [
@@ -47,9 +52,9 @@ class Tenor:
         ]
 
 
-def _ablated(caution: Caution, gap_share: float = 1.0) -> StrategyFactory:
+def _ablated(caution: Caution, gap_share: float = 1.0, *, kin: bool = True) -> StrategyFactory:
     def make() -> Strategy:
-        return Tenor(caution, gap_share=gap_share)
+        return Tenor(caution, gap_share=gap_share, kin=kin)
 
     return make
 
@@ -66,6 +71,7 @@ ABLATIONS: Mapping[str, StrategyFactory] = {
     "tenor-blind-to-bursts": _ablated(Caution(blind=("steady", "low_", "least_", "block_"))),
     "tenor-blind-to-noise": _ablated(Caution(blind=("rough_", "jumpy_", "jump_"))),
     "tenor-blind-to-age": _ablated(Caution(blind=("weeks_",))),
+    "tenor-without-kin": _ablated(DEFAULT_CAUTION, kin=False),
     "tenor-learnt-alone": _ablated(Caution(without=frozenset({FIRST_YEAR}))),
     "tenor-by-bounds": _by_bounds(),
     "tenor-by-bounds-without-drift": _by_bounds(DRIFT),

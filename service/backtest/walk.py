@@ -7,7 +7,7 @@ start of the history. A strategy sees a copy that ends at the lag, so it cannot 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from service.backtest.market import Walk
 from service.domain.errors import InvariantError
 from service.forecast.changes import PlannedChange
 from service.forecast.holidays import Holiday
+from service.forecast.phase_out import Kin
 from service.plan.ladder_terms import Term
 
 Series = NDArray[np.float64]
@@ -32,6 +33,8 @@ class View:
     and future, as bought so far). ``now`` is the decision's hour, ``begin`` the instant of
     hour 0, ``step_hours`` the time to the next decision. ``changes`` are the planned changes
     that touch the pool, ``holidays`` its calendar: people's knowledge, not the history's.
+    ``kin``: where the pool is one machine type, this and the other types of all regions, as far
+    as ``seen`` reaches; ``mine`` is its place among them.
     """
 
     seen: Series
@@ -42,6 +45,8 @@ class View:
     menu: tuple[Term, ...]
     changes: tuple[PlannedChange, ...] = ()
     holidays: tuple[Holiday, ...] = ()
+    kin: tuple[Kin, ...] = ()
+    mine: int = 0
 
     @property
     def owned_now(self) -> float:
@@ -97,15 +102,21 @@ def walk_forward(
     begin: datetime,
     changes: tuple[PlannedChange, ...] = (),
     holidays: tuple[Holiday, ...] = (),
+    kin: Sequence[Kin] = (),
+    mine: int = 0,
 ) -> Run:
-    """Walk ``strategy`` over hourly ``demand``; purchases start at the deciding hour."""
+    """Walk ``strategy`` over hourly ``demand``; purchases start at the deciding hour.
+
+    ``kin``: the types that ``demand`` is ``mine``-th of, over the same hours; none if no type.
+    """
     reach = demand.size + max(term.hours for term in menu) + walk.step_hours
     owned, cost = np.zeros(reach), np.zeros(reach)
     purchases: list[Purchase] = []
     longest = max(term.hours for term in menu)
     for now in walk.instants(demand.size):
+        seen = max(now - walk.lag_hours, 0)
         view = View(
-            seen=demand[: max(now - walk.lag_hours, 0)].copy(),
+            seen=demand[:seen].copy(),
             owned=owned[: now + longest].copy(),
             now=now,
             step_hours=walk.step_hours,
@@ -113,6 +124,8 @@ def walk_forward(
             menu=menu,
             changes=changes,
             holidays=holidays,
+            kin=tuple(replace(one, seen=one.seen[:seen].copy()) for one in kin),
+            mine=mine,
         )
         for place, quantity in strategy(view):
             if not np.isfinite(quantity) or quantity < 0:

@@ -31,6 +31,7 @@ class PlannedChange:
     """From ``at`` on, with ``probability``, demand becomes demand × ``ratio`` + ``usd_per_hour``.
 
     ``usd_per_hour`` is in on-demand dollars per hour and may be negative; demand stays ≥ 0.
+    ``suspected``: nobody registered it, it is concluded from what was seen elsewhere.
     """
 
     what: str
@@ -39,6 +40,7 @@ class PlannedChange:
     ratio: float
     usd_per_hour: float
     probability: float
+    suspected: bool = False
 
     def __post_init__(self) -> None:
         require_utc(self.at)

@@ -31,6 +31,7 @@ from service.forecast.holidays import Holiday
 from service.plan.estimated import decidable, with_warning
 from service.plan.explain import Sized, limits_of
 from service.plan.joint import within_ratio
+from service.plan.kin import Types
 from service.plan.ladder import tranche
 from service.plan.ladder_terms import PoolState, Tranche
 from service.plan.lines import Drafting, Room, lines_of
@@ -105,7 +106,7 @@ def decide(request: DecisionRequest) -> Plan:
         room=request.room,
     )
     lines, more = lines_of(sized, drafting)
-    told = (*declined, *_unseen(desk), *refusals, *risky, *more)
+    told = (*declined, *_unseen(desk), *_leaving(desk), *refusals, *risky, *more)
     return _plan(desk, with_warning(lines, request.inputs), told)
 
 
@@ -141,6 +142,7 @@ class _Desk:
         now = owned_now(self.owned, request.decided_at, request.lead_time_hours)
         self.base = tuple(over(one, self.hours.hours) for one in now)
         self.pools = pools_of(self.market, request.menu, request.accounts, self.spend)
+        self.types = Types(usage, request.dataset.skus, self.market.on_demand_usd)
         self.states = [self._state(pool) for pool in self.pools]
         self.tranches = [
             self._tranche(pool, state) for pool, state in zip(self.pools, self.states, strict=True)
@@ -154,6 +156,7 @@ class _Desk:
             request.dataset.usage,
             self.owned,
             self.spend,
+            types=self.types,
             decided_at=request.decided_at,
             step_hours=request.step_hours,
             changes=request.changes,
@@ -206,6 +209,21 @@ def _unseen(desk: _Desk) -> list[Refusal]:
                 f"than {WEEK_HOURS}"
             )
             refusals.append(Refusal("short_history", pool.offerings[0], detail))
+    return refusals
+
+
+def _leaving(desk: _Desk) -> list[Refusal]:
+    """Pools of a machine type for which nothing is bought since other regions gave it up."""
+    refusals = []
+    for pool, state, allowed in zip(desk.pools, desk.states, desk.tranches, strict=True):
+        change = next((one for one in state.changes if one.suspected), None)
+        if change is not None and not allowed.buys:
+            detail = (
+                f"{pool.name}: {change.what}, so it may go here within a year too (chance "
+                f"{change.probability:.2f}); {allowed.level_usd_per_hour:.4f} USD/h of on-demand "
+                f"use is worth owning now and {allowed.owned_usd_per_hour:.4f} is owned"
+            )
+            refusals.append(Refusal("phase_out", pool.offerings[0], detail))
     return refusals
 
 

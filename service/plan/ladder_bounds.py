@@ -43,6 +43,7 @@ YOUNG = "the last 70 days, while no year could repeat"
 YEAR = "the year that the last two lead one to expect"
 ALIKE = "the year that last year's same weeks lead one to suspect"
 PLANNED = "the planned changes"
+PHASE_OUT = "the phase-out of this type, seen in other regions"
 LEARNT = "what pools with such signs came to bear for a year"
 FIRST_YEAR = "in the first year: from the least single bound to the learnt share, by weeks seen"
 
@@ -97,7 +98,8 @@ def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]
     else:
         found = _single(used, term, caution)
     if pool.changes and PLANNED not in caution.without:
-        found[PLANNED] = _planned(used, pool, term)
+        suspects = any(change.suspected for change in pool.changes)
+        found[PHASE_OUT if suspects else PLANNED] = _planned(used, pool, term)
     return found
 
 

@@ -6,7 +6,7 @@ Multiply by the term's ``rate_ratio`` for the dollars of commitment; never mix t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -16,6 +16,7 @@ from service.domain.errors import InvariantError
 from service.domain.hours import WEEK_HOURS
 from service.forecast.changes import PlannedChange
 from service.forecast.holidays import Holiday
+from service.forecast.phase_out import Kin, Kindred, inherited, suspected
 
 Series = NDArray[np.float64]
 
@@ -75,6 +76,16 @@ class PoolState:
     def owned_now(self) -> float:
         """Capacity owned in the hour that begins now."""
         return float(self.owned[0]) if self.owned.size else 0.0
+
+
+def with_kin(pool: PoolState, mine: Kin, kindred: Kindred) -> PoolState:
+    """``pool``, which is the machine type ``mine``, with what its kin tell of it.
+
+    The phase-out to expect joins the planned changes, and the history of the type that it took
+    over from comes before its own. All are seen over the same hours as ``pool``.
+    """
+    coming = suspected(mine, kindred, begin=pool.begin, now=pool.now)
+    return replace(pool, seen=inherited(mine, kindred), changes=(*pool.changes, *coming))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from service.domain.ids import AccountId, OfferingId
 from service.domain.usage import Usage
 from service.forecast.changes import PlannedChange, changes_for
 from service.forecast.holidays import Holiday, holidays_for
-from service.plan.ladder_terms import PoolState, Term
+from service.plan.kin import Types
+from service.plan.ladder_terms import PoolState, Term, with_kin
 from service.plan.problem import candidate
 
 Floats = NDArray[np.float64]
@@ -164,16 +165,20 @@ def state_of(
     owned: Owned,
     spend_usd_per_hour: Floats,
     *,
+    types: Types,
     decided_at: datetime,
     step_hours: int,
     changes: Sequence[PlannedChange],
     holidays: Sequence[Holiday] = (),
 ) -> PoolState:
-    """What the ladder is told of ``pool``: its history and the capacity owned for it."""
+    """What the ladder is told of ``pool``: its history and the capacity owned for it.
+
+    ``types``: the machine types of ``usage``; a pool of one of them learns from its kin.
+    """
     lines = list(pool.lines)
-    seen = usage.quantity[:, lines] @ market.on_demand_usd[lines]
-    return PoolState(
-        seen=np.asarray(seen, dtype=np.float64),
+    seen = np.asarray(usage.quantity[:, lines] @ market.on_demand_usd[lines], dtype=np.float64)
+    state = PoolState(
+        seen=seen,
         begin=usage.hours.start,
         now=max(usage.hours.index(decided_at), usage.hours.count),
         owned=_owned_schedule(pool, owned, spend_usd_per_hour, decided_at),
@@ -181,6 +186,8 @@ def state_of(
         changes=changes_for(changes, pool.name),
         holidays=holidays_for(holidays, pool.name),
     )
+    mine = types.of(lines, seen)
+    return state if mine is None else with_kin(state, mine, types.kindred)
 
 
 def _owned_schedule(

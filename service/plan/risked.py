@@ -16,6 +16,7 @@ from service.billing.market import Market
 from service.domain.ids import OfferingId
 from service.domain.plans import Shortfall
 from service.plan.decide import EXPECTED_HOURS, DecisionRequest, last_hours
+from service.plan.kin import Types
 from service.plan.ladder_terms import Term
 from service.plan.optimise import flat_market
 from service.plan.pools import Owned, Pool, counted, pools_of, reaches, state_of, terms_of
@@ -39,6 +40,7 @@ def shortfalls(
     spend = market.on_demand_usd * usage.quantity.mean(axis=0)
     kept = counted(request.dataset.commitments, request.decided_at, request.lead_time_hours)
     owned = Owned(kept, tuple(reaches(market, kept, spend)))
+    types = Types(request.dataset.usage, request.dataset.skus, market.on_demand_usd)
     losses: list[tuple[Pool, Floats]] = []
     for pool in pools_of(market, tuple(sorted(bought)), request.accounts, spend):
         sold = terms_of(pool, request.dataset.offerings, request.capital_annual_ratio)
@@ -50,6 +52,7 @@ def shortfalls(
             request.dataset.usage,
             owned,
             spend,
+            types=types,
             decided_at=request.decided_at,
             step_hours=request.step_hours,
             changes=request.changes,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from service.backtest.compare import EVERY
 from service.backtest.market import DEFAULT_MENU, Walk
-from service.backtest.ours import ABLATIONS
+from service.backtest.ours import ABLATIONS, Tenor
 from service.backtest.walk import Buy, Purchase, Series, Strategy, View, walk_forward
+from service.forecast.phase_out import Kin
 from tests.backtest.series import BEGIN, WEEK, wavy
 
 WALK = Walk()
@@ -49,6 +51,28 @@ def test_scrambling_the_future_leaves_earlier_decisions_identical(name: str) -> 
         before = [buy for buy in _purchases(demand, make()) if buy.hour <= instant]
         again = [buy for buy in _purchases(changed, make()) if buy.hour <= instant]
         assert before == again
+
+
+def test_scrambling_the_future_of_its_kin_leaves_earlier_decisions_of_a_type_identical() -> None:
+    demand = wavy(100, growth=0.006, seed=3)
+    ended = np.where(np.arange(demand.size) < 60 * WEEK, demand, 0.0)
+    kin = [
+        Kin("one", "old", ended),
+        Kin("one", "new", demand - ended),
+        Kin("two", "old", demand),
+    ]
+
+    def until(instant: int, kin: Sequence[Kin]) -> list[Purchase]:
+        run = walk_forward(
+            demand, Tenor(), menu=DEFAULT_MENU, walk=WALK, begin=BEGIN, kin=kin, mine=2
+        )
+        return [buy for buy in run.purchases if buy.hour <= instant]
+
+    for week in (60, 63, 90):
+        seen = week * WEEK - WALK.lag_hours
+        scrambled = [replace(one, seen=_scrambled(one.seen, seen)) for one in kin[:2]]
+        assert until(week * WEEK, kin) == until(week * WEEK, [*scrambled, kin[2]])
+    assert until(100 * WEEK, kin) != until(100 * WEEK, [kin[2]] * 3)
 
 
 def test_scrambling_the_future_finds_a_strategy_that_looks_ahead() -> None:

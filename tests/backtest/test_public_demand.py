@@ -13,7 +13,7 @@ import pytest
 from service.backtest.calibration import calibrate
 from service.backtest.compare import Setup, by_family, chosen
 from service.backtest.demand import read_demand
-from service.backtest.families import GOAL_FAMILIES, Case, stress
+from service.backtest.families import Case, stress
 from service.backtest.market import DEFAULT_MENU, Walk
 from service.backtest.score import Figures
 from service.plan.ladder_terms import Term
@@ -31,6 +31,7 @@ FLOORS = {
     "surge": 0.96,
     "seasonal": 0.955,
     "pooled": 0.975,
+    "types": 0.49,
 }
 
 
@@ -45,7 +46,7 @@ def ours(cases: tuple[Case, ...]) -> dict[str, Figures]:
     """Our figures by family."""
     pools = read_demand(DEMAND)
     setup = Setup(DEFAULT_MENU, Walk(), pools[0].hours.start)
-    wanted = [case for case in cases if case.family in {*GOAL_FAMILIES, "pooled"}]
+    wanted = [case for case in cases if case.family in FLOORS]
     return {
         family: figures["tenor"]
         for family, figures in by_family(wanted, chosen(["tenor"]), setup).items()
@@ -58,12 +59,15 @@ def test_capture_stays_above_its_floor(ours: dict[str, Figures], family: str) ->
 
 
 def test_no_series_loses_money_over_any_twelve_months(ours: dict[str, Figures]) -> None:
-    assert min(figures.worst_series_ratio for figures in ours.values()) > 0
+    """All but types: when one ends, what was bought for it is lost under every rule."""
+    judged = [figures for family, figures in ours.items() if family != "types"]
+    assert min(figures.worst_series_ratio for figures in judged) > 0
 
 
 def test_what_is_bought_is_used(ours: dict[str, Figures]) -> None:
-    used = sum(figures.used_usd for figures in ours.values())
-    assert used / sum(figures.owned_usd for figures in ours.values()) >= 0.93
+    judged = [figures for family, figures in ours.items() if family != "types"]
+    used = sum(figures.used_usd for figures in judged)
+    assert used / sum(figures.owned_usd for figures in judged) >= 0.93
 
 
 def test_three_year_terms_neither_miss_growth_nor_ruin_decline(cases: tuple[Case, ...]) -> None:
