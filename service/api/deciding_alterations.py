@@ -7,17 +7,21 @@ is looked at when it is about to be done: where another must, it waits again, at
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 
 from sqlalchemy import Connection
 
 from service.api import models, reads_alterations
 from service.api.context import AppContext
 from service.api.problems import Kind, ProblemError
+from service.api.reads_alterations import People
 from service.api.tokens import Caller
 from service.domain.alterations import Alteration, AlterationState
-from service.domain.errors import InvariantError
+from service.domain.errors import InvariantError, PolicyError
 from service.domain.ids import IntentId
+from service.guard.obliging import obliges
 from service.observe.log import get_logger
 from service.purchase.lifecycle import Word
 from service.purchase.propose import identity_of
@@ -54,7 +58,9 @@ def decide_alteration(
             raise ProblemError(Kind.NOT_FOUND, f"There is no alteration {alteration_id}.")
         _require(context, caller, found, verb, version)
         _say(connection, context, caller, found, verb, said=said)
-        decided = reads_alterations.alteration(connection, alteration_id)
+        decided = reads_alterations.alteration(
+            connection, alteration_id, people=people_for_alterations(context)
+        )
     if decided is None:
         msg = f"alteration {alteration_id} went away while it was decided"
         raise InvariantError(msg)
@@ -66,6 +72,29 @@ def decide_alteration(
         by=caller.actor,
     )
     return decided
+
+
+def people_for_alterations(context: AppContext) -> People | None:
+    """How many people must say yes by the policy in force; ``None`` without a policy."""
+    try:
+        policy = context.policy_source().policy
+    except PolicyError:
+        return None
+    return partial(people_needed, above_usd=policy.sign_off.two_person_above_usd)
+
+
+def people_needed(found: Alteration, *, above_usd: Decimal | None) -> int | None:
+    """How many people must say yes to ``found``, where two must above ``above_usd``.
+
+    ``None`` while nobody knows: that is judged on the provider's quote, which is asked for after
+    the first yes. What obliges to nothing new, one person may decide.
+    """
+    given = len(found.approved_by)
+    if found.state is AlterationState.WAITING and given:
+        return given + 1
+    if above_usd is None or not obliges(found.order):
+        return 1
+    return None if found.state in DECIDABLE else max(1, given)
 
 
 def _require(

@@ -294,6 +294,11 @@ class Alteration(Answer):
         description="who said yes, each once. Waiting again with one name in it: the provider's "
         "quote obliges to so much that another person must",
     )
+    approvals_needed: int | None = Field(
+        examples=[2],
+        description="how many people must say yes, by the policy in force; null while that "
+        "depends on what the provider will quote, and without a policy",
+    )
     recorded_at: Instant | None
     called_at: Instant | None
     updated_at: Instant

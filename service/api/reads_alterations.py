@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, func, select
@@ -12,6 +13,8 @@ from service.domain.alterations import Alteration, AlterationState
 from service.domain.ids import IntentId
 from service.store import alterations as stored
 from service.store.alteration_tables import alterations as table
+
+People = Callable[[Alteration], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +45,26 @@ def alterations(
     cursor: str | None = None,
     wanted: AlterationFilter | None = None,
     sort: str = "-asked_at",
+    people: People | None = None,
 ) -> Slice[models.Alteration]:
-    """Alterations by the instant that they were asked for, or that they expire."""
+    """Alterations by the instant that they were asked for, or that they expire.
+
+    ``people`` says how many must approve one; ``None`` where that is not known.
+    """
     query = select(table).where(*(wanted or AlterationFilter()).conditions())
     columns = [table.c.asked_at, table.c.expires_at]
     order = ordering("alterations", sort, columns, "alteration_id")
     found = page_of(connection, query, order, limit=limit, cursor=cursor)
     rows = [stored.alteration_of(row._mapping) for row in found.items]  # noqa: SLF001 - public
-    return Slice(tuple(shown(one) for one in rows), found.cursor)
+    return Slice(tuple(shown(one, people) for one in rows), found.cursor)
 
 
-def alteration(connection: Connection, alteration_id: str) -> models.Alteration | None:
+def alteration(
+    connection: Connection, alteration_id: str, *, people: People | None = None
+) -> models.Alteration | None:
     """One alteration."""
     found = stored.find(connection, IntentId(alteration_id))
-    return None if found is None else shown(found)
+    return None if found is None else shown(found, people)
 
 
 def standing(
@@ -89,7 +98,7 @@ def standing(
     )
 
 
-def shown(found: Alteration) -> models.Alteration:
+def shown(found: Alteration, people: People | None = None) -> models.Alteration:
     """A stored alteration as the API shows it."""
     order = found.order
     return models.Alteration(
@@ -121,6 +130,7 @@ def shown(found: Alteration) -> models.Alteration:
         expires_at=found.expires_at,
         decided_by=found.decided_by,
         approved_by=list(found.approved_by),
+        approvals_needed=None if people is None else people(found),
         recorded_at=found.recorded_at,
         called_at=found.called_at,
         updated_at=found.updated_at,

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Body, Response
 
 from service.api import models, reads_alterations
 from service.api.context import Allowed, Context
-from service.api.deciding_alterations import AlterationVerb, decide_alteration
+from service.api.deciding_alterations import (
+    AlterationVerb,
+    decide_alteration,
+    people_for_alterations,
+)
+from service.api.listing import READ_ONE_PROBLEMS, READ_PROBLEMS, Identifier, Listing, Named
+from service.api.once import Once
 from service.api.problems import Kind, ProblemError
 from service.api.reads_alterations import AlterationFilter
-from service.api.routes_ledger import (
-    READ_ONE_PROBLEMS,
-    READ_PROBLEMS,
-    CursorQuery,
-    Identifier,
-    LimitQuery,
-    Named,
-    paged,
-)
-from service.api.routes_proposals import DECIDING_PROBLEMS, Change, Reject, Remark
-from service.api.shapes import LIMIT, Page
-from service.api.versions import IfMatch, etag, etag_of, version_named
+from service.api.routes_deciding import Change, Reject, Remark, add_decisions, answered
+from service.api.shapes import Page
+from service.api.versions import IfMatch, etag
 from service.domain.alterations import AlterationKind, AlterationState
 from service.store.engine import reading
 
 
 def list_alterations(
     *,
-    request: Request,
-    response: Response,
-    context: Context,
-    caller: Allowed,
-    limit: LimitQuery = LIMIT,
-    cursor: CursorQuery = None,
+    listing: Listing,
     sort: Literal["-asked_at", "asked_at", "expires_at", "-expires_at"] = "-asked_at",
     state: AlterationState | None = None,
     alteration: AlterationKind | None = None,
@@ -47,13 +41,11 @@ def list_alterations(
         alteration=None if alteration is None else alteration.value,
         provider=provider,
         account=account,
-        accounts=caller.accounts,
+        accounts=listing.caller.accounts,
     )
-    with reading(context.engine) as connection:
-        found = reads_alterations.alterations(
-            connection, limit=limit, cursor=cursor, wanted=wanted, sort=sort
-        )
-    return paged(request, response, found, limit)
+    people = people_for_alterations(listing.context)
+    read = partial(reads_alterations.alterations, wanted=wanted, sort=sort, people=people)
+    return listing.page(read)
 
 
 def read_alteration(
@@ -61,7 +53,9 @@ def read_alteration(
 ) -> models.Alteration:
     """One alteration: of what, why, for how much, and what became of it."""
     with reading(context.engine) as connection:
-        found = reads_alterations.alteration(connection, alteration_id)
+        found = reads_alterations.alteration(
+            connection, alteration_id, people=people_for_alterations(context)
+        )
     if found is None or not caller.sees(found.account):
         raise ProblemError(Kind.NOT_FOUND, f"There is no alteration {alteration_id}.")
     response.headers["ETag"] = etag(found.version)
@@ -80,7 +74,8 @@ def approve_alteration(
     Where the quote obliges to more than one person may approve, it waits again, for another.
     """
     said = order or Remark()
-    return _decide(change, alteration_id, AlterationVerb.APPROVE, if_match, said, said=said.comment)
+    say = partial(_said, change, alteration_id, AlterationVerb.APPROVE, said.comment)
+    return answered(change, said, if_match, say)
 
 
 def reject_alteration(
@@ -91,31 +86,15 @@ def reject_alteration(
     if_match: IfMatch = None,
 ) -> Response:
     """Say no, while nothing has been written down to be done: it is withdrawn."""
-    return _decide(
-        change, alteration_id, AlterationVerb.REJECT, if_match, order, said=order.reason.strip()
-    )
+    say = partial(_said, change, alteration_id, AlterationVerb.REJECT, order.reason.strip())
+    return answered(change, order, if_match, say)
 
 
-def _decide(
-    change: Change,
-    alteration_id: str,
-    verb: AlterationVerb,
-    if_match: str | None,
-    order: Remark | Reject,
-    *,
-    said: str,
-) -> Response:
-    return change.reply(
-        order,
-        lambda: decide_alteration(
-            change.context,
-            change.caller,
-            alteration_id,
-            verb,
-            version=version_named(if_match),
-            said=said,
-        ),
-        etag=etag_of,
+def _said(
+    change: Once, alteration_id: str, verb: AlterationVerb, said: str, version: int
+) -> models.Alteration:
+    return decide_alteration(
+        change.context, change.caller, alteration_id, verb, version=version, said=said
     )
 
 
@@ -125,12 +104,9 @@ def router() -> APIRouter:
     one = "/v1/alterations/{alteration_id}"
     routes.add_api_route("/v1/alterations", list_alterations, responses=READ_PROBLEMS)
     routes.add_api_route(one, read_alteration, responses=READ_ONE_PROBLEMS)
-    for verb, handler in (("approve", approve_alteration), ("reject", reject_alteration)):
-        routes.add_api_route(
-            f"{one}/{verb}",
-            handler,
-            methods=["POST"],
-            response_model=models.Alteration,
-            responses=DECIDING_PROBLEMS,
-        )
+    verbs: dict[str, Callable[..., Response]] = {
+        "approve": approve_alteration,
+        "reject": reject_alteration,
+    }
+    add_decisions(routes, one, verbs, models.Alteration)
     return routes

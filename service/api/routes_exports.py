@@ -15,8 +15,8 @@ from pydantic import Field
 
 from service.api.context import Allowed, AppContext, Context
 from service.api.exporting import Format, format_of, written
+from service.api.listing import READ_ONE_PROBLEMS, READ_PROBLEMS, Identifier, Until
 from service.api.problems import Kind, ProblemError, documented
-from service.api.routes_ledger import READ_ONE_PROBLEMS, READ_PROBLEMS, Identifier, Until
 from service.api.shapes import STORABLE, Answer, DecimalText, Instant
 from service.domain.errors import InvariantError, RefusedError, TenorError
 from service.domain.hours import HOUR, floor_hour

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime
+from fastapi import APIRouter, Query
 from sqlalchemy import select
 
 from service.api import models, reads, reads_plans
 from service.api.context import Allowed, Context
-from service.api.cursor import next_link
-from service.api.problems import Kind, ProblemError, documented
-from service.api.reads import AuditFilter, CommitmentFilter, Slice
-from service.api.shapes import LIMIT, STORABLE, Answer, Instant, Item, Limit, Page
+from service.api.listing import (
+    READ_ONE_PROBLEMS,
+    READ_PROBLEMS,
+    Identifier,
+    Listing,
+    Named,
+    Until,
+)
+from service.api.problems import Kind, ProblemError
+from service.api.reads import AuditFilter, CommitmentFilter
+from service.api.shapes import STORABLE, Answer, Instant, Page
 from service.domain.commitments import CommitmentState
 from service.domain.commitments import Kind as CommitmentKind
 from service.domain.plans import PlanStatus
@@ -22,63 +28,16 @@ from service.store import schema
 from service.store.engine import reading
 from service.store.states import Origin, RunState
 
-LimitQuery = Annotated[Limit, Query()]
-CursorQuery = Annotated[
-    str | None, Query(max_length=1000, description="from the `next` of the page before")
-]
-Identifier = Annotated[str, Path(min_length=1, max_length=200, pattern=STORABLE)]
-
-Named = Annotated[str | None, Query(max_length=200, pattern=STORABLE)]
-"""A filter by a name or id, exactly as it is."""
-_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-Until = Annotated[
-    AwareDatetime | None,
-    Query(ge=_FIRST, lt=_LAST, examples=["2026-03-02T06:00:00Z"], description="ISO 8601, zoned"),
-]
-
-READ_PROBLEMS = documented(
-    Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.INVALID, Kind.NOT_READY, Kind.INTERNAL
-)
-READ_ONE_PROBLEMS = documented(
-    Kind.UNAUTHENTICATED,
-    Kind.FORBIDDEN,
-    Kind.NOT_FOUND,
-    Kind.INVALID,
-    Kind.NOT_READY,
-    Kind.INTERNAL,
-)
-
-
-def paged(request: Request, response: Response, found: Slice[Item], limit: int) -> Page[Item]:
-    """A slice as the API's page, its ``next`` (same filters and order) also as a ``Link``."""
-    if found.cursor is None:
-        return Page(items=list(found.items), next=None)
-    filters = {
-        name: value
-        for name, value in request.query_params.items()
-        if name not in {"limit", "cursor"}
-    }
-    link = next_link(request.url.path, limit=limit, cursor=found.cursor, filters=filters)
-    response.headers["Link"] = f'<{link}>; rel="next"'
-    return Page(items=list(found.items), next=link)
-
 
 def list_cycles(
     *,
-    request: Request,
-    response: Response,
-    context: Context,
-    _caller: Allowed,
-    limit: LimitQuery = LIMIT,
-    cursor: CursorQuery = None,
+    listing: Listing,
     sort: Literal["-due_at", "due_at"] = "-due_at",
     state: RunState | None = None,
 ) -> Page[models.Cycle]:
     """Decision cycles, newest first unless sorted otherwise."""
     wanted = None if state is None else state.value
-    with reading(context.engine) as connection:
-        found = reads.cycles(connection, limit=limit, cursor=cursor, state=wanted, sort=sort)
-    return paged(request, response, found, limit)
+    return listing.page(partial(reads.cycles, state=wanted, sort=sort))
 
 
 def read_cycle(context: Context, _caller: Allowed, cycle_id: Identifier) -> models.Cycle:
@@ -92,23 +51,14 @@ def read_cycle(context: Context, _caller: Allowed, cycle_id: Identifier) -> mode
 
 def list_plans(
     *,
-    request: Request,
-    response: Response,
-    context: Context,
-    _caller: Allowed,
-    limit: LimitQuery = LIMIT,
-    cursor: CursorQuery = None,
+    listing: Listing,
     sort: Literal["-decided_at", "decided_at"] = "-decided_at",
     cycle: Named = None,
     status: PlanStatus | None = None,
 ) -> Page[models.PlanSummary]:
     """Plans in short, newest first unless sorted otherwise; of one cycle or status where given."""
     wanted = None if status is None else status.value
-    with reading(context.engine) as connection:
-        found = reads_plans.plans(
-            connection, limit=limit, cursor=cursor, cycle=cycle, status=wanted, sort=sort
-        )
-    return paged(request, response, found, limit)
+    return listing.page(partial(reads_plans.plans, cycle=cycle, status=wanted, sort=sort))
 
 
 def read_plan(context: Context, _caller: Allowed, plan_id: Identifier) -> models.PlanDetail:
@@ -134,12 +84,7 @@ CommitmentSort = Literal[
 
 def list_commitments(
     *,
-    request: Request,
-    response: Response,
-    context: Context,
-    caller: Allowed,
-    limit: LimitQuery = LIMIT,
-    cursor: CursorQuery = None,
+    listing: Listing,
     sort: CommitmentSort = "-first_seen_at",
     state: CommitmentState | None = None,
     provider: Named = None,
@@ -160,21 +105,14 @@ def list_commitments(
         family=family,
         origin=None if origin is None else origin.value,
         ends_before=ends_before,
-        accounts=caller.accounts,
+        accounts=listing.caller.accounts,
     )
-    with reading(context.engine) as connection:
-        found = reads.commitments(connection, limit=limit, cursor=cursor, wanted=wanted, sort=sort)
-    return paged(request, response, found, limit)
+    return listing.page(partial(reads.commitments, wanted=wanted, sort=sort))
 
 
 def list_audit(
     *,
-    request: Request,
-    response: Response,
-    context: Context,
-    _caller: Allowed,
-    limit: LimitQuery = LIMIT,
-    cursor: CursorQuery = None,
+    listing: Listing,
     sort: Literal["-sequence", "sequence"] = "-sequence",
     kind: Annotated[
         str | None, Query(max_length=60, pattern=STORABLE, examples=["purchase.bought"])
@@ -187,9 +125,7 @@ def list_audit(
 ) -> Page[models.AuditEvent]:
     """What happened, newest first: the append-only, hash-chained ledger."""
     wanted = AuditFilter(kind, actor, proposal, intent, since, until)
-    with reading(context.engine) as connection:
-        found = reads.audit(connection, limit=limit, cursor=cursor, wanted=wanted, sort=sort)
-    return paged(request, response, found, limit)
+    return listing.page(partial(reads.audit, wanted=wanted, sort=sort))
 
 
 class PolicySeen(Answer):

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Depends, Request, Response
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+from fastapi import APIRouter, Body, Response
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from service.api import models, reads_plans
 from service.api.context import Allowed, Context
 from service.api.deciding import Verb, decide, holds_now, people_for
-from service.api.once import Once, once
-from service.api.problems import Kind, ProblemError, documented
-from service.api.reads_plans import ProposalFilter
-from service.api.routes_ledger import (
+from service.api.listing import (
     READ_ONE_PROBLEMS,
     READ_PROBLEMS,
-    CursorQuery,
     Identifier,
-    LimitQuery,
+    Listing,
     Named,
     Until,
-    paged,
 )
-from service.api.shapes import LIMIT, REASON, STORABLE, Page
+from service.api.once import Once
+from service.api.problems import Kind, ProblemError
+from service.api.reads_plans import ProposalFilter
+from service.api.routes_deciding import (
+    COMMENT_LENGTH_MAX,
+    Change,
+    Reject,
+    Remark,
+    add_decisions,
+    answered,
+    body_like,
+)
+from service.api.shapes import STORABLE, Page
 from service.api.shapes import Body as StrictBody
-from service.api.versions import IfMatch, etag, etag_of, version_named
+from service.api.versions import IfMatch, etag
 from service.domain.commitments import Kind as CommitmentKind
 from service.domain.purchases import ProposalState
 from service.store.engine import reading
 
-COMMENT_LENGTH_MAX = 2_000
 QUANTITY = r"^\d{1,15}(\.\d{1,12})?$"
 
 
@@ -54,19 +62,10 @@ Quantity = Annotated[
 ]
 
 
-def _body(*examples: dict[str, str]) -> ConfigDict:
-    return ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        json_schema_extra={"examples": [dict(one) for one in examples]},
-    )
-
-
 class Approve(StrictBody):
     """A yes, to all of it or to ``quantity`` of it; the ledger keeps the comment."""
 
-    model_config = _body(
+    model_config = body_like(
         {"comment": "agreed with the platform team"},
         {"comment": "half for now", "quantity": "0.6"},
     )
@@ -77,22 +76,6 @@ class Approve(StrictBody):
         description="at most what is proposed, rounded down to the step that is sold; all of it "
         "when left out",
     )
-
-
-class Reject(StrictBody):
-    """A no, with the reason that those who come after read."""
-
-    model_config = _body({"reason": "we leave this region in May"})
-
-    reason: str = Field(min_length=1, max_length=COMMENT_LENGTH_MAX, pattern=REASON)
-
-
-class Remark(StrictBody):
-    """What is said with it; the ledger keeps it."""
-
-    model_config = _body({"comment": "priced again next week"})
-
-    comment: str = Field(default="", max_length=COMMENT_LENGTH_MAX, pattern=STORABLE)
 
 
 Sort = Literal[
@@ -107,12 +90,7 @@ Sort = Literal[
 
 def list_proposals(
     *,
-    request: Request,
-    response: Response,
-    context: Context,
-    caller: Allowed,
-    limit: LimitQuery = LIMIT,
-    cursor: CursorQuery = None,
+    listing: Listing,
     sort: Sort = "-created_at",
     state: ProposalState | None = None,
     plan: Named = None,
@@ -129,18 +107,10 @@ def list_proposals(
         account=account,
         kind=None if kind is None else kind.value,
         expires_before=expires_before,
-        accounts=caller.accounts,
+        accounts=listing.caller.accounts,
     )
-    with reading(context.engine) as connection:
-        found = reads_plans.proposals(
-            connection,
-            limit=limit,
-            cursor=cursor,
-            wanted=wanted,
-            sort=sort,
-            people=people_for(context),
-        )
-    return paged(request, response, found, limit)
+    people = people_for(listing.context)
+    return listing.page(partial(reads_plans.proposals, wanted=wanted, sort=sort, people=people))
 
 
 def read_proposal(
@@ -155,9 +125,6 @@ def read_proposal(
     return found
 
 
-Change = Annotated[Once, Depends(once)]
-
-
 def approve_proposal(
     *,
     change: Change,
@@ -170,19 +137,10 @@ def approve_proposal(
     Above the policy's amount two people must: the first yes leaves it waiting.
     """
     said = order or Approve()
-    return change.reply(
-        said,
-        lambda: decide(
-            change.context,
-            change.caller,
-            proposal_id,
-            Verb.APPROVE,
-            version=version_named(if_match),
-            comment=said.comment,
-            quantity=said.quantity,
-        ),
-        etag=etag_of,
+    say = partial(
+        _said, change, proposal_id, Verb.APPROVE, comment=said.comment, quantity=said.quantity
     )
+    return answered(change, said, if_match, say)
 
 
 def reject_proposal(
@@ -193,18 +151,8 @@ def reject_proposal(
     if_match: IfMatch = None,
 ) -> Response:
     """Say no. Nothing of it is bought, and the like of it is not proposed again for a while."""
-    return change.reply(
-        order,
-        lambda: decide(
-            change.context,
-            change.caller,
-            proposal_id,
-            Verb.REJECT,
-            version=version_named(if_match),
-            comment=order.reason.strip(),
-        ),
-        etag=etag_of,
-    )
+    say = partial(_said, change, proposal_id, Verb.REJECT, comment=order.reason.strip())
+    return answered(change, order, if_match, say)
 
 
 def expire_proposal(
@@ -236,17 +184,27 @@ def _end(
     change: Once, proposal_id: str, verb: Verb, if_match: str | None, order: Remark | None
 ) -> Response:
     said = order or Remark()
-    return change.reply(
-        said,
-        lambda: decide(
-            change.context,
-            change.caller,
-            proposal_id,
-            verb,
-            version=version_named(if_match),
-            comment=said.comment,
-        ),
-        etag=etag_of,
+    say = partial(_said, change, proposal_id, verb, comment=said.comment)
+    return answered(change, said, if_match, say)
+
+
+def _said(
+    change: Once,
+    proposal_id: str,
+    verb: Verb,
+    version: int,
+    *,
+    comment: str,
+    quantity: Decimal | None = None,
+) -> models.Proposal:
+    return decide(
+        change.context,
+        change.caller,
+        proposal_id,
+        verb,
+        version=version,
+        comment=comment,
+        quantity=quantity,
     )
 
 
@@ -257,20 +215,6 @@ def list_holds(context: Context, caller: Allowed) -> Page[models.Hold]:
     return Page(items=found, next=None)
 
 
-DECIDING_PROBLEMS: dict[int | str, dict[str, Any]] = documented(
-    Kind.UNAUTHENTICATED,
-    Kind.FORBIDDEN,
-    Kind.NOT_FOUND,
-    Kind.CONFLICT,
-    Kind.STALE_VERSION,
-    Kind.TOO_LARGE,
-    Kind.INVALID,
-    Kind.VERSION_NEEDED,
-    Kind.NOT_READY,
-    Kind.INTERNAL,
-)
-
-
 def router() -> APIRouter:
     """These routes, ready to be included."""
     routes = APIRouter(tags=["sign-off"])
@@ -278,17 +222,11 @@ def router() -> APIRouter:
     add("/v1/proposals", list_proposals, responses=READ_PROBLEMS)
     add("/v1/proposals/{proposal_id}", read_proposal, responses=READ_ONE_PROBLEMS)
     add("/v1/holds", list_holds, responses=READ_PROBLEMS)
-    for path, handler in (
-        ("approve", approve_proposal),
-        ("reject", reject_proposal),
-        ("expire", expire_proposal),
-        ("withdraw", withdraw_proposal),
-    ):
-        add(
-            f"/v1/proposals/{{proposal_id}}/{path}",
-            handler,
-            methods=["POST"],
-            response_model=models.Proposal,
-            responses=DECIDING_PROBLEMS,
-        )
+    verbs: dict[str, Callable[..., Response]] = {
+        "approve": approve_proposal,
+        "reject": reject_proposal,
+        "expire": expire_proposal,
+        "withdraw": withdraw_proposal,
+    }
+    add_decisions(routes, "/v1/proposals/{proposal_id}", verbs, models.Proposal)
     return routes

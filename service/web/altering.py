@@ -11,8 +11,8 @@ from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from service.api.deciding_alterations import DECIDABLE, AlterationVerb, decide_alteration
+from service.api.listing import Identifier
 from service.api.problems import Kind, ProblemError
-from service.api.routes_ledger import Identifier
 from service.domain.alterations import Alteration, AlterationState
 from service.domain.ids import IntentId
 from service.purchase.propose import identity_of

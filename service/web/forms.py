@@ -15,10 +15,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from service.api import sessions
 from service.api.context import AppContext, Context, address_of, demand_whole, slow_down
 from service.api.deciding import Verb, decide
+from service.api.listing import Identifier
 from service.api.problems import Kind, ProblemError
+from service.api.routes_deciding import COMMENT_LENGTH_MAX
 from service.api.routes_halt import REASON_LENGTH_MAX, switch
-from service.api.routes_ledger import Identifier
-from service.api.routes_proposals import COMMENT_LENGTH_MAX, QUANTITY
+from service.api.routes_proposals import QUANTITY
 from service.api.shapes import REASON, STORABLE
 from service.api.status import halt_of
 from service.api.tokens import Caller, recognise

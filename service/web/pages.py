@@ -15,10 +15,10 @@ from service.api import models, reads, reads_plans
 from service.api.context import AppContext, app_context
 from service.api.cursor import next_link
 from service.api.deciding import people_for
+from service.api.listing import Identifier
 from service.api.problems import Kind, ProblemError
 from service.api.reads_plans import ProposalFilter
 from service.api.routes_exports import HourlyPicture, picture_of
-from service.api.routes_ledger import Identifier
 from service.api.status import next_due, read_status
 from service.api.status_models import JobState
 from service.domain.ids import ProposalId
