@@ -80,7 +80,7 @@ def of_line(
     held = is_held_up(line, context)
     yield flag("open_unknown", wanted="none", actual=unknown if held else "none", passed=not held)
     yield from choices(target_of(line), line.payment, policy=policy)
-    yield from start_rule(line, policy, context.now)
+    yield from start_rule(line, policy, context.now, context.starts_decided_at)
     yield from _worth(line, policy)
     yield from _shortfall(line, policy.risk)
     # Who approved this very line knew what had been rejected before.

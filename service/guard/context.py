@@ -115,6 +115,7 @@ class GuardContext:
     ``holds`` what people rejected, and until when that holds. ``approvals`` counts the people who
     approved a line that is signed off; one where it is left out. ``demoted`` names the providers in
     which autopilot has given itself up: there it asks a person, as copilot does.
+    ``starts_decided_at``: when it was decided when the lines start; ``None``: that is still to be.
     """
 
     now: datetime
@@ -133,6 +134,7 @@ class GuardContext:
     holds: tuple[Hold, ...] = ()
     approvals: Mapping[LineId, int] = field(default_factory=lambda: MappingProxyType({}))
     demoted: frozenset[str] = frozenset()
+    starts_decided_at: datetime | None = None
 
     def __post_init__(self) -> None:
         require_utc(self.now)

@@ -73,8 +73,15 @@ def start_now(policy: Policy, line: PlanLine, now: datetime) -> datetime | None:
     return max(ahead, default=None)
 
 
-def start_rule(line: PlanLine, policy: Policy, now: datetime) -> Iterator[RuleResult]:
-    """Refuses what would start sooner than its scope wants; says nothing where none is wanted."""
+def start_rule(
+    line: PlanLine, policy: Policy, now: datetime, decided_at: datetime | None = None
+) -> Iterator[RuleResult]:
+    """Refuses what would start sooner than its scope wants; says nothing where none is wanted.
+
+    ``decided_at``: when the line's start was decided. The policy may want a longer delay by now,
+    which that start must have as well: under one token it cannot be moved. ``None``: the start is
+    decided anew when the line is bought.
+    """
     delay = delay_hours(policy, target_of(line))
     if delay <= 0 and line.start_at is None:
         return
@@ -85,5 +92,8 @@ def start_rule(line: PlanLine, policy: Policy, now: datetime) -> Iterator[RuleRe
     passed = (line.start_at is None) == (delay <= 0)
     if line.start_at is not None:
         passed = line.start_at > now and line.kind in QUEUEABLE_KINDS
+    if passed and line.start_at is not None and decided_at is not None:
+        passed = line.start_at >= decided_at + timedelta(hours=float(delay))
+        detail = "" if passed else f"its start was decided at {iso(decided_at)}, for less"
     wanted = f"{plain(delay)} h after it is decided" if delay > 0 else "ahead"
     yield flag("start", wanted=wanted, actual=actual, passed=passed, detail=detail)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from service.billing.bill import Bill
@@ -63,6 +63,7 @@ def context_of(
     beside: frozenset[PlanId] = frozenset(),
     demoted: frozenset[str] = frozenset(),
     altering: tuple[Spend, ...] | None = (),
+    starts_decided_at: datetime | None = None,
 ) -> GuardContext:
     """The facts of ``situation``, dated against its ``now``, for judging ``lines``.
 
@@ -101,6 +102,7 @@ def context_of(
         holds=holds,
         approvals=approvals or {},
         demoted=demoted,
+        starts_decided_at=starts_decided_at,
     )
 
 
@@ -228,6 +230,7 @@ class FreshJudge:
             beside=facts.run,
             demoted=facts.demoted,
             altering=facts.altering,
+            starts_decided_at=facts.starts_decided_at,
         )
         return judge((valued,), policy=self._policy(), context=context)[0]
 

@@ -246,6 +246,7 @@ def _facts(
         holds=proposals.holding(connection, now=now),
         approvals=_approvals(connection, request),
         altering=_altering(connection),
+        starts_decided_at=request.starts_decided_at,
     )
 
 

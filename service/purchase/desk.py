@@ -34,8 +34,8 @@ class Facts:
     plans of all providers that were due at the same instant. ``demoted``: providers in which
     autopilot asks a person. ``signed_off``: a person approved this line, ``approvals`` how many
     did. ``holds``: what people rejected, and until when that holds. ``altering``: what alterations
-    oblige to that no listing shows yet, anywhere; ``None``: not known. Buying is not halted, or the
-    guard would not be asked.
+    oblige to that no listing shows yet, anywhere; ``None``: not known. ``starts_decided_at``: when
+    it was decided when the line starts. Buying is not halted, or the guard would not be asked.
     """
 
     now: datetime
@@ -50,6 +50,7 @@ class Facts:
     holds: tuple[Hold, ...] = ()
     approvals: int = 1
     altering: tuple[Spend, ...] | None = ()
+    starts_decided_at: datetime | None = None
 
 
 class Judge(Protocol):
@@ -118,12 +119,16 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be bought, and at whose word: ``proposal`` is ``None`` on autopilot."""
+    """What is to be bought, and at whose word: ``proposal`` is ``None`` on autopilot.
+
+    ``starts_decided_at``: when it was decided when the line starts.
+    """
 
     line: PlanLine
     plan: PlanId
     cycle: CycleId
     proposal: ProposalId | None
+    starts_decided_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,9 @@ def execute(
     declined = check_identity(desk, line)
     if declined is not None:
         return declined
-    line = replace(line, start_at=desk.start_at(line, desk.clock.now()))
-    request = Request(line=line, plan=plan, cycle=cycle, proposal=proposal)
+    now = desk.clock.now()
+    line = replace(line, start_at=desk.start_at(line, now))
+    request = Request(line=line, plan=plan, cycle=cycle, proposal=proposal, starts_decided_at=now)
     order = _mint(desk, line)
     quote = price_now(desk, line, order)
     if isinstance(quote, Declined):

@@ -130,7 +130,13 @@ def _buy_recorded(desk: Desk, intent: Intent, decided: PlanLine, quote: Quote) -
     with reading(desk.engine) as connection:
         cycle = intents.cycle_of(connection, besides)
     line = at_price(decided, quote)
-    request = Request(line=line, plan=intent.plan, cycle=cycle, proposal=intent.proposal)
+    request = Request(
+        line=line,
+        plan=intent.plan,
+        cycle=cycle,
+        proposal=intent.proposal,
+        starts_decided_at=intent.recorded_at,
+    )
     declined: Declined | Stale | None = Stale.STALE
     for _ in range(JUDGED_AT_MOST):
         judged = judge_ahead(desk, request, quote=quote, besides=besides)

@@ -123,6 +123,14 @@ def test_what_is_bought_later_than_decided_still_has_its_time_to_be_taken_back()
     assert start_now(delayed(), line(), NOW) == shown
 
 
+@pytest.mark.parametrize(("since", "wanted"), [(0, Decision.ALLOW), (1, Decision.REFUSE)])
+def test_a_start_that_was_decided_must_have_the_delay_of_now(since: int, wanted: Decision) -> None:
+    one = replace(line(), start_at=NOW + timedelta(hours=48))
+    at = replace(context(one), starts_decided_at=NOW + timedelta(seconds=since))
+    [verdict] = judge((one,), policy=delayed(), context=at)
+    assert [one.decision for one in verdict.results if one.rule == "start"] == [wanted]
+
+
 @pytest.mark.parametrize("hours", ["-1", "721", "2d"])
 def test_a_delay_is_a_number_of_hours_up_to_thirty_days(hours: str) -> None:
     with pytest.raises(PolicyError, match="purchase_delay_hours"):

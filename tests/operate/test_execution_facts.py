@@ -103,7 +103,7 @@ def test_a_reservation_is_not_bought_on_hours_that_were_estimated_since_it_was_d
     said = {}
     for kind in (approved.line.kind, Kind.AWS_RI_REGIONAL):
         line = replace(approved.line, kind=kind)
-        request = Request(line, approved.plan, a_cycle().cycle, approved.proposal)
+        request = Request(line, approved.plan, a_cycle().cycle, approved.proposal, now)
         quote = Quote(line.offering, line.quantity, line.commit_usd_per_hour, line.upfront_usd, now)
         judged = judge_ahead(desk, request, quote=quote)
         assert judged is not None

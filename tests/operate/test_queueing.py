@@ -6,22 +6,30 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from service.billing.market import compile_market
 from service.domain.alterations import AlterationState
 from service.domain.commitments import CommitmentState
 from service.domain.hours import HOUR, floor_hour
+from service.domain.purchases import Bought, Refused
 from service.guard.context import spent_so_far
+from service.operate.acting import desk_of
 from service.operate.deciding import forecast_and_plan
 from service.operate.demo import Demo
 from service.operate.reconciling import reconcile
 from service.operate.situation import Situation
 from service.operate.undoing import give_back, undo
 from service.pipeline import run_cycle
+from service.purchase.desk import Step
+from service.purchase.execute import execute_proposal
+from service.purchase.resume import resume
 from service.sandbox.faults import Fault, FaultKind
-from service.store import alterations, demotion, holdings, intents
+from service.store import alterations, demotion, holdings, intents, records
 from service.store.engine import reading
 from service.store.lease import Lease
 from tests.operate.test_cycle import CREATE, a_cycle
+from tests.operate.test_execution_facts import an_approval
 from tests.operate.test_undoing import facts
 
 DELAY = timedelta(hours=72)
@@ -77,6 +85,51 @@ def test_a_delay_queues_what_is_bought_and_it_counts_at_once_and_discounts_from_
     demo.cloud.advance(80)
     assert states(demo) == {"active"}
     assert "0 regretted" in undo(demo.parts, lease=lease)
+
+
+class DiedError(Exception):
+    """The process died here."""
+
+
+def _die_before_the_call(step: Step) -> None:
+    if step is Step.INTENT_COMMITTED:
+        raise DiedError
+
+
+@pytest.mark.parametrize(("hours", "rule"), [("96", "start"), ("24", "")])
+def test_a_delay_that_was_lengthened_since_holds_for_what_was_written_down_and_not_yet_bought(
+    demo: Demo, lease: Lease, hours: str, rule: str
+) -> None:
+    policy = demo.parts.settings.policy_file
+    text = policy.read_text(encoding="utf-8")
+    before = text.replace(
+        "  lead_time_hours: 48", "  lead_time_hours: 48\n  purchase_delay_hours: 72"
+    )
+    policy.write_text(before, encoding="utf-8")
+    approved = an_approval(demo, lease)
+    with reading(demo.parts.engine) as connection:
+        plan = records.find_plan(connection, approved.plan)
+    assert plan is not None
+    desk = desk_of(demo.parts, facts(demo, lease), lease, plans=[plan])
+    with pytest.raises(DiedError):
+        execute_proposal(replace(desk, reached=_die_before_the_call), approved.proposal)
+    with reading(demo.parts.engine) as connection:
+        (written,) = (
+            one for one in intents.list_intents(connection) if one.proposal == approved.proposal
+        )
+    policy.write_text(before.replace("delay_hours: 72", f"delay_hours: {hours}"), encoding="utf-8")
+    (done,) = resume(desk, abandoned_after=timedelta(0))
+    if rule:
+        assert isinstance(done.outcome, Refused)
+        assert (done.outcome.code, "its start was decided" in done.outcome.detail) == (rule, True)
+    else:
+        assert isinstance(done.outcome, Bought)
+        (item,) = (
+            one
+            for one in reconcile(demo.parts, lease=lease).inventory
+            if one.intent == written.order.intent
+        )
+        assert item.commitment.start == written.order.start_at
 
 
 def test_what_is_queued_is_sized_as_if_it_had_begun(demo: Demo, lease: Lease) -> None:
