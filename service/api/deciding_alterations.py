@@ -77,10 +77,15 @@ def decide_alteration(
 def people_for_alterations(context: AppContext) -> People | None:
     """How many people must say yes by the policy in force; ``None`` without a policy."""
     try:
-        policy = context.policy_source().policy
+        above_usd = two_above_usd(context)
     except PolicyError:
         return None
-    return partial(people_needed, above_usd=policy.sign_off.two_person_above_usd)
+    return partial(people_needed, above_usd=above_usd)
+
+
+def two_above_usd(context: AppContext) -> Decimal | None:
+    """The dollars above which the policy in force wants two people; ``None``: one is enough."""
+    return context.policy_source().policy.sign_off.two_person_above_usd
 
 
 def people_needed(found: Alteration, *, above_usd: Decimal | None) -> int | None:

@@ -207,7 +207,7 @@ def next_due(job: ScheduledJob, last_due_at: datetime | None, now: datetime) -> 
 def _latest_decision(connection: Connection) -> status_models.LatestDecision | None:
     table = schema.plans
     newest = connection.execute(
-        select(table.c.plan_id, table.c.decided_at)
+        select(table.c.plan_id, table.c.cycle_id, table.c.decided_at)
         .order_by(table.c.decided_at.desc(), table.c.plan_id.desc())
         .limit(1)
     ).one_or_none()
@@ -223,6 +223,7 @@ def _latest_decision(connection: Connection) -> status_models.LatestDecision | N
     )
     return status_models.LatestDecision(
         plan=newest.plan_id,
+        cycle=newest.cycle_id,
         decided_at=newest.decided_at,
         lines=len(judged),
         allowed=said[Decision.ALLOW],
@@ -287,11 +288,12 @@ def _lock_in(
 def _pending(connection: Connection, accounts: frozenset[str] | None) -> status_models.Pending:
     table = schema.proposals
     line = schema.plan_lines
-    row = connection.execute(
+    rows = connection.execute(
         select(
-            func.count(),
-            func.min(table.c.expires_at),
-            func.sum(line.c.commit_usd_per_hour),
+            table.c.expires_at,
+            line.c.commit_usd_per_hour,
+            line.c.total_usd,
+            line.c.document,
         )
         .select_from(table)
         .join(line, (line.c.plan_id == table.c.plan_id) & (line.c.line_id == table.c.line_id))
@@ -299,11 +301,16 @@ def _pending(connection: Connection, accounts: frozenset[str] | None) -> status_
             table.c.state == ProposalState.WAITING.value,
             *within_accounts(line.c.account, accounts),
         )
-    ).one()
+    ).all()
     return status_models.Pending(
-        proposals=row[0],
-        commit_usd_per_hour=row[2] if row[2] is not None else Decimal(0),
-        next_expires_at=row[1],
+        proposals=len(rows),
+        commit_usd_per_hour=sum((commit for _, commit, _, _ in rows), Decimal(0)),
+        expected_savings_usd_per_hour=sum(
+            (Decimal(document["expected_savings_usd_per_hour"]) for *_, document in rows),
+            Decimal(0),
+        ),
+        total_usd=sum((total for _, _, total, _ in rows), Decimal(0)),
+        next_expires_at=min((expires for expires, *_ in rows), default=None),
     )
 
 

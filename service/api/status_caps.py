@@ -3,7 +3,8 @@
 The same purchases as the guard counts (``guard.context.spent_so_far``), without reading each of
 them: a test holds both against each other. Recorded, called, unknown and bought intents count, and
 what the inventory lists beside them; an intent that is listed lives as long as its listing says,
-another until its term must be over. What is listed at more than it was bought for counts at that.
+one that was until its term must be over, another until it is. What renews counts for the next term
+too. What is listed at more than it was bought for counts at that.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    not_,
     or_,
     select,
     type_coerce,
@@ -34,9 +36,10 @@ from sqlalchemy import (
 from service.domain.commitments import OWNED_STATES
 from service.domain.hours import TERM_HOURS
 from service.domain.money import from_nano
+from service.domain.purchases import RENEWAL_SHOWN_WITHIN
 from service.guard.caps import Sum
 from service.guard.context import DAY
-from service.store.intents import COUNTED
+from service.store.intents import COUNTED, is_listed
 from service.store.metadata import UtcInstant
 from service.store.schema import commitments, intents
 
@@ -59,10 +62,11 @@ def used(connection: Connection, now: datetime) -> Used:
     instants = {
         "now": now,
         "day_ago": now - DAY,
+        "renewed": now - RENEWAL_SHOWN_WITHIN,
         **{_term_ago(hours).key: now - timedelta(hours=hours) for hours in TERM_HOURS.values()},
     }
     day, total = [Decimal(0)] * 3, [Decimal(0)] * 3
-    for query in (_of_intents(), _of_inventory()):
+    for query in (_of_intents(), _of_inventory(), _of_renewals()):
         for in_day, lives, *amounts in connection.execute(query, instants):
             for index, amount in enumerate(amounts):
                 usd = from_nano(int(amount))
@@ -92,7 +96,9 @@ def _of_intents() -> Select[Any]:
             for months, hours in TERM_HOURS.items()
         )
     )
-    lives = case((item.c.commitment_id.is_not(None), _is_live(item)), else_=begun)
+    lives = case(
+        (item.c.commitment_id.is_not(None), _is_live(item)), else_=or_(begun, not_(is_listed()))
+    )
     upfront = _dearer(_nano(intents.c.upfront_usd), _with_parts(item, parts, "upfront_usd"))
     query = (
         _summed(intents.c.recorded_at, lives, (commit, upfront, obligation))
@@ -119,16 +125,9 @@ def _of_intents() -> Select[Any]:
 def _of_inventory() -> Select[Any]:
     """What is listed and stands for none of the intents that count."""
     item, named, tagged, beside = commitments, intents.alias(), _tagged(), _beside()
-    owed = _nano(item.c.commit_usd_per_hour) * _term_hours(item.c.term_months)
-    upfront = _nano(item.c.upfront_usd)
-    amounts = (
-        _nano(item.c.commit_usd_per_hour),
-        upfront,
-        case((upfront > owed, upfront), else_=owed),
-    )
     # Joins, not one condition of several: the database then plans for what it finds.
     return (
-        _summed(item.c.start_at, _is_live(item), amounts)
+        _summed(item.c.start_at, _is_live(item), _amounts(item))
         .select_from(item)
         .outerjoin(named, _is_named(named, item))
         .outerjoin(tagged, _is_first_tagged(tagged, item))
@@ -146,6 +145,22 @@ def _of_inventory() -> Select[Any]:
             beside.c.commitment_id.is_(None),
         )
     )
+
+
+@cache
+def _of_renewals() -> Select[Any]:
+    """The next term of whatever is listed and renews."""
+    item = commitments
+    lives = and_(item.c.state.in_(_OWNED), item.c.end_at > _instant("renewed"))
+    query = _summed(item.c.start_at, lives, _amounts(item))
+    return query.where(item.c.vanished_at.is_(None), item.c.renews)
+
+
+def _amounts(item: FromClause) -> tuple[ColumnElement[int], ...]:
+    """What a listed commitment comes to: hourly, at once, and over its term."""
+    commit, upfront = _nano(item.c.commit_usd_per_hour), _nano(item.c.upfront_usd)
+    owed = commit * _term_hours(item.c.term_months)
+    return (commit, upfront, case((upfront > owed, upfront), else_=owed))
 
 
 def _is_named(named: FromClause, item: FromClause) -> ColumnElement[bool]:

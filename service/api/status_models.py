@@ -126,6 +126,8 @@ class Pending(Answer):
 
     proposals: int
     commit_usd_per_hour: DecimalText
+    expected_savings_usd_per_hour: DecimalText
+    total_usd: DecimalText = Field(description="what they oblige to over their terms")
     next_expires_at: Instant | None
 
 
@@ -149,6 +151,7 @@ class LatestDecision(Answer):
     """The newest plan, and what the policy said of its lines when it was decided."""
 
     plan: str
+    cycle: str = Field(examples=["cycle-aws@2026-03-02T06:00:00Z"])
     decided_at: Instant
     lines: int
     allowed: int

@@ -10,7 +10,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.api.deciding_alterations import DECIDABLE, AlterationVerb, decide_alteration
+from service.api.deciding_alterations import (
+    DECIDABLE,
+    AlterationVerb,
+    decide_alteration,
+    people_for_alterations,
+    two_above_usd,
+)
 from service.api.listing import Identifier
 from service.api.problems import Kind, ProblemError
 from service.domain.alterations import Alteration, AlterationState
@@ -32,12 +38,15 @@ def alteration(visitor: ReadingVisitor, alteration_id: Identifier) -> HTMLRespon
         raise ProblemError(Kind.NOT_FOUND, f"There is no alteration {alteration_id}.")
     now = visitor.context.clock.now()
     waits = found.state is AlterationState.WAITING and found.expires_at > now
+    people = people_for_alterations(visitor.context)
     return visitor.page(
         "alteration.html",
         {
             "alteration": found,
             "sources": [one for one in listed if one.commitment.commitment in found.order.sources],
             "waits": waits,
+            "people": None if people is None else people(found),
+            "two_above_usd": None if people is None else two_above_usd(visitor.context),
             "may_stop": found.state in DECIDABLE,
             "may_decide": visitor.may(Role.APPROVER),
             "approved_by_me": said_yes(visitor, found),

@@ -14,6 +14,8 @@ from markupsafe import Markup
 _WIDTH, _HEIGHT = 1000, 150
 _LEFT, _BOTTOM = 0, 20
 _DAY = timedelta(days=1)
+_AT_EDGES = 0.12
+"""The share of the width in which other words stand."""
 
 
 def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
@@ -48,7 +50,7 @@ def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
         for moment in (
             datetime(year, 1, 1, tzinfo=now.tzinfo) for year in range(now.year + 1, last.year + 1)
         )
-        if now < moment < last
+        if now + width * _AT_EDGES * _DAY < moment < last - width * _AT_EDGES * _DAY
     ]
     ticks = Markup("").join(
         Markup('<text class="tick" x="{:.1f}%" y="{}">{}</text>').format(
@@ -60,7 +62,9 @@ def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
         '<svg class="chart" role="img" aria-label="{}" height="{}">'
         '<svg aria-hidden="true" viewBox="0 0 {} {}" preserveAspectRatio="none" width="100%"'
         ' height="{}"><polygon class="area" points="{}"/><polyline class="line" points="{}"/></svg>'
-        '<text class="tick" x="2" y="16">${}/h</text>{}</svg>'
+        '<text class="tick" x="2" y="16">${}/h</text>'
+        '<text class="tick" x="2" y="{}">today</text>{}'
+        '<text class="tick" x="100%" y="{}" text-anchor="end">{:%Y-%m-%d}</text></svg>'
     ).format(
         f"Commitment of ${total:.2f} an hour now, the last of it ending {last:%Y-%m-%d}",
         _HEIGHT + 6,
@@ -70,7 +74,10 @@ def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
         _points(area),
         _points(points),
         f"{total:.2f}",
+        _HEIGHT,
         ticks,
+        _HEIGHT,
+        last,
     )
 
 

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from service.domain.commitments import Kind
 from service.domain.hours import TERM_HOURS, iso
@@ -57,6 +59,27 @@ _FRESH_HOURS = 96
 _TELLING = 12
 """Characters of an id's end that no other is likely to have."""
 
+_UNIT_NAMES = {
+    Kind.GCP_RESOURCE_CUD: "vCPUs",
+    **dict.fromkeys(
+        (
+            Kind.AWS_RI_REGIONAL,
+            Kind.AWS_RI_ZONAL,
+            Kind.AWS_RDS_RI,
+            Kind.AWS_OPENSEARCH_RI,
+        ),
+        "instances",
+    ),
+    **dict.fromkeys((Kind.AWS_ELASTICACHE_RI, Kind.AWS_REDSHIFT_RI, Kind.AWS_MEMORYDB_RI), "nodes"),
+}
+_OUTCOMES = {
+    "lines": "lines",
+    "bought": "bought",
+    "proposed": "proposed",
+    "refused": "refused",
+    "declined": "declined",
+    "unknown": "unknown at first",
+}
 _SMALL_USD = 10
 _LARGE_USD = 100_000
 
@@ -77,6 +100,11 @@ def usd(amount: Decimal | None) -> str:
 def cents(amount: Decimal | None) -> str:
     """A sum of dollars, which nobody pays less than a cent of; rates are shown by ``usd``."""
     return usd(None if amount is None else amount.quantize(Decimal("0.01")))
+
+
+def whole(amount: Decimal) -> str:
+    """A sum of dollars without its cents, for a column that is compared."""
+    return usd(amount.quantize(Decimal(1))).removesuffix(".00")
 
 
 def percent(ratio: Decimal | None) -> str:
@@ -125,6 +153,22 @@ def relative(moment: datetime | None, now: datetime) -> str:
 def kind_name(kind: Kind) -> str:
     """What a kind of commitment is called."""
     return KIND_NAMES[kind]
+
+
+def unit_name(kind: Kind) -> str:
+    """What a quantity of a kind of commitment counts, where it is not dollars an hour."""
+    return _UNIT_NAMES.get(kind, "units")
+
+
+def outcome(summary: Mapping[str, Any]) -> Markup:
+    """What a cycle came to, in the order in which things happen; its plan as a link."""
+    counts = [f"{summary[name]} {word}" for name, word in _OUTCOMES.items() if name in summary]
+    shown = escape(", ".join(counts))
+    plan = summary.get("plan")
+    if plan is not None:
+        shown += Markup(' (<a href="/plans/{}">plan</a>)').format(quote(str(plan), safe=""))
+    rest = {name: summary[name] for name in summary if name not in {*_OUTCOMES, "plan"}}
+    return shown + "".join(f", {words(name)}: {value}" for name, value in rest.items())
 
 
 def cap_name(span_name: str, measure: str) -> str:
@@ -199,6 +243,9 @@ def environment() -> Environment:
     made.filters.update(
         usd=usd,
         cents=cents,
+        whole=whole,
+        unit_name=unit_name,
+        outcome=outcome,
         percent=percent,
         number=number,
         instant=instant,

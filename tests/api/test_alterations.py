@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
+from service.api.deciding_alterations import people_needed
+from service.domain.alterations import AlterationKind, AlterationState
 from service.domain.ids import IntentId
 from service.purchase.written_alterations import ask_another
 from service.store import alterations, ledger
@@ -71,6 +76,8 @@ def test_nobody_says_yes_twice_where_two_people_must(engine: Engine) -> None:
     path = asked(world)
     assert approver(world).post(f"{path}/approve", headers=IF_FIRST).status_code == 200
     waits_again(world, path)
+    waiting = approver(world).get(path).json()
+    assert (waiting["approved_by"], waiting["approvals_needed"]) == (["ada"], 2)
     third = {"If-Match": '"v3"'}
     same = world.client(world.token(Role.ADMIN, label=" ada "))
     refused = same.post(f"{path}/approve", headers=third)
@@ -80,6 +87,31 @@ def test_nobody_says_yes_twice_where_two_people_must(engine: Engine) -> None:
     done = approver(world, "Bo").post(f"{path}/approve", headers=third)
     assert done.status_code == 200
     assert done.json()["approved_by"] == ["ada", "bo"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "above_usd", "needed"),
+    [
+        ({}, Decimal(100), 1),
+        ({"alteration": AlterationKind.EXCHANGE}, Decimal(100), None),
+        ({"alteration": AlterationKind.EXCHANGE}, None, 1),
+        ({"alteration": AlterationKind.SET_RENEWAL, "renew": False}, Decimal(100), 1),
+        ({"alteration": AlterationKind.SET_RENEWAL, "renew": True}, Decimal(100), None),
+    ],
+)
+def test_it_says_how_many_people_it_needs_once_that_is_known(
+    world: World, changes: dict[str, Any], above_usd: Decimal | None, needed: int | None
+) -> None:
+    identity = add_alteration(world)
+    with reading(world.engine) as connection:
+        found = alterations.find(connection, identity)
+    assert found is not None
+    asked_for = replace(found, order=replace(found.order, **changes))
+    assert people_needed(asked_for, above_usd=above_usd) == needed
+    once = replace(asked_for, approved_by=("ada",))
+    assert people_needed(once, above_usd=above_usd) == 2
+    done = replace(once, approved_by=("ada", "bo"), state=AlterationState.ALTERED)
+    assert people_needed(done, above_usd=above_usd) == (1 if needed == 1 else 2)
 
 
 def test_a_no_needs_a_reason_and_takes_back_what_was_approved_too(engine: Engine) -> None:

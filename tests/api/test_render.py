@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.web.charts import interval, ladder
-from service.web.render import age, ident, number, percent, relative, sentences, usd
+from service.web.render import (
+    age,
+    ident,
+    number,
+    outcome,
+    percent,
+    relative,
+    sentences,
+    usd,
+    whole,
+)
 from tests.api.world import NOW
 
 MONEY = st.decimals(
@@ -73,6 +83,23 @@ def test_a_reason_is_cut_between_its_thoughts() -> None:
     assert sentences("buy 1 USD/h; used in 72% of hours; ") == [
         "buy 1 USD/h",
         "used in 72% of hours",
+    ]
+
+
+def test_what_a_cycle_came_to_is_told_in_order_and_with_what_is_new() -> None:
+    told = {"bought": 3, "lines": 9, "plan": "a<b", "unknown": 0, "problem": "<late>"}
+    assert outcome(told) == (
+        '9 lines, 3 bought, 0 unknown at first (<a href="/plans/a%3Cb">plan</a>), '
+        "problem: &lt;late&gt;"
+    )
+    assert outcome({}) == ""
+
+
+def test_a_sum_to_compare_has_no_cents() -> None:
+    assert [whole(Decimal(one)) for one in ("2559.84", "-3.2", "120000.4")] == [
+        "$2,560",
+        "−$3",
+        "$120,000",
     ]
 
 

@@ -117,6 +117,8 @@ def test_status_counts_proposals_that_wait_and_says_when_the_next_expires(engine
     assert status_of(world)["pending"] == {
         "proposals": 1,
         "commit_usd_per_hour": "1.25",
+        "expected_savings_usd_per_hour": "0.4",
+        "total_usd": "10950",
         "next_expires_at": "2026-03-04T09:30:00Z",
     }
 

@@ -41,7 +41,7 @@ def send(client: TestClient, path: str, form: Mapping[str, str], *, page: str) -
 
 
 def kinds(html: str) -> list[str]:
-    return re.findall(r'<td class="nowrap"><code>([a-z_.]+)</code></td>', html)
+    return re.findall(r'<td class="nowrap"><code>([a-z_]+[.][a-z_.]+)</code></td>', html)
 
 
 def test_the_ledger_is_filtered_by_event_person_subject_and_day(
@@ -123,6 +123,7 @@ def test_an_alteration_is_approved_at_the_version_that_was_seen(
     assert path in reader.get("/").text
     html = reader.get(path).text
     assert "the usage that it was bought for is gone" in html
+    assert "One person’s yes is enough." in html
     stale = send(reader, f"{path}/approve", {"version": "7"}, page=path)
     assert stale.startswith("412")
     done = send(reader, f"{path}/approve", {"version": "1", "comment": "yes"}, page=path)
@@ -143,7 +144,7 @@ def test_an_alteration_that_two_must_approve_says_who_has(world: World, reader: 
         ask_another(connection, found, detail="two must", now=world.clock.now())
     html = reader.get(path).text
     assert "Said yes: ada." in html
-    assert "<strong>another person</strong>" in html
+    assert "<strong>another person</strong> must: 1 of 2 people." in html
     assert f'action="{path}/approve"' not in html
     assert "You have approved it" in html
     bo = world.signed_in(world.token(Role.APPROVER, label="Bo"))
