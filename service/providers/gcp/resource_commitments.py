@@ -25,7 +25,12 @@ from service.domain.purchases import (
 )
 from service.providers.gcp.clients import GcpClients, invoke, invoke_all, reason_of, wire_errors
 from service.providers.gcp.inventory import amounts_of
-from service.providers.gcp.outcome import ALREADY_EXISTS_CODES, operation_outcome, outcome_of
+from service.providers.gcp.outcome import (
+    ALREADY_EXISTS_CODES,
+    operation_outcome,
+    outcome_of,
+    status_outcome,
+)
 from service.providers.gcp.words import (
     MB_PER_GB,
     PLAN_WORDS,
@@ -160,7 +165,7 @@ def watch(clients: GcpClients, place: Place, begun: Operation) -> Exists | Refus
     operation, trouble = begun, ""
     for _ in range(clients.access.polls):
         if _is_done(operation):
-            return _ended(operation)
+            return end_of(operation)
         time.sleep(clients.access.poll_seconds)
         try:
             operation = clients.operations().get(
@@ -173,7 +178,7 @@ def watch(clients: GcpClients, place: Place, begun: Operation) -> Exists | Refus
         except wire_errors() as error:
             trouble = f"; {type(error).__name__}: {error}"
     if _is_done(operation):
-        return _ended(operation)
+        return end_of(operation)
     return Unknown(f"operation {begun.name or 'without a name'} is not known to be done{trouble}")
 
 
@@ -241,7 +246,7 @@ def _by_operations(clients: GcpClients, place: Place) -> Evidence:
     ]
     if not all(_is_done(one) for one in inserts):
         return Unknown(f"{place.path} is not found, and its insert is going on")
-    ended = [_ended(one) for one in inserts]
+    ended = [end_of(one) for one in inserts]
     if any(one is None for one in ended):
         return Unknown(f"{place.path} is not found, and its insert is listed as done")
     refused = [one for one in ended if isinstance(one, Refused)]
@@ -254,13 +259,18 @@ def _is_done(operation: Operation) -> bool:
     return getattr(operation.status, "name", operation.status) == _DONE
 
 
-def _ended(operation: Operation) -> Exists | Refused | Unknown | None:
-    """What a finished operation says: its error counts although it is done."""
-    for error in operation.error.errors:
-        if error.code in ALREADY_EXISTS_CODES:
-            return Exists(error.message)
-        return operation_outcome(error.code, error.message)
-    if operation.http_error_status_code:
-        status = operation.http_error_status_code
-        return operation_outcome(f"HTTP_{status}", operation.http_error_message)
+def end_of(operation: Operation) -> Exists | Refused | Unknown | None:
+    """What a finished operation says: its error counts although it is done.
+
+    Of several errors each must be a known refusal; that the name is taken goes before them.
+    """
+    errors, status = [*operation.error.errors], int(operation.http_error_status_code)
+    taken = [one for one in errors if one.code in ALREADY_EXISTS_CODES]
+    if taken:
+        return Exists(taken[0].message)
+    said = [operation_outcome(one.code, one.message, status) for one in errors]
+    if said:
+        return next((one for one in said if isinstance(one, Unknown)), said[0])
+    if status or operation.http_error_message:
+        return status_outcome(status, operation.http_error_message)
     return None

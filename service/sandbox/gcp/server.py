@@ -133,7 +133,7 @@ def _touch(world: GcpWorld, call: Call, fault: Fault) -> None:
         case FaultKind.PAYMENT_FAILS:
             for record in call.bought:
                 message = "The billing account cannot pay for this purchase."
-                record.operation.doomed = OperationError("BILLING_FAILED", message)
+                record.operation.doomed = OperationError("BILLING_DISABLED", message)
         case FaultKind.PRICE_CHANGE:
             for region, family in call.priced:
                 world.change_price(region, family, Decimal(fault.price_factor))

@@ -185,10 +185,11 @@ def test_an_error_inside_a_done_operation_is_a_no(cloud: GcpSandbox, buyer: GcpB
     assert buyer.look_up(vcpus()) == outcome
 
 
-def test_an_internal_error_inside_a_done_operation_proves_nothing(
-    cloud: GcpSandbox, buyer: GcpBuyer
+@pytest.mark.parametrize("code", ["INTERNAL_ERROR", "SERVICE_UNAVAILABLE", ""])
+def test_an_error_that_is_no_refusal_inside_a_done_operation_proves_nothing(
+    cloud: GcpSandbox, buyer: GcpBuyer, code: str
 ) -> None:
-    strike(cloud, Fault(INSERT_OPERATION, FaultKind.REFUSE, code="INTERNAL_ERROR"))
+    strike(cloud, Fault(INSERT_OPERATION, FaultKind.REFUSE, code=code))
     assert isinstance(buyer.buy(vcpus()), Unknown)
     # What proves nothing by itself leaves it to the inventory: nothing has the name.
     assert isinstance(buyer.look_up(vcpus()), Absent)

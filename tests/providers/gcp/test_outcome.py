@@ -18,7 +18,9 @@ from service.providers.gcp.outcome import (
     operation_outcome,
     outcome_of,
     rpc_outcome,
+    status_outcome,
 )
+from service.providers.gcp.resource_commitments import Exists, end_of
 
 
 def api(kind: Any, *texts: object, **more: object) -> Exception:  # noqa: ANN401  # the SDK is untyped
@@ -116,11 +118,70 @@ def test_a_throttle_may_be_tried_again(error: Exception) -> None:
     assert is_retryable(outcome)
 
 
-def test_errors_inside_operations_are_told_apart() -> None:
-    assert isinstance(operation_outcome("QUOTA_EXCEEDED", ""), Refused)
-    assert isinstance(operation_outcome("INTERNAL_ERROR", ""), Unknown)
-    assert isinstance(operation_outcome("RESOURCE_ALREADY_EXISTS", ""), Unknown)
-    for code in (3, 5, 7, 8, 9):
+@pytest.mark.parametrize(
+    "code",
+    ["QUOTA_EXCEEDED", "INVALID_FIELD_VALUE", "PERMISSION_DENIED", "RESOURCE_NOT_FOUND", "invalid"],
+)
+def test_a_known_refusal_inside_an_operation_is_a_no(code: str) -> None:
+    assert operation_outcome(code, "why", 403) == Refused(code, "why")
+    # A server's status beside it leaves open what was done before it failed.
+    for status in (409, 499, 500, 503):
+        assert isinstance(operation_outcome(code, "why", status), Unknown)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "ABORTED",
+        "BACKEND_ERROR",
+        "CANCELLED",
+        "DEADLINE_EXCEEDED",
+        "INTERNAL_ERROR",
+        "OPERATION_TIMEOUT",
+        "RESOURCE_ALREADY_EXISTS",
+        "SERVICE_UNAVAILABLE",
+        "SOMETHING_NEW",
+        "UNAVAILABLE",
+        "internalError",
+    ],
+)
+def test_any_other_error_inside_an_operation_proves_nothing(code: str) -> None:
+    assert isinstance(operation_outcome(code, "why"), Unknown)
+    assert isinstance(operation_outcome(code, "why", 403), Unknown)
+
+
+def test_an_operations_bare_status_refuses_only_where_it_is_a_clients() -> None:
+    assert status_outcome(403, "why") == Refused("HTTP_403", "why")
+    for status in (0, 302, 408, 409, 429, 499, 500, 503, 504):
+        assert isinstance(status_outcome(status, ""), Unknown)
+
+
+def test_an_orders_status_refuses_only_by_codes_that_do() -> None:
+    for code in (3, 5, 7, 8, 9, 11, 12, 16):
         assert isinstance(rpc_outcome(code, ""), Refused)
-    for code in (1, 2, 4, 10, 13, 14, 15):
+    # 6: it exists already, which a look decides; 0 and 99 say nothing at all.
+    for code in (0, 1, 2, 4, 6, 10, 13, 14, 15, 99):
         assert isinstance(rpc_outcome(code, ""), Unknown)
+
+
+def test_a_throttles_reason_under_a_servers_status_proves_nothing() -> None:
+    body = '{"error": {"code": 503, "status": "RESOURCE_EXHAUSTED"}}'
+    assert isinstance(outcome_of(answered(503, body)), Unknown)
+
+
+def test_of_an_operations_errors_each_must_be_a_refusal() -> None:
+    from google.cloud.compute_v1.types import Operation  # noqa: PLC0415 - takes seconds
+
+    def done(*codes: str, status: int = 0) -> Operation:
+        errors = [{"code": code, "message": "why"} for code in codes]
+        made = Operation(status="DONE", error={"errors": errors}, http_error_status_code=status)
+        assert isinstance(made, Operation)
+        return made
+
+    assert isinstance(end_of(done("QUOTA_EXCEEDED", "invalid", status=403)), Refused)
+    assert isinstance(end_of(done("QUOTA_EXCEEDED", "INTERNAL_ERROR")), Unknown)
+    assert isinstance(end_of(done("QUOTA_EXCEEDED", "RESOURCE_ALREADY_EXISTS")), Exists)
+    assert isinstance(end_of(done(status=503)), Unknown)
+    assert isinstance(end_of(done(status=403)), Refused)
+    assert end_of(done()) is None
