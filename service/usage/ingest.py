@@ -32,6 +32,7 @@ from service.usage.faults import first_fault
 from service.usage.focus import focus_form, focus_version, is_focus
 from service.usage.gcp_export import gcp_form, is_gcp_export
 from service.usage.naming import could_be_covered, name_sku
+from service.usage.one_export import Teller, refuse_two_exports
 from service.usage.parts_seen import ProviderDay
 from service.usage.rows import SPAN_FAULTS, STAGED_COLUMNS, RowForm
 from service.usage.scratch import scratch_folder
@@ -139,7 +140,7 @@ class _Reading:
         self._dataset = dataset
         self._shaping = shaping
         self._parts: list[tuple[Part, RowForm]] = []
-        self._formats: set[str] = set()
+        self._formats: list[str] = []
         self._whole = True
         connection.execute(f"CREATE TABLE staged ({STAGED_COLUMNS})")
 
@@ -149,7 +150,7 @@ class _Reading:
 
         part = open_part(self._db, path)
         name, form = self._form(part)
-        self._formats.add(name)
+        self._formats.append(name)
         self._parts.append((part, form))
         try:
             self._db.execute(f"INSERT INTO staged {form.staged(part, number)}")
@@ -178,6 +179,7 @@ class _Reading:
         if self._shaping is not None:
             set_aside_uncoverable(self._db)
         part_days = self._part_days()
+        self._refuse_two_exports(source, part_days)
         if not self._whole:
             self._db.execute(
                 "DELETE FROM staged WHERE aside IS NULL AND (provider, CAST(hour AS DATE)) "
@@ -197,7 +199,7 @@ class _Reading:
                 remedy="Export hourly usage, and check which providers are read",
             )
         return Export(
-            formats=tuple(sorted(self._formats)),
+            formats=tuple(sorted(set(self._formats))),
             parts=len(self._parts),
             source_rows=sum(int(count) for _, count in counts),
             set_aside={aside: int(count) for aside, count in counts if aside is not None},
@@ -363,6 +365,16 @@ class _Reading:
             part.path: frozenset(found.get(number, ()))
             for number, (part, _) in enumerate(self._parts)
         }
+
+    def _refuse_two_exports(
+        self, source: Path, part_days: Mapping[Path, frozenset[ProviderDay]]
+    ) -> None:
+        root = source if source.is_dir() else source.parent
+        tellers = (
+            Teller(part.path.relative_to(root), form)
+            for (part, _), form in zip(self._parts, self._formats, strict=True)
+        )
+        refuse_two_exports(source, zip(tellers, part_days.values(), strict=True))
 
     def _prices(self) -> tuple[ObservedPrice, ...]:
         rows = self._db.execute(

@@ -20,7 +20,7 @@ from service import __version__
 
 ProviderDay = tuple[str, date]
 _TABLES = ("aws_tables.yaml", "azure_tables.yaml", "eligibility.yaml")
-_STORED = "resource groups, services, blocks, commitments planned, no reserved capacity's usage"
+_STORED = "resource groups, services, blocks, commitments planned, no reserved capacity, one export"
 """What stored days hold beyond usage: they are read again when that changes."""
 _FILE = "parts{of}.json"
 

@@ -156,19 +156,89 @@ def test_words_null_and_instants_without_zone_or_seconds_are_understood(tmp_path
 
 
 def test_a_folder_of_mixed_parts_reads_as_one_export(tmp_path: Path) -> None:
-    charges = hours_of(30)
+    charges = hours_of(54)
     source = tmp_path / "export"
     write_export(source / "a" / "one.csv", charges[:7], "focus-1.0")
-    write_export(source / "b" / "two.csv.gz", charges[7:9], "cur-2.0")
-    write_export(source / "b" / "c" / "three.parquet", charges[9:], "focus-1.2")
+    write_export(source / "a" / "rest.parquet", charges[7:24], "focus-1.0")
+    write_export(source / "b" / "two.csv.gz", charges[24:48], "cur-2.0")
+    write_export(source / "b" / "c" / "three.parquet", charges[48:], "focus-1.2")
     (source / "manifest.json").write_text("{}")
     (source / ".hidden.csv").write_text("not,an\nexport,\n")
     with read_export(source) as export:
         assert [(day.day, day.rows, day.hours_mask) for day in export.days] == [
             (date(2026, 9, 1), 24, 0xFFFFFF),
-            (date(2026, 9, 2), 6, 0b111111),
+            (date(2026, 9, 2), 24, 0xFFFFFF),
+            (date(2026, 9, 3), 6, 0b111111),
         ]
         assert export.formats == ("CUR 2.0", "FOCUS 1.0", "FOCUS 1.2")
+
+
+def refused(source: Path) -> InputError:
+    with pytest.raises(InputError) as caught, read_export(source):
+        pytest.fail("read")
+    assert "Keep one export" in caught.value.remedy
+    return caught.value
+
+
+def test_two_exports_of_a_day_are_refused_and_not_added_up(tmp_path: Path) -> None:
+    charges, period = hours_of(30), "data/BILLING_PERIOD=2026-09"
+    write_export(tmp_path / "one" / period / "part.csv", charges)
+    with read_export(tmp_path) as export:
+        assert len(export.days) == 2
+    write_export(tmp_path / "two" / period / "part.csv", charges[24:])
+    problem = refused(tmp_path).problem
+    assert "2026-09-02" in problem
+    assert f"one/{period}/part.csv" in problem
+    assert f"two/{period}/part.csv" in problem
+
+
+def test_an_export_that_follows_another_is_read_with_it(tmp_path: Path) -> None:
+    charges, period = hours_of(48), "data/BILLING_PERIOD=2026-09"
+    write_export(tmp_path / "one" / period / "part.csv", charges[:24])
+    write_export(tmp_path / "two" / period / "part.csv", charges[24:])
+    with read_export(tmp_path) as export:
+        assert [day.rows for day in export.days] == [24, 24]
+
+
+def test_one_export_in_several_billing_periods_may_tell_of_one_day(tmp_path: Path) -> None:
+    charges = hours_of(24)
+    write_export(tmp_path / "one" / "BILLING_PERIOD=2026-09" / "part.csv", charges[:20])
+    write_export(tmp_path / "one" / "BILLING_PERIOD=2026-10" / "part.csv", charges[20:])
+    with read_export(tmp_path) as export:
+        assert [day.rows for day in export.days] == [24]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("focus/a.csv", "focus-1.2"), ("cur/b.csv", "cur-2.0")),
+        (
+            ("20260901-20260930/run/a.csv", "focus-1.2"),
+            ("x/20260901-20260930/r/a.csv", "focus-1.2"),
+        ),
+        (("a.csv", "focus-1.2"), ("one/BILLING_PERIOD=2026-09/b.csv", "focus-1.2")),
+    ],
+)
+def test_a_day_told_in_two_ways_is_refused(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    for place, form in (first, second):
+        write_export(tmp_path / place, hours_of(3), form)
+    problem = refused(tmp_path).problem
+    assert first[0] in problem
+    assert second[0] in problem
+
+
+def test_an_export_that_comes_beside_what_was_read_before_is_refused(tmp_path: Path) -> None:
+    charges, period = hours_of(24), "BILLING_PERIOD=2026-09"
+    old = write_export(tmp_path / "in" / "one" / period / "part.csv", charges)
+    write_export(tmp_path / "in" / "two" / period / "part.csv", charges)
+    known = {old: [("aws", date(2026, 9, 1))]}
+    with (
+        pytest.raises(InputError, match="told twice"),
+        read_export(tmp_path / "in", unchanged=known),
+    ):
+        pytest.fail("read")
 
 
 @settings(max_examples=12, deadline=None)

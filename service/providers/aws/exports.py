@@ -23,12 +23,14 @@ from service.domain.errors import InputError, ProviderError
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke
 from service.providers.aws.outcome import WIRE_ERRORS
 from service.providers.port import Fetched
+from service.usage.one_export import refuse_two_roots
 
 MANIFEST = ".objects.json"
 _SUFFIXES = (".parquet", ".csv", ".csv.gz")
 _PAGES_MAX = 10_000
 _CHUNK_BYTES = 1 << 20
-_PERIOD = re.compile(r"(?P<period>.*BILLING_PERIOD=[^/]+)/(?P<version>[^/]+)/")
+_VERSION = re.compile(r"(?P<period>.*BILLING_PERIOD=[^/]+)/(?P<version>[^/]+)/", re.IGNORECASE)
+_ROOT = re.compile(r"(?P<root>.*?)/?(?P<period>BILLING_PERIOD=[^/]+)/", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,13 @@ class AwsExports:
     def fetch(self, folder: Path) -> Fetched:
         """Make ``folder`` hold what the bucket holds now. Touches no file that it did not bring.
 
-        ``ProviderError`` when S3 does not answer or an object changes while it is read; what was
-        brought until then stays, whole. ``InputError`` for a layout that would count usage twice.
+        ``ProviderError`` when S3 does not answer, or anything was delivered while it was read; what
+        was brought until then stays, whole files, and the next fetch goes on from there.
+        ``InputError`` for a layout that would count usage twice.
         """
         listed = self._listed()
         _refuse_versions(listed)
+        _refuse_several(listed)
         known = _read_manifest(folder)
         changed = 0
         for key, one in sorted(listed.items()):
@@ -86,6 +90,8 @@ class AwsExports:
                 changed += 1
                 known[key] = one
                 _write_manifest(folder, known)
+        if changed:
+            self._refuse_new_delivery(listed)
         for key in sorted(set(known) - set(listed)):
             (folder / _path(key)).unlink(missing_ok=True)
             del known[key]
@@ -93,6 +99,16 @@ class AwsExports:
         _write_manifest(folder, known)
         newest = max((datetime.fromisoformat(o.modified_at) for o in listed.values()), default=None)
         return Fetched(tuple(folder / _path(key) for key in sorted(listed)), changed, newest)
+
+    def _refuse_new_delivery(self, before: Mapping[str, Listed]) -> None:
+        """Files are checked one by one: a delivery in between leaves old ones beside new ones."""
+        after = self._listed()
+        differing = sorted(
+            key for key in before.keys() | after.keys() if before.get(key) != after.get(key)
+        )
+        if differing:
+            detail = f"{differing[0]} was delivered anew while files were read; try again later"
+            raise _failed("list_objects_v2", "changed_while_read", detail)
 
     def _listed(self) -> dict[str, Listed]:
         """Every export file under the prefix, by its key without the prefix."""
@@ -141,7 +157,7 @@ def _refuse_versions(listed: Mapping[str, Listed]) -> None:
     """An export that keeps every version would be counted once for each of them."""
     versions: dict[str, set[str]] = {}
     for key in listed:
-        match = _PERIOD.match(key)
+        match = _VERSION.match(key)
         if match:
             versions.setdefault(match["period"], set()).add(match["version"])
     several = sorted(period for period, names in versions.items() if len(names) > 1)
@@ -151,6 +167,20 @@ def _refuse_versions(listed: Mapping[str, Listed]) -> None:
             file="the export on S3",
             remedy="Set the export to overwrite its files, and remove older versions.",
         )
+
+
+def _refuse_several(listed: Mapping[str, Listed]) -> None:
+    """Two exports under one prefix would be added up."""
+    roots: dict[str, set[str]] = {}
+    for key in listed:
+        match = _ROOT.match(key)
+        if match:
+            roots.setdefault(match["period"], set()).add(match["root"])
+    refuse_two_roots(
+        roots,
+        file="the exports on S3",
+        remedy="Point TENOR_AWS_EXPORTS_S3 at the prefix of one export.",
+    )
 
 
 def _path(key: str) -> PurePosixPath:

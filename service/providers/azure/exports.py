@@ -24,6 +24,7 @@ from service.providers.azure.access import PROVIDER
 from service.providers.azure.clients import AzureClients, failed
 from service.providers.azure.words import instant
 from service.providers.port import Fetched
+from service.usage.one_export import refuse_two_roots
 
 _MANIFEST = "manifest.json"
 _PERIOD = re.compile(r"(?:^|/)(?P<period>\d{8}-\d{8})/")
@@ -53,6 +54,7 @@ class AzureExports:
         """Bring the newest run of every month into ``folder``; whole files only.
 
         ``ProviderError`` when the container cannot be read, or a part is not as its manifest says.
+        ``InputError`` when a month lies there from two exports: neither may be dropped.
         """
         runs = self._newest_runs()
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,13 +78,21 @@ class AzureExports:
 
     def _newest_runs(self) -> list[_Run]:
         newest: dict[str, _Run] = {}
+        roots: dict[str, set[str]] = {}
         for name, written_at in self._manifests():
             found = _PERIOD.search(name)
             if found is None:
                 continue
+            roots.setdefault(found["period"], set()).add(name[: found.start()])
             known = newest.get(found["period"])
             if known is None or known.written_at < written_at:
                 newest[found["period"]] = _Run(found["period"], name, written_at, {})
+        refuse_two_roots(
+            roots,
+            file="the exports in the container",
+            remedy="Let the prefix (TENOR_AZURE_EXPORTS_PREFIX or "
+            "TENOR_AZURE_PRICE_SHEET_PREFIX) name the folder of one export.",
+        )
         return [
             _Run(run.period, run.manifest, run.written_at, self._parts(run.manifest))
             for _, run in sorted(newest.items())

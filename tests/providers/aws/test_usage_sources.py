@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from service.domain.errors import InputError, ProviderError
+from service.providers.aws.clients import AwsClients
 from service.providers.aws.cost_explorer import REQUEST_USD, CostExplorerUsage
 from service.providers.aws.exports import MANIFEST, AwsExports, S3Location
 from service.providers.aws.usage_source import aws_exports, needed_by
@@ -19,7 +22,7 @@ from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.wire.s3 import BUCKET
 from service.usage.ingest import read_export
-from tests.sandbox.clouds import small_cloud, strike
+from tests.sandbox.clouds import Sdk, sdk, small_cloud, strike
 
 GET, LIST = "s3.GetObject", "s3.ListObjectsV2"
 COST = "ce.GetCostAndUsage"
@@ -150,6 +153,60 @@ def test_an_export_that_keeps_every_version_is_refused(
     with pytest.raises(InputError, match="versions"):
         exports.fetch(tmp_path / "here")
     assert not (tmp_path / "here").exists()
+
+
+def test_two_exports_under_one_prefix_are_refused(
+    cloud: SandboxCloud, exports: ProviderExports, tmp_path: Path
+) -> None:
+    bucket = tmp_path / "bucket"
+    (period,) = {path.name for path in bucket.iterdir()} & {"BILLING_PERIOD=2026-03"}
+    shutil.copytree(bucket / period, bucket / "second" / "data" / period)
+    with pytest.raises(InputError, match="prefix of one export") as caught:
+        exports.fetch(tmp_path / "here")
+    assert "second/data" in caught.value.problem
+    assert not (tmp_path / "here").exists()
+    own = AwsExports(cloud.clients(), S3Location.of(f"s3://{BUCKET}/second"))
+    assert own.fetch(tmp_path / "here").files
+
+
+class DeliveredMeanwhile:
+    """An S3 client; ``deliver`` runs once, right after the first object was asked for."""
+
+    def __init__(self, real: Sdk, deliver: Callable[[], None]) -> None:
+        self._real = real
+        self._deliver = [deliver]
+
+    def reading(self, _: str) -> DeliveredMeanwhile:
+        return self
+
+    def __getattr__(self, operation: str) -> object:
+        return getattr(self._real, operation)
+
+    def get_object(self, **arguments: object) -> object:
+        answer = self._real.get_object(**arguments)
+        if self._deliver:
+            self._deliver.pop()()
+        return answer
+
+
+@pytest.mark.parametrize("change", ["rewritten", "added", "removed"])
+def test_a_delivery_while_files_are_read_is_told_and_not_mixed(
+    cloud: SandboxCloud, exports: ProviderExports, tmp_path: Path, change: str
+) -> None:
+    first = min(path for path in (tmp_path / "bucket").rglob("*.parquet"))
+
+    def deliver() -> None:
+        target = first if change == "rewritten" else first.with_name("zz-new.parquet")
+        target.write_bytes(first.read_bytes() + b"new")
+        if change == "removed":
+            first.unlink()
+
+    clients = DeliveredMeanwhile(sdk(cloud, "s3"), deliver)
+    meanwhile = AwsExports(cast("AwsClients", clients), S3Location(BUCKET, ""))
+    with pytest.raises(ProviderError, match="try again later"):
+        meanwhile.fetch(tmp_path / "here")
+    exports.fetch(tmp_path / "here")
+    assert contents(tmp_path / "here") == contents(tmp_path / "bucket")
 
 
 def test_a_list_of_files_that_is_damaged_says_what_to_do(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from service.domain.errors import ProviderError
+from service.domain.errors import InputError, ProviderError
 from service.providers.azure.clients import AzureClients
 from service.providers.azure.exports import AzureExports
 from service.providers.port import ProviderExports
@@ -43,9 +43,17 @@ def visible(folder: Path) -> list[str]:
     )
 
 
-def write_run(container: Path, period: str, run: str, text: str, written_at: datetime) -> Path:
+def write_run(
+    container: Path,
+    period: str,
+    run: str,
+    text: str,
+    written_at: datetime,
+    *,
+    export: str = "focus",
+) -> Path:
     """A run of an export as compressed CSV."""
-    folder = container / "focus" / period / run
+    folder = container / export / period / run
     folder.mkdir(parents=True)
     part = folder / "part_0_0001.csv.gz"
     part.write_bytes(gzip.compress(text.encode(), mtime=0))
@@ -109,6 +117,18 @@ def test_of_several_runs_of_a_month_only_the_newest_is_brought(
     (old / "manifest.json").unlink()
     assert exports.fetch(tmp_path / "in").changed == 0
     assert cloud.server.calls["azure.Blob.List"] > 2  # the listing has pages
+
+
+def test_two_exports_of_a_month_are_refused_and_neither_is_dropped_in_silence(
+    exports: ProviderExports, tmp_path: Path
+) -> None:
+    container, now = tmp_path / "container", datetime(2026, 3, 9, tzinfo=UTC)
+    write_run(container, "20250101-20250131", "a", "one", now)
+    write_run(container, "20250101-20250131", "a", "two", now, export="focus/second")
+    with pytest.raises(InputError, match="EXPORTS_PREFIX") as caught:
+        exports.fetch(tmp_path / "in")
+    assert "20250101-20250131" in caught.value.problem
+    assert not (tmp_path / "in").exists()
 
 
 def test_a_run_without_a_manifest_is_not_finished_and_not_brought(
