@@ -123,6 +123,10 @@ OBLIGING = frozenset(
 """Alterations that may oblige to more than what they are about: see ``guard.obliging.obliges``."""
 
 
+SHOWN_LATER = MAKING | {AlterationKind.SET_RENEWAL}
+"""Alterations that are counted as what they did once a listing shows it, and not before."""
+
+
 class AlterationState(StrEnum):
     """``waiting`` → ``recorded`` → ``calling`` → an end; see ``purchase.lifecycle``.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from service.domain.commitments import Commitment, Kind, Payment
+from service.domain.hours import TERM_HOURS
 from service.domain.ids import (
     AccountId,
     ClientToken,
@@ -53,6 +54,8 @@ class PurchaseOrder:
     ``reference`` is the last quote's; a repeated attempt names the same one. ``start_at``: a
     purchase that is queued to start then; ``None`` starts at once. ``companion``: what the one
     purchase must bring beside ``quantity`` of ``offering``, no more and no less.
+    ``commit_usd_per_hour`` and ``upfront_usd`` are what was decided on: adapters that read the
+    price again refuse more. Without the first (an order that is only quoted) they refuse to buy.
     """
 
     intent: IntentId
@@ -67,6 +70,7 @@ class PurchaseOrder:
     reference: str | None = None
     start_at: datetime | None = None
     companion: Companion | None = None
+    commit_usd_per_hour: CommitUsdPerHour | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,21 @@ class InventoryItem:
     renews: bool = False
 
 
+RENEWAL_SHOWN_WITHIN = timedelta(days=3)
+"""How long after the end of a term its renewal is counted on, whatever is listed: listings lag."""
+
+
+def owned_until(item: InventoryItem) -> datetime:
+    """When what is owned ends by itself: where it renews, a term later than it says.
+
+    It may renew again; a term ahead is further than anything is decided for.
+    """
+    owned = item.commitment
+    if not (item.renews and owned.state.is_owned):
+        return owned.end
+    return owned.end + timedelta(hours=TERM_HOURS.get(item.term_months, max(TERM_HOURS.values())))
+
+
 def is_part_of(item: InventoryItem, whole: InventoryItem) -> bool:
     """True when both are one purchase, which is sold whole and listed in parts.
 
@@ -166,7 +185,10 @@ class IntentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A purchase written down before it is attempted."""
+    """A purchase written down before it is attempted.
+
+    ``ever_listed``: some reading of the inventory showed what it bought, whatever became of it.
+    """
 
     order: PurchaseOrder
     plan: PlanId
@@ -178,6 +200,7 @@ class Intent:
     updated_at: datetime
     commitment: CommitmentId | None
     detail: str
+    ever_listed: bool = False
 
 
 class ProposalState(StrEnum):

@@ -6,7 +6,7 @@ Not known is never taken for harmless: every rule refuses where its fact is ``No
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -15,7 +15,13 @@ from service.domain.commitments import Kind
 from service.domain.hours import TERM_HOURS, require_utc
 from service.domain.ids import CommitmentId, LineId, PlanId
 from service.domain.plans import PlanLine
-from service.domain.purchases import Intent, IntentState, InventoryItem, is_part_of
+from service.domain.purchases import (
+    RENEWAL_SHOWN_WITHIN,
+    Intent,
+    IntentState,
+    InventoryItem,
+    is_part_of,
+)
 from service.guard.holds import Hold
 
 DAY = timedelta(hours=24)
@@ -160,6 +166,7 @@ def spent_so_far(
     Intents count from the moment they are written down until they are refused; an item of the
     inventory counts unless it is what one of these intents stands for: a second commitment of the
     same intent counts too, and what is listed at more than it was bought for counts at that.
+    What renews counts twice, with the term that it will be bought for again.
     Purchases made outside Tenor count: the cap is on what is owed, whoever bought it. ``run`` is
     the plan being judged, ``beside`` those of other providers in the same run; ``excluding`` are
     its lines judged again now, which must not count against themselves, in whatever form.
@@ -178,6 +185,7 @@ def spent_so_far(
     spends += [
         _of_item(item, now=now) for item in inventory if item.commitment.commitment not in stood_for
     ]
+    spends += [_of_renewal(item, now=now) for item in inventory if item.renews]
     return tuple(spends)
 
 
@@ -242,7 +250,7 @@ def _of_intent(
     runs: frozenset[PlanId],
 ) -> Spend:
     line, months = intent.line, intent.line.term_months
-    # Not listed: taken as owed until its term must be over.
+    # Not listed any more: taken as owed until its term must be over. Never listed: for good.
     over = intent.recorded_at + timedelta(hours=term_hours(months))
     commit, upfront = Decimal(line.commit_usd_per_hour), line.upfront_usd
     if listed:
@@ -257,7 +265,7 @@ def _of_intent(
         obligation_usd=obligation_usd(commit, months, line.total_usd),
         loss_usd=loss_usd(line),
         at=intent.recorded_at,
-        live=_is_live(listed[0], now) if listed else now < over,
+        live=_is_live(listed[0], now) if listed else not intent.ever_listed or now < over,
         in_run=intent.plan in runs,
     )
 
@@ -288,6 +296,13 @@ def _of_item(item: InventoryItem, *, now: datetime) -> Spend:
         live=_is_live(item, now),
         in_run=False,
     )
+
+
+def _of_renewal(item: InventoryItem, *, now: datetime) -> Spend:
+    """The term that ``item`` will be bought for again, owed since that was switched on."""
+    owned = item.commitment
+    shown = owned.end + RENEWAL_SHOWN_WITHIN <= now
+    return replace(_of_item(item, now=now), live=owned.state.is_owned and not shown)
 
 
 def provider_of(item: InventoryItem) -> str:

@@ -192,6 +192,7 @@ def _context(evidence: TargetEvidence, known: Obliged) -> GuardContext:
 def _under_way(evidence: TargetEvidence, known: Obliged) -> tuple[Spend, ...] | None:
     """What alterations of this run, or of unknown outcome, oblige to; ``None``: not known.
 
+    What a renewal obliges to is in ``spent``, from when it is written down.
     What one of this run has made is listed by now and counts a second time in the day: that errs
     towards refusing.
     """
@@ -200,7 +201,8 @@ def _under_way(evidence: TargetEvidence, known: Obliged) -> tuple[Spend, ...] | 
     spends: list[Spend] = []
     for one in known.others:
         counts = one.state is not AlterationState.ALTERED or one.run == known.run
-        if one.state not in COUNTED or not counts or not obliges(one.order):
+        renewal = one.order.alteration is AlterationKind.SET_RENEWAL
+        if one.state not in COUNTED or not counts or renewal or not obliges(one.order):
             continue
         for target in one.order.targets:
             sold = None if target.offering is None else evidence.offerings.get(target.offering)

@@ -18,7 +18,7 @@ from service.domain.commitments import OWNED_STATES, Commitment, CommitmentState
 from service.domain.errors import RefusedError
 from service.domain.hours import HOUR, HourRange, iso
 from service.domain.ids import AccountId, CommitmentId, OfferingId
-from service.domain.purchases import InventoryItem
+from service.domain.purchases import InventoryItem, owned_until
 from service.domain.usage import Dataset, Sku, SkuKey, Usage
 from service.guard.policy import Policy
 from service.observe.events import PolicyChanged, PricesRecorded
@@ -167,9 +167,16 @@ def purchase_account(parts: Parts, policy: Policy) -> AccountId:
 def billed(
     listed: Iterable[InventoryItem], owned: Mapping[CommitmentId, Offering]
 ) -> tuple[Commitment, ...]:
-    """The listed commitments that ``owned`` knows, each pointing at its own rates."""
+    """The listed commitments that ``owned`` knows, each pointing at its own rates.
+
+    What renews lasts for the next term too, at the same rates: nothing is bought on top of it.
+    """
     return tuple(
-        replace(item.commitment, offering=owned[item.commitment.commitment].offering)
+        replace(
+            item.commitment,
+            offering=owned[item.commitment.commitment].offering,
+            end=owned_until(item),
+        )
         for item in listed
         if item.commitment.commitment in owned
     )

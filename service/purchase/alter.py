@@ -32,7 +32,7 @@ from service.guard.alterations import AlterationFacts
 from service.guard.context import Spend, if_bought, spent_so_far
 from service.guard.obliging import TargetEvidence, obliges
 from service.providers.port import ProviderAlterer
-from service.purchase.checks import PASSING_RULES
+from service.purchase.checks import PASSING_RULES, altering
 from service.purchase.desk import Declined, Desk, Step
 from service.purchase.last_look import LastLook, look
 from service.purchase.lifecycle import Word
@@ -300,7 +300,9 @@ def _check(
         sources=sources,
         others=tuple(one for one in everything if one.order.intent != order.intent),
         open_outcome=scope in open_scopes,
-        obligation_usd=sum((one.obligation_usd for one in spent if one.live), Decimal(0)),
+        obligation_usd=None
+        if spent is None
+        else sum((one.obligation_usd for one in spent if one.live), Decimal(0)),
         run=found.run,
         approved=found.state is AlterationState.APPROVED,
         demoted=demotion.demoted(connection),
@@ -326,9 +328,14 @@ def _check(
     return Declined(first.rule, detail, final=bool(lasting) and not waits)
 
 
-def _spent(connection: Connection, now: datetime) -> tuple[Spend, ...]:
+def _spent(connection: Connection, now: datetime) -> tuple[Spend, ...] | None:
+    """With the renewals that no listing shows; the guard counts other alterations by itself."""
     counted = intents.list_intents(connection, states=intents.COUNTED)
-    return spent_so_far(counted, holdings.owed(connection, now=now), now=now, run=None)
+    renewals = altering(connection, (AlterationKind.SET_RENEWAL,))
+    if renewals is None:
+        return None
+    spent = spent_so_far(counted, holdings.owed(connection, now=now), now=now, run=None)
+    return (*spent, *renewals)
 
 
 def _sources(

@@ -6,6 +6,7 @@ the intent, everything that another process could change is read again and must 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
@@ -13,6 +14,7 @@ from enum import Enum
 
 from sqlalchemy import Connection
 
+from service.domain.alterations import OBLIGING, AlterationKind
 from service.domain.errors import InvariantError, ProviderError
 from service.domain.hours import TERM_HOURS
 from service.domain.ids import IntentId
@@ -245,18 +247,20 @@ def _facts(
         demoted=demotion.demoted(connection),
         holds=proposals.holding(connection, now=now),
         approvals=_approvals(connection, request),
-        altering=_altering(connection),
+        altering=altering(connection),
         starts_decided_at=request.starts_decided_at,
     )
 
 
-def _altering(connection: Connection) -> tuple[Spend, ...] | None:
+def altering(
+    connection: Connection, kinds: Iterable[AlterationKind] = OBLIGING
+) -> tuple[Spend, ...] | None:
     """What alterations of every account count as while it is in no listing that shows it.
 
-    Beside what they give, which is listed still: that errs towards refusing.
+    Beside what they give, which is listed still: that errs towards refusing. ``None``: not known.
     """
     counted: list[Spend] = []
-    for documents in unlisted.obliged(connection).values():
+    for documents in unlisted.obliged(connection, kinds).values():
         if documents is None:
             return None
         counted += [from_document(Spend, one) for one in documents]

@@ -126,7 +126,8 @@ def is_listed(one: Alteration, before: Mapping[CommitmentId, str], reading: Read
     # Where the provider's answer named nothing, an exchange made as many as it asked for.
     exchanged = one.order.alteration is AlterationKind.EXCHANGE
     least = len(one.order.targets) if exchanged and not one.made else 1
-    whole = len(made) >= least or one.order.alteration is AlterationKind.UPGRADE_TERM
+    in_place = {AlterationKind.UPGRADE_TERM, AlterationKind.SET_RENEWAL}
+    whole = len(made) >= least or one.order.alteration in in_place
     all_made = all(name in reading.items for name in made)
     return whole and all_made and len(_changed(one, before, reading)) == len(before)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, insert, select, update
 
 from service.domain.commitments import (
     OWNED_STATES,
@@ -22,9 +22,9 @@ from service.domain.commitments import (
 from service.domain.hours import TERM_HOURS, floor_hour
 from service.domain.ids import AccountId, CommitmentId, IntentId, OfferingId
 from service.domain.money import CommitUsdPerHour
-from service.domain.purchases import Intent, InventoryItem
+from service.domain.purchases import RENEWAL_SHOWN_WITHIN, Intent, InventoryItem
 from service.store import intents as intent_rows
-from service.store.schema import commitments, intents
+from service.store.schema import commitments
 from service.store.states import Origin
 
 _IDS_AT_ONCE = 500  # databases limit the parameters of a statement
@@ -193,14 +193,30 @@ def owed(
     """What sizing and caps count: the inventory, and what is no longer listed but not over.
 
     A listing that leaves out something owned would otherwise have it bought again. What truly
-    went away before its term was over is listed as returned or retired.
+    went away before its term was over is listed as returned or retired. What renews is owned on
+    for some days after its term, until the next one must be listed.
     """
     return tuple(
-        holding.item
+        _renewing(holding.item, now)
         for holding in list_holdings(connection, provider=provider)
         if holding.vanished_at is None
+        or _between_terms(holding.item, now)
         or (holding.item.commitment.state.is_owned and holding.item.commitment.end > now)
     )
+
+
+def _between_terms(item: InventoryItem, now: datetime) -> bool:
+    owned = item.commitment
+    lasted = owned.state.is_owned or owned.state is CommitmentState.RETIRED
+    return item.renews and lasted and owned.end <= now < owned.end + RENEWAL_SHOWN_WITHIN
+
+
+def _renewing(item: InventoryItem, now: datetime) -> InventoryItem:
+    if item.renews and item.commitment.end + RENEWAL_SHOWN_WITHIN <= now:
+        return replace(item, renews=False)
+    if not _between_terms(item, now):
+        return item
+    return replace(item, commitment=replace(item.commitment, state=CommitmentState.ACTIVE))
 
 
 def in_flight(connection: Connection, *, provider: str | None = None) -> tuple[Commitment, ...]:
@@ -209,20 +225,8 @@ def in_flight(connection: Connection, *, provider: str | None = None) -> tuple[C
     Sizing must add these to the inventory, or the next plan buys them again. Their ids are the
     intents', marked ``intent:``.
     """
-    # By the provider's id as well: a listing need not carry the tag that ties it to the intent.
-    listed = or_(
-        commitments.c.intent_id == intents.c.intent_id,
-        and_(
-            commitments.c.provider == intents.c.provider,
-            commitments.c.commitment_id == intents.c.commitment_id,
-        ),
-    )
-    query = select(intents.c.intent_id).where(~select(commitments).where(listed).exists())
-    unlisted = frozenset(connection.execute(query).scalars())
     counted = intent_rows.list_intents(connection, states=intent_rows.COUNTED, provider=provider)
-    return tuple(
-        one for intent in counted if intent.order.intent in unlisted for one in expected(intent)
-    )
+    return tuple(one for intent in counted if not intent.ever_listed for one in expected(intent))
 
 
 def expected(intent: Intent) -> tuple[Commitment, ...]:

@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from service.domain.commitments import Kind
 from service.domain.errors import InvariantError
@@ -25,11 +36,12 @@ from service.domain.ids import (
     PlanId,
     ProposalId,
 )
+from service.domain.money import CommitUsdPerHour
 from service.domain.plans import PlanLine
 from service.domain.purchases import Intent, IntentState, PurchaseOrder
 from service.purchase.lifecycle import Word, require_intent_move
 from service.store.codec import from_document, to_document
-from service.store.schema import intents
+from service.store.schema import commitments, intents
 
 COUNTED = (
     IntentState.RECORDED,
@@ -182,7 +194,7 @@ def list_intents(
     provider: str | None = None,
 ) -> tuple[Intent, ...]:
     """Intents in ``states`` (all when ``None``), oldest first."""
-    query = select(intents).order_by(intents.c.recorded_at, intents.c.intent_id)
+    query = _select().order_by(intents.c.recorded_at, intents.c.intent_id)
     if states is not None:
         query = query.where(intents.c.state.in_([state.value for state in states]))
     if provider is not None:
@@ -213,8 +225,27 @@ def _update(
     return changed == 1
 
 
+def is_listed() -> ColumnElement[bool]:
+    """True for an intent of which the mirror has something, by its tag or its commitment's id.
+
+    By the provider's id as well: a listing need not carry the tag that ties it to the intent.
+    """
+    listed = or_(
+        commitments.c.intent_id == intents.c.intent_id,
+        and_(
+            commitments.c.provider == intents.c.provider,
+            commitments.c.commitment_id == intents.c.commitment_id,
+        ),
+    )
+    return select(commitments.c.commitment_id).where(listed).correlate(intents).exists()
+
+
+def _select() -> Select[Any]:
+    return select(intents, is_listed().label("ever_listed"))
+
+
 def _one(connection: Connection, condition: ColumnElement[bool]) -> Intent | None:
-    row = connection.execute(select(intents).where(condition)).mappings().one_or_none()
+    row = connection.execute(_select().where(condition)).mappings().one_or_none()
     return None if row is None else _intent(row)
 
 
@@ -231,6 +262,7 @@ def _intent(row: RowMapping) -> Intent:
             payment=line.payment,
             quantity=row["quantity"],
             upfront_usd=row["upfront_usd"],
+            commit_usd_per_hour=CommitUsdPerHour(row["commit_usd_per_hour"]),
             reference=row["reference"],
             start_at=line.start_at,
             companion=line.companion,
@@ -244,6 +276,7 @@ def _intent(row: RowMapping) -> Intent:
         updated_at=row["updated_at"],
         commitment=None if row["commitment_id"] is None else CommitmentId(row["commitment_id"]),
         detail=row["detail"],
+        ever_listed=bool(row["ever_listed"]),
     )
     if (line.account, line.offering, line.quantity) != (
         intent.order.account,

@@ -2,18 +2,20 @@
 
 Between the provider's yes to an exchange and the next reading that shows what it made, the mirror
 still has what was given, or has lost it and not gained the new: either way the sum is not known.
+Likewise between the yes to a renewal and the reading that shows it: what renews seems to end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, select, update
 
-from service.domain.alterations import MAKING, OBLIGING, AlterationState
+from service.domain.alterations import OBLIGING, SHOWN_LATER, AlterationKind, AlterationState
 from service.domain.ids import AccountId, IntentId
 from service.store.alteration_tables import alterations
-from service.store.alterations import UNDER_WAY
+from service.store.alterations import COUNTED
 from service.store.intents import Scope
 
 _LISTED = "listed"
@@ -28,7 +30,7 @@ def unlisted(connection: Connection) -> dict[IntentId, Scope]:
         alterations.c.made,
     ).where(
         alterations.c.state == AlterationState.ALTERED.value,
-        alterations.c.alteration.in_([kind.value for kind in MAKING]),
+        alterations.c.alteration.in_([kind.value for kind in SHOWN_LATER]),
     )
     return {
         IntentId(name): Scope(provider, AccountId(account))
@@ -37,25 +39,32 @@ def unlisted(connection: Connection) -> dict[IntentId, Scope]:
     }
 
 
-def obliged(connection: Connection) -> dict[IntentId, tuple[dict[str, Any], ...] | None]:
+def obliged(
+    connection: Connection, kinds: Iterable[AlterationKind] = OBLIGING
+) -> dict[IntentId, tuple[dict[str, Any], ...] | None]:
     """What alterations count as that are under way, or that no reading has shown.
 
-    As ``alterations.write_down`` kept it; ``None`` for one of which it was not written down.
+    As ``alterations.write_down`` kept it; ``None`` for one of which it was not written down. A
+    renewal that is shown counts with what it renews; here it counts on in its day alone.
     """
-    state, kind = alterations.c.state, alterations.c.alteration
-    done = state == AlterationState.ALTERED.value
-    query = select(alterations.c.alteration_id, state, alterations.c.made).where(
-        kind.in_([one.value for one in OBLIGING]),
-        or_(
-            state.in_([one.value for one in UNDER_WAY]),
-            and_(done, kind.in_([one.value for one in MAKING])),
-        ),
+    query = select(
+        alterations.c.alteration_id,
+        alterations.c.alteration,
+        alterations.c.state,
+        alterations.c.made,
+    ).where(
+        alterations.c.alteration.in_([one.value for one in kinds]),
+        alterations.c.state.in_([one.value for one in COUNTED]),
     )
-    return {
-        IntentId(name): None if "obliged" not in kept else tuple(kept["obliged"])
-        for name, at, kept in connection.execute(query)
-        if at != AlterationState.ALTERED.value or not kept.get(_LISTED, False)
-    }
+    found: dict[IntentId, tuple[dict[str, Any], ...] | None] = {}
+    for name, kind, state, kept in connection.execute(query):
+        spends = None if "obliged" not in kept else tuple(kept["obliged"])
+        if state == AlterationState.ALTERED.value and kept.get(_LISTED, False):
+            if kind != AlterationKind.SET_RENEWAL.value:
+                continue
+            spends = tuple({**one, "live": False} for one in spends or ())
+        found[IntentId(name)] = spends
+    return found
 
 
 def note_listed(connection: Connection, alteration: IntentId) -> None:

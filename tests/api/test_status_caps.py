@@ -46,7 +46,7 @@ def agree(world: World) -> None:
     assert guard["total"] == shown.total
 
 
-@pytest.mark.parametrize("hours", [0, 23, 25, 8759, 8761])
+@pytest.mark.parametrize("hours", [0, 23, 25, 8759, 8761, 8833])
 def test_sums_of_the_database_are_those_of_the_guard(engine: Engine, hours: int) -> None:
     world = make_world(engine)
     for number, state in enumerate((IntentState.BOUGHT, IntentState.UNKNOWN, IntentState.REFUSED)):
@@ -61,9 +61,14 @@ def test_sums_of_the_database_are_those_of_the_guard(engine: Engine, hours: int)
             state=CommitmentState.RETURNED,
         ),
     )
+    renews = replace(
+        outside,
+        commitment=replace(outside.commitment, commitment=CommitmentId("sp-renews")),
+        renews=True,
+    )
     twins = [listed(IntentId("i-1"), CommitmentId(f"sp-twin-{n}"), now) for n in (1, 2)]
     with writing(engine) as connection:
-        for item in (outside, ended, *twins):
+        for item in (outside, ended, renews, *twins):
             holdings.keep(connection, "aws", item, now=now)
     agree(world)
     world.clock.instant += timedelta(hours=hours)

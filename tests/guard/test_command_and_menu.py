@@ -29,7 +29,13 @@ from service.domain.ids import (
 )
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import Companion, Decision
-from service.domain.purchases import Intent, IntentState, InventoryItem, PurchaseOrder
+from service.domain.purchases import (
+    RENEWAL_SHOWN_WITHIN,
+    Intent,
+    IntentState,
+    InventoryItem,
+    PurchaseOrder,
+)
 from service.guard.caps import sum_of
 from service.guard.context import spent_so_far, target_of, unknown_targets
 from service.guard.menu import permitted, purchase_account, room_for
@@ -149,8 +155,36 @@ def test_a_line_judged_again_counts_neither_as_intent_nor_as_what_it_became() ->
     assert len(spent_so_far(bought, listed, now=NOW, run=PlanId("p2"), excluding=again)) == 1
 
 
-def test_a_purchase_that_is_not_listed_is_owed_until_its_term_must_be_over() -> None:
-    bought = [intent(IntentState.BOUGHT)]
+def test_a_purchase_that_was_never_listed_is_owed_until_it_is() -> None:
+    """However late it begins, and however late it is found."""
+    bought = [intent(IntentState.BOUGHT), intent(IntentState.UNKNOWN, name="i2")]
+    spent = spent_so_far(bought, [], now=NOW + timedelta(days=800), run=None)
+    assert [one.live for one in spent] == [True, True]
+
+
+def test_what_renews_counts_for_the_next_term_too_until_that_must_be_listed() -> None:
+    renewing = replace(item("sp-i1", by="i1"), renews=True)
+    bought = [intent(IntentState.BOUGHT, name="i1")]
+    (one, again) = spent_so_far(bought, [renewing], now=NOW, run=None)
+    assert (again.commit_usd_per_hour, again.obligation_usd, again.live) == (
+        renewing.commit_usd_per_hour,
+        renewing.commit_usd_per_hour * 8_760,
+        True,
+    )
+    assert one.live
+    end = renewing.commitment.end
+    (over, renewed) = spent_so_far(bought, [renewing], now=end, run=None)
+    assert (over.live, renewed.live) == (False, True)
+    (_, shown) = spent_so_far(bought, [renewing], now=end + RENEWAL_SHOWN_WITHIN, run=None)
+    assert not shown.live
+    gone = replace(
+        renewing, commitment=replace(renewing.commitment, state=CommitmentState.RETURNED)
+    )
+    assert not any(one.live for one in spent_so_far(bought, [gone], now=NOW, run=None))
+
+
+def test_a_purchase_that_is_not_listed_any_more_is_owed_until_its_term_must_be_over() -> None:
+    bought = [replace(intent(IntentState.BOUGHT), ever_listed=True)]
     (early,) = spent_so_far(bought, [], now=NOW + timedelta(days=364), run=None)
     (late,) = spent_so_far(bought, [], now=NOW + timedelta(days=365), run=None)
     assert early.live

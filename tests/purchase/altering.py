@@ -91,6 +91,9 @@ class Alterer:
         return Altered(made, self.pay_usd, NOTHING)
 
     def _effect(self, order: AlterationOrder) -> tuple[CommitmentId, ...]:
+        if order.alteration is AlterationKind.SET_RENEWAL:
+            self.cloud.renewing.update(order.sources)
+            return ()
         gone = CommitmentState.RETURNED if order.alteration is AlterationKind.RETURN else None
         for source in order.sources:
             self.cloud.set_state(source, gone or CommitmentState.RETIRED)

@@ -84,6 +84,7 @@ class FileCloud:
         self._idempotency = idempotency
         self._tagged = tagged
         self.rate = rate
+        self.renewing: set[CommitmentId] = set()
         self.hidden: set[CommitmentId] = set()
         """What this very client does not see listed yet."""
         with self._open() as database:
@@ -220,9 +221,10 @@ class FileCloud:
     def _item(self, row: sqlite3.Row) -> InventoryItem:
         start = datetime.fromisoformat(row["at"])
         quantity = Decimal(row["quantity"])
+        name = CommitmentId(f"sp-{row['commitment']}")
         return InventoryItem(
             commitment=Commitment(
-                commitment=CommitmentId(f"sp-{row['commitment']}"),
+                commitment=name,
                 offering=OfferingId(row["offering"]),
                 account=AccountId(row["account"]),
                 scope=None,
@@ -241,6 +243,7 @@ class FileCloud:
             upfront_usd=quantity * UPFRONT_USD_PER_UNIT,
             intent=IntentId(row["intent"]) if self._tagged and row["intent"] else None,
             returnable_until=None,
+            renews=name in self.renewing,
         )
 
     @contextmanager

@@ -11,15 +11,22 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, update
 
-from service.domain.alterations import AlterationKind
+from service.domain.alterations import AlterationKind, Altered
+from service.domain.commitments import CommitmentState
 from service.domain.ids import AccountId, PlanId
 from service.domain.money import CommitUsdPerHour
+from service.domain.plans import PlanLine, Verdict
+from service.domain.purchases import RENEWAL_SHOWN_WITHIN, Bought, owned_until
+from service.guard.context import spent_so_far
+from service.guard.rules import judge
 from service.purchase.alter import AlterationDone, alter
-from service.purchase.desk import Declined, Execution
+from service.purchase.checks import altering
+from service.purchase.desk import Declined, Executed, Execution, Facts
 from service.purchase.execute import execute
-from service.store import unlisted
+from service.store import holdings, unlisted
 from service.store.alteration_tables import alterations
-from service.store.engine import writing
+from service.store.engine import reading, writing
+from tests.guard.cases import context
 from tests.purchase.altering import (
     altered_states,
     ask_for,
@@ -137,13 +144,107 @@ def test_what_an_exchange_obliges_to_counts_in_every_account_before_it_is_listed
     assert not isinstance(buy_elsewhere(), Declined)
 
 
-def test_an_exchange_whose_amounts_were_not_written_down_is_not_known(shop: Shop) -> None:
-    shop.alterer.fault = Fault.TIMEOUT_AFTER
-    exchange_for_more(shop)
+def without_amounts(shop: Shop) -> None:
+    """The rows of alterations as an older version left them."""
     with writing(shop.engine) as connection:
         (before,) = unlisted.obliged(connection).values()
         assert before
         (kept,) = connection.execute(select(alterations.c.made)).scalars()
         made = {key: value for key, value in kept.items() if key != "obliged"}
         connection.execute(update(alterations).values(made=made))
-        assert list(unlisted.obliged(connection).values()) == [None]
+
+
+def real_guard(line: PlanLine, facts: Facts) -> Verdict:
+    """The guard itself, under a policy that has room for everything."""
+    spent = spent_so_far(facts.intents, facts.holdings, now=facts.now, run=facts.plan)
+    known = replace(
+        context(line),
+        now=facts.now,
+        spent=None if facts.altering is None else (*spent, *facts.altering),
+    )
+    policy = rules()
+    accounts = policy.purchase_accounts.model_copy(update={"aws": str(OTHER)})
+    policy = policy.model_copy(update={"purchase_accounts": accounts})
+    return judge((line,), policy=policy, context=known)[0]
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_nothing_is_bought_beside_an_exchange_whose_amounts_were_not_written_down(
+    shop: Shop, tmp_path: Path, *, written: bool
+) -> None:
+    line = replace(make_line(1, account=OTHER), region="us-east-1", family="m5")
+    store_plan(shop.engine, line, plan=OTHER_PLAN)
+    cloud = FileCloud(tmp_path / "cloud.db", shop.clock, account=OTHER)
+    desk = open_desk(shop.engine, cloud, shop.desk.lease, shop.clock, judge=real_guard)
+    shop.alterer.fault = Fault.TIMEOUT_AFTER
+    exchange_for_more(shop)
+    if not written:
+        without_amounts(shop)
+    done = execute(desk, line=line, plan=OTHER_PLAN, cycle=CYCLE)
+    if written:
+        assert isinstance(done, Executed)
+        assert isinstance(done.outcome, Bought)
+    else:
+        assert isinstance(done, Declined)
+        assert done.detail.endswith("actual not known)")
+        assert len(cloud.sales()) == 2, "the first purchase and what it was exchanged for"
+
+
+def switch_renewal_on(shop: Shop) -> AlterationDone | Declined:
+    order = make_order(shop.owned, kind=AlterationKind.SET_RENEWAL, targets=(target(),))
+    ask_for(shop.engine, replace(order, renew=True))
+    counted = partial(worth, commit_usd_per_hour=CommitUsdPerHour(Decimal(1)))
+    bench = open_bench(shop.desk, shop.alterer, rules(kinds="set_renewal"), evidence=counted)
+    return alter(bench, order.intent)
+
+
+@pytest.mark.parametrize("renews", [True, False])
+def test_the_next_term_of_what_renews_counts_from_its_switching_on(
+    shop: Shop, *, renews: bool
+) -> None:
+    shop.desk = replace(shop.desk, judge=cap(Decimal("2.5")))
+    if not renews:
+        assert not isinstance(buy(shop), Declined)
+        return
+    done = switch_renewal_on(shop)
+    assert isinstance(done, AlterationDone)
+    assert isinstance(done.outcome, Altered)
+    # Until it is shown it would seem to end: it is waited for.
+    assert rule_of(buy(shop)) == "open_alteration"
+    shop.read()
+    assert rule_of(buy(shop)) == "total_cap"
+    with reading(shop.engine) as connection:
+        (day,) = altering(connection) or ()
+    # Beside what it renews it counts in its day alone.
+    assert (day.live, day.commit_usd_per_hour) == (False, Decimal(1))
+
+
+def test_a_renewal_that_another_switched_on_counts_too(shop: Shop) -> None:
+    shop.desk = replace(shop.desk, judge=cap(Decimal("2.5")))
+    shop.cloud.renewing.add(shop.owned)
+    shop.read()
+    assert rule_of(buy(shop)) == "total_cap"
+
+
+@pytest.mark.parametrize("vanishes", [True, False])
+def test_between_two_terms_what_renews_is_owned_on_until_the_next_must_be_listed(
+    shop: Shop, *, vanishes: bool
+) -> None:
+    shop.cloud.renewing.add(shop.owned)
+    shop.read()
+    shop.clock.pass_time(timedelta(days=365, hours=1))
+    shop.cloud.set_state(shop.owned, CommitmentState.RETIRED)
+    if vanishes:
+        shop.cloud.forget(shop.owned)
+    shop.read()
+
+    def owned() -> list[bool]:
+        with reading(shop.engine) as connection:
+            owed = holdings.owed(connection, now=shop.clock.now())
+        return [
+            one.commitment.state.is_owned and owned_until(one) > shop.clock.now() for one in owed
+        ]
+
+    assert owned() == [True]
+    shop.clock.pass_time(RENEWAL_SHOWN_WITHIN)
+    assert not any(owned())
