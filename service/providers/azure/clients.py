@@ -31,14 +31,15 @@ from azure.core.pipeline.policies import (
     SansIOHTTPPolicy,
     UserAgentPolicy,
 )
-from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
 
 from service.domain.errors import InputError, ProviderError
 from service.providers.azure.access import PROVIDER, AzureAccess
 from service.providers.azure.credential import credential_of
+from service.providers.azure.transport import transport_of
 
 if TYPE_CHECKING:
+    from azure.core.pipeline.transport import RequestsTransport
     from azure.mgmt.billingbenefits import BillingBenefitsMgmtClient
     from azure.mgmt.reservations import ReservationsMgmtClient
     from azure.storage.blob import ContainerClient
@@ -143,6 +144,7 @@ class AzureClients:
             retry_total=self._blob_retries,
             initial_backoff=self.access.retry_backoff_seconds,
             increment_base=2,
+            transport=self._transport(once=False),
         )
         self._opened.append(client)
         return client
@@ -245,12 +247,7 @@ class AzureClients:
 
     def _transport(self, *, once: bool) -> RequestsTransport:
         read = self.access.purchase_read_timeout_seconds if once else _READ_TIMEOUT_SECONDS
-        # Loopback is never asked for through somebody else.
-        return RequestsTransport(
-            connection_timeout=self.access.connect_timeout_seconds,
-            read_timeout=read,
-            use_env_settings=self.access.endpoint_url is None,
-        )
+        return transport_of(self.access, read_timeout_seconds=read)
 
     def _policies(self, *, once: bool) -> Policies:
         """What every request goes through. The last one signs it."""

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from azure.core.credentials import TokenCredential
+from azure.core.pipeline.transport import RequestsTransport
 
 from service.domain.errors import InputError
 from service.providers.azure.access import AzureAccess, ClientCertificate, ClientSecret
+from service.providers.azure.transport import transport_of
+
+AUTHORITY = "https://login.microsoftonline.com"
+"""Whom secrets are shown to: named, because the SDK would ask ``AZURE_AUTHORITY_HOST`` else."""
+_READ_TIMEOUT_SECONDS = 60.0
 
 
 def credential_of(access: AzureAccess) -> TokenCredential:
@@ -14,7 +20,13 @@ def credential_of(access: AzureAccess) -> TokenCredential:
 
     match access.credential:
         case ClientSecret(client_id, secret):
-            return identity.ClientSecretCredential(access.tenant_id, client_id, secret)
+            return identity.ClientSecretCredential(
+                access.tenant_id,
+                client_id,
+                secret,
+                authority=AUTHORITY,
+                transport=_transport(access),
+            )
         case ClientCertificate(client_id, path, password):
             return _with_certificate(access, client_id, str(path), password)
         case None:
@@ -26,7 +38,13 @@ def credential_of(access: AzureAccess) -> TokenCredential:
                 tenant_id=access.tenant_id,
                 client_id=workload.client_id,
                 token_file_path=str(workload.token_file),
+                authority=AUTHORITY,
+                transport=_transport(access),
             )
+
+
+def _transport(access: AzureAccess) -> RequestsTransport:
+    return transport_of(access, read_timeout_seconds=_READ_TIMEOUT_SECONDS)
 
 
 def _with_certificate(
@@ -35,7 +53,14 @@ def _with_certificate(
     from azure import identity  # noqa: PLC0415 - heavy
 
     try:
-        return identity.CertificateCredential(access.tenant_id, client_id, path, password=password)
+        return identity.CertificateCredential(
+            access.tenant_id,
+            client_id,
+            path,
+            password=password,
+            authority=AUTHORITY,
+            transport=_transport(access),
+        )
     except (OSError, ValueError) as error:
         raise InputError(
             f"the certificate cannot be used: {error}",

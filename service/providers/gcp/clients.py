@@ -2,9 +2,10 @@
 
 Fails closed. Credentials come from the one file that the settings name (a service account's key or
 a workload identity configuration), with or without impersonation; what else the machine holds is
-never looked at. An endpoint other than Google's own must be on loopback, and is spoken to without
-any credentials, so a practice run cannot reach a real cloud and real keys cannot reach a practice
-one. The SDKs take seconds to import and are imported here, when first needed.
+never looked at, and no variable of Google's SDKs moves an endpoint. An endpoint other than Google's
+own must be on loopback, and is spoken to without any credentials, so a practice run cannot reach a
+real cloud and real keys cannot reach a practice one. The SDKs take seconds to import and are
+imported here, when first needed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com"
+UNIVERSE = "googleapis.com"
+_BIGQUERY = "https://bigquery.googleapis.com"
+_TOKEN_RETRIES = 3
 READ_TIMEOUT_SECONDS = 60.0
 _IMPERSONATED_SECONDS = 3_600
 Answered = TypeVar("Answered")
@@ -140,7 +144,7 @@ class GcpClients:
             self._kept["bigquery"] = bigquery.Client(
                 project=self.access.project,
                 credentials=self.credentials(),
-                client_options=self._options(),
+                client_options=self._options(_BIGQUERY),
                 _http=self.session(),
             )
         kept: BigQuery = self._kept["bigquery"]
@@ -152,7 +156,7 @@ class GcpClients:
 
         if "session" not in self._kept:
             session = AuthorizedSession(self.credentials())  # type: ignore[no-untyped-call]
-            self._off_proxies(session)
+            self._close_to_surroundings(session)
             self._kept["session"] = session
         kept: AuthorizedSession = self._kept["session"]
         return kept
@@ -175,22 +179,32 @@ class GcpClients:
     def _rest(self, name: str, make: Callable[..., Made]) -> Made:
         if name not in self._kept:
             client = make(
-                transport="rest", credentials=self.credentials(), client_options=self._options()
+                transport="rest",
+                credentials=self.credentials(),
+                client_options=self._options(make.DEFAULT_ENDPOINT),  # type: ignore[attr-defined]
             )
-            self._off_proxies(client.transport._session)  # type: ignore[attr-defined]  # noqa: SLF001
+            self._close_to_surroundings(client.transport._session)  # type: ignore[attr-defined]  # noqa: SLF001
             self._kept[name] = client
         kept: Made = self._kept[name]
         return kept
 
-    def _options(self) -> ClientOptions | None:
+    def _options(self, endpoint: str) -> ClientOptions:
+        """Where to: named, because the SDKs would ask the environment otherwise."""
         from google.api_core.client_options import ClientOptions  # noqa: PLC0415
 
         url = self.access.endpoint_url
-        return None if url is None else ClientOptions(api_endpoint=url)
+        return ClientOptions(api_endpoint=url or endpoint, universe_domain=UNIVERSE)
 
-    def _off_proxies(self, session: AuthorizedSession) -> None:
+    def _close_to_surroundings(self, session: AuthorizedSession) -> None:
         if self.access.endpoint_url is not None:
             session.trust_env = False  # loopback is never asked for through somebody else
+            return
+        from service.providers.surroundings import close_to_surroundings  # noqa: PLC0415
+
+        close_to_surroundings(session)
+        # Tokens are asked for through a session of their own.
+        asking = session._auth_request.session  # noqa: SLF001
+        close_to_surroundings(asking, retries=_TOKEN_RETRIES)
 
 
 def _credentials(access: GcpAccess) -> Credentials:
