@@ -27,7 +27,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import Loader, create_loader
-from botocore.utils import InstanceMetadataFetcher
+from botocore.utils import InstanceMetadataFetcher, resolve_imds_endpoint_mode
 
 from service.domain.errors import InputError
 
@@ -116,9 +116,20 @@ def session_of_source(source: Source) -> boto3.Session:
         case Source.CONTAINER:
             provider = ContainerProvider()
         case Source.INSTANCE:
-            fetcher = InstanceMetadataFetcher()
-            provider = InstanceMetadataProvider(iam_role_fetcher=fetcher)
+            provider = InstanceMetadataProvider(iam_role_fetcher=_metadata())
     return _session(_OnlySource(f"TENOR_AWS_SOURCE={source.value}", provider.load))
+
+
+def _metadata() -> InstanceMetadataFetcher:
+    """Asks the instance's metadata service, where the SDK's own settings say that it is."""
+    core = botocore.session.Session(session_vars=_NO_PROFILE)
+    names = ("ec2_metadata_service_endpoint", "ec2_metadata_v1_disabled")
+    config = {name: core.get_config_variable(name) for name in names}
+    mode = resolve_imds_endpoint_mode(core)
+    return InstanceMetadataFetcher(
+        config={**config, "ec2_metadata_service_endpoint_mode": mode},
+        user_agent=core.user_agent(),
+    )
 
 
 def session_of_profile(name: str) -> boto3.Session:

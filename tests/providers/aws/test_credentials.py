@@ -5,6 +5,7 @@ Pitfall 41: a failed credential fell back to the machine's own, and bought in th
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,10 +22,12 @@ from service.clouds import access_of, clouds_of
 from service.domain.errors import InputError, ProviderError
 from service.operate.doctor import examine
 from service.providers.aws.clients import AwsAccess, AwsClients, of_token
-from service.providers.aws.credentials import Source, TokenFile
+from service.providers.aws.credentials import Source, TokenFile, session_of_source
 from service.providers.aws.reader import AwsReader
+from service.sandbox.identity import ROOT_ACCESS_KEY, ROOT_SECRET_KEY
 from service.settings import Settings, read_settings
 from service.wiring import WallClock
+from tests.sandbox.clouds import small_cloud
 
 ROLE = "arn:aws:iam::200000000025:role/tenor"
 CONFIG = """
@@ -160,6 +163,100 @@ def sts() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+class _Machine(BaseHTTPRequestHandler):
+    """A container's and an instance's own credentials, as their platforms hand them out."""
+
+    asked: list[tuple[str, str, str | None]] = []  # noqa: RUF012 - one test's own
+
+    def do_PUT(self) -> None:
+        self._answer(b"a-token")
+
+    def do_GET(self) -> None:
+        keys = {
+            "Code": "Success",
+            "AccessKeyId": ROOT_ACCESS_KEY,
+            "SecretAccessKey": ROOT_SECRET_KEY,
+            "Token": "of the machine",
+            "Expiration": "2099-01-01T00:00:00Z",
+        }
+        names_role = self.path.endswith("security-credentials/")
+        self._answer(b"tenor" if names_role else json.dumps(keys).encode())
+
+    def _answer(self, answer: bytes) -> None:
+        token = self.headers.get("x-aws-ec2-metadata-token") or self.headers.get("Authorization")
+        self.asked.append((self.command, self.path, token))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def machine() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Machine) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+ROLES = "/latest/meta-data/iam/security-credentials/"
+
+
+@pytest.mark.parametrize(
+    ("source", "asked"),
+    [
+        (Source.CONTAINER, [("GET", "/role", "the container's word")]),
+        (
+            Source.INSTANCE,
+            [
+                ("PUT", "/latest/api/token", None),
+                ("GET", ROLES, "a-token"),
+                ("GET", f"{ROLES}tenor", "a-token"),
+            ],
+        ),
+    ],
+)
+def test_a_machines_own_role_is_asked_for_and_speaks(
+    machine: str,
+    source: Source,
+    asked: list[tuple[str, str, str | None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    told = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{machine}/role",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "the container's word",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": machine,
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    _Machine.asked.clear()
+    session = session_of_source(source)
+    with small_cloud() as cloud:
+        client = session.client(
+            "sts",
+            region_name="us-east-1",
+            endpoint_url=cloud.endpoint_url,
+            config=Config(proxies={}),
+        )
+        try:
+            who = client.get_caller_identity()
+        finally:
+            client.close()
+    assert who["Account"] == cloud.world.payer
+    # Not with what the environment holds, which the cloud would not know.
+    assert _Machine.asked == asked
 
 
 def test_a_token_is_read_anew_each_time_that_its_role_is_assumed(sts: str, tmp_path: Path) -> None:
