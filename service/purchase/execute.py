@@ -75,6 +75,7 @@ def execute(
     order = replace(
         order,
         upfront_usd=priced.line.upfront_usd,
+        commit_usd_per_hour=priced.line.commit_usd_per_hour,
         reference=quote.reference,
         companion=priced.line.companion,
     )

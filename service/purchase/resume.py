@@ -163,6 +163,7 @@ def _buy_recorded(desk: Desk, intent: Intent, decided: PlanLine, quote: Quote) -
     order = replace(
         intent.order,
         upfront_usd=line.upfront_usd,
+        commit_usd_per_hour=line.commit_usd_per_hour,
         companion=line.companion,
         reference=quote.reference or intent.order.reference,
     )

@@ -51,6 +51,8 @@ def own_convertible(demo: Demo, lease: Lease) -> None:
         quantity=Decimal(2),
         upfront_usd=Decimal(0),
     )
+    quote = demo.parts.cloud.buyer.quote(order)
+    order = replace(order, commit_usd_per_hour=quote.commit_usd_per_hour)
     assert isinstance(demo.parts.cloud.buyer.buy(order, still_wanted=always_wanted), Bought)
     demo.cloud.advance(2)
     reconcile(demo.parts, lease=lease)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -77,10 +78,9 @@ def reservation_order(cloud: SandboxCloud, buyer: AwsBuyer, count: int = 2) -> P
         quantity=Decimal(count),
         upfront_usd=Decimal(0),
     )
-    quoted = buyer.quote(draft).upfront_usd
-    return PurchaseOrder(
-        **{name: getattr(draft, name) for name in draft.__slots__ if name != "upfront_usd"},
-        upfront_usd=quoted,
+    quoted = buyer.quote(draft)
+    return replace(
+        draft, upfront_usd=quoted.upfront_usd, commit_usd_per_hour=quoted.commit_usd_per_hour
     )
 
 

@@ -32,6 +32,7 @@ from service.domain.purchases import (
 )
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
+from service.providers.aws.dearer import refuse_dearer
 from service.providers.aws.node_services import (
     BY_KIND,
     SERVICES,
@@ -152,9 +153,13 @@ def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWante
         terms = price(clients, order)
     except ProviderError as error:
         return Refused(code=error.code, detail=str(error))
-    upfront = terms.upfront_usd * order.quantity
-    if abs(upfront - order.upfront_usd) > order.quantity:
-        return Refused("upfront", f"{upfront} is due, the order says {order.upfront_usd}")
+    dearer = refuse_dearer(
+        order,
+        hourly_usd=terms.amortised_usd_per_hour * order.quantity,
+        upfront_usd=terms.upfront_usd * order.quantity,
+    )
+    if dearer is not None:
+        return dearer
     client = clients.purchasing(service.client, terms.region)
     stopped = still_wanted()
     if stopped is not None:

@@ -18,6 +18,7 @@ from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import Bought, InventoryItem, Outcome, PurchaseOrder, Refused
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke, invoke_all
+from service.providers.aws.dearer import refuse_dearer
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
 from service.providers.aws.reservation_terms import (
     ReservationPrice,
@@ -167,16 +168,21 @@ def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWante
     AWS knows no token here: whoever calls must have looked at the inventory first, and never
     calls again on ``Unknown``. A tag that cannot be set does not change the outcome.
     """
-    if order.quantity != int(order.quantity) or order.quantity < 1:
-        return Refused(code="quantity", detail=f"{order.quantity} is not a number of instances")
     terms = ReservationTerms.of_offering(order.offering)
-    if order.start_at is not None and terms.zone is not None:
-        return Refused(code="queue", detail="AWS queues regional reservations only")
+    malformed = _malformed(order, terms)
+    if malformed is not None:
+        return malformed
     try:
         now = price(clients, terms)
     except ProviderError as error:
         return Refused(code=error.code, detail=str(error))
-    upfront = now.upfront_usd * order.quantity
+    dearer = refuse_dearer(
+        order,
+        hourly_usd=now.amortised_usd_per_hour * order.quantity,
+        upfront_usd=now.upfront_usd * order.quantity,
+    )
+    if dearer is not None:
+        return dearer
     client = clients.purchasing(SERVICE, terms.region)
     arguments: dict[str, Any] = {
         "ReservedInstancesOfferingId": now.provider_offering,
@@ -185,9 +191,6 @@ def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWante
     if order.start_at is not None:
         arguments["PurchaseTime"] = order.start_at
     refused = still_wanted()
-    if abs(upfront - order.upfront_usd) > order.quantity:
-        detail = f"{upfront} is due, the order says {order.upfront_usd}"
-        refused = Refused(code="upfront", detail=detail)
     if refused is not None:
         return refused
     try:
@@ -200,6 +203,15 @@ def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWante
     if isinstance(outcome, Bought):
         tag(clients, terms.region, outcome.commitment, order.intent)
     return outcome
+
+
+def _malformed(order: PurchaseOrder, terms: ReservationTerms) -> Refused | None:
+    """Why the order cannot be sent as it is; ``None`` when it can."""
+    if order.quantity != int(order.quantity) or order.quantity < 1:
+        return Refused(code="quantity", detail=f"{order.quantity} is not a number of instances")
+    if order.start_at is not None and terms.zone is not None:
+        return Refused(code="queue", detail="AWS queues regional reservations only")
+    return None
 
 
 def tag(

@@ -68,7 +68,7 @@ def reservation_order(
         upfront_usd=Decimal(0),
         start_at=start_at,
     )
-    return replace(draft, upfront_usd=buyer_of(cloud).quote(draft).upfront_usd)
+    return at_quote(cloud, draft)
 
 
 def plan_order(
@@ -91,7 +91,15 @@ def plan_order(
         upfront_usd=Decimal(0),
         start_at=start_at,
     )
-    return replace(draft, upfront_usd=buyer_of(cloud).quote(draft).upfront_usd)
+    return at_quote(cloud, draft)
+
+
+def at_quote(cloud: SandboxCloud, draft: PurchaseOrder) -> PurchaseOrder:
+    """The order at the price of now, as the executor sends it."""
+    quote = buyer_of(cloud).quote(draft)
+    return replace(
+        draft, upfront_usd=quote.upfront_usd, commit_usd_per_hour=quote.commit_usd_per_hour
+    )
 
 
 def bought(cloud: SandboxCloud, order: PurchaseOrder, hours: float = 1) -> CommitmentId:

@@ -250,6 +250,24 @@ def test_a_dearer_offering_is_refused(cloud: SandboxCloud, kind: Kind) -> None:
     assert cloud.server.calls[BUY[kind]] == 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_offering_that_is_dearer_by_the_hour_alone_is_refused(
+    cloud: SandboxCloud, kind: Kind
+) -> None:
+    order = plan_order(cloud, offering(cloud, kind, payment=Payment.NO_UPFRONT), "50")
+    assert order.upfront_usd == 0
+    cloud.world.change_price(OfferingId(order.offering.rpartition("/")[2]), Decimal("1.001"))
+    outcome = buyer_of(cloud).buy(order)
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "hourly"
+    undecided = buyer_of(cloud).buy(replace(order, commit_usd_per_hour=None))
+    assert isinstance(undecided, Refused)
+    assert cloud.server.calls[BUY[kind]] == 0
+    quote = buyer_of(cloud).quote(order)
+    at_new_price = replace(order, commit_usd_per_hour=quote.commit_usd_per_hour)
+    assert isinstance(buyer_of(cloud).buy(at_new_price), Bought)
+
+
 def test_orders_that_cannot_be_sent_are_refused(cloud: SandboxCloud) -> None:
     order = ordered(cloud, Kind.AWS_RDS_RI)
     for changed, code in (

@@ -11,8 +11,8 @@ import pytest
 
 from service.domain.alterations import AlterationKind, Altered, Target
 from service.domain.commitments import CommitmentState, Kind, Payment
-from service.domain.ids import CommitmentId, IntentId
-from service.domain.purchases import Refused
+from service.domain.ids import CommitmentId, IntentId, OfferingId
+from service.domain.purchases import Bought, Refused
 from service.domain.usage import SkuKey
 from service.providers.aws import reservations
 from service.providers.aws.reader import AwsReader
@@ -213,3 +213,26 @@ def test_what_a_modification_made_costs_what_its_parent_did(cloud: SandboxCloud)
     assert isinstance(grandchild, Altered)
     moved = item_of(cloud, grandchild.made[0])
     assert float(moved.commit_usd_per_hour) == pytest.approx(float(children[1].commit_usd_per_hour))
+
+
+@pytest.mark.parametrize("payment", [Payment.NO_UPFRONT, Payment.ALL_UPFRONT])
+@pytest.mark.parametrize("factor", ["3", "1.0001"])
+def test_a_reservation_that_is_dearer_than_decided_is_refused(
+    cloud: SandboxCloud, payment: Payment, factor: str
+) -> None:
+    order = reservation_order(cloud, terms(payment=payment), 20)
+    theirs = reservations.price(cloud.clients(), terms(payment=payment)).provider_offering
+    cloud.world.change_price(OfferingId(theirs), Decimal(factor))
+    outcome = buyer_of(cloud).buy(order)
+    assert isinstance(outcome, Refused)
+    assert outcome.code == ("upfront" if order.upfront_usd else "hourly")
+    undecided = buyer_of(cloud).buy(replace(order, commit_usd_per_hour=None))
+    assert isinstance(undecided, Refused)
+    assert cloud.server.calls["ec2.PurchaseReservedInstancesOffering"] == 0
+
+
+def test_a_reservation_that_became_cheaper_is_bought(cloud: SandboxCloud) -> None:
+    order = reservation_order(cloud, terms(), 20)
+    theirs = reservations.price(cloud.clients(), terms()).provider_offering
+    cloud.world.change_price(OfferingId(theirs), Decimal("0.9"))
+    assert isinstance(buyer_of(cloud).buy(order), Bought)

@@ -261,7 +261,12 @@ class Site:
         self.number += 1
         order = self.order(what, f"own-{self.number}")
         quote = self.reached.buyer.quote(order)
-        order = replace(order, upfront_usd=quote.upfront_usd, reference=quote.reference)
+        order = replace(
+            order,
+            upfront_usd=quote.upfront_usd,
+            commit_usd_per_hour=quote.commit_usd_per_hour,
+            reference=quote.reference,
+        )
         outcome = self.reached.buyer.buy(order, still_wanted=always_wanted)
         assert isinstance(outcome, Bought), outcome
 
