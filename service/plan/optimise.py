@@ -22,10 +22,11 @@ from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, OfferingId
 from service.domain.plans import PlanStatus, Refusal
 from service.domain.usage import Dataset
+from service.plan.alike import merged
 from service.plan.problem import as_sized, candidate
 from service.plan.quantise import CONTINUOUS_STEP, exactly, quantise, usd
 from service.plan.relaxation import LARGE_CELLS, TOLERANCE_RATIO
-from service.plan.search import Search, Solved
+from service.plan.search import SAMPLE_CELLS, Search, Solved
 
 Floats = NDArray[np.float64]
 
@@ -97,28 +98,61 @@ def optimise(
     """
     names, refusals = _buyable(dataset, menu)
     market = flat_market(dataset, sharing)
+    owned = as_sized(dataset.commitments)
 
-    def bought_by(account: AccountId, *, proven: bool) -> Portfolio:
-        search = Search(market, account, names, tolerance_ratio, evaluations, expired, proven)
-        return _portfolio(dataset, search, refusals)
+    def search_by(account: AccountId, *, proven: bool) -> Search:
+        most = LARGE_CELLS if closely else SAMPLE_CELLS
+        search = Search(market, account, names, tolerance_ratio, evaluations, expired, proven, most)
+        return replace(search, market=merged(market, [*owned, *search.candidates(names)]))
 
-    best = bought_by(purchase_account or buying_account(dataset), proven=closely)
-    small = dataset.usage.quantity.size <= LARGE_CELLS
-    if purchase_account or not closely or not (small or best.status is PlanStatus.FEASIBLE):
+    def bought_by(account: AccountId, *, proven: bool, start: Solved | None = None) -> Portfolio:
+        search = search_by(account, proven=proven)
+        return _portfolio(dataset, market, search, refusals, start)
+
+    first = purchase_account or buying_account(dataset)
+    rivals = [] if purchase_account or not closely else _other_buyers(dataset)
+    if not rivals:
+        return bought_by(first, proven=closely)
+    quick = search_by(first, proven=False)
+    if quick.market.quantity.high.size > LARGE_CELLS:
+        return _bought_late(bought_by, first, rivals, expired)
+    found = {first: quick.solve(owned)}
+    for one in rivals:
+        if not expired():
+            found[one] = search_by(one, proven=False).solve(owned, found[first])
+    best = min(found, key=lambda one: found[one].usd)
+    return bought_by(best, proven=True, start=found[best])
+
+
+def _bought_late(
+    bought_by: Callable[..., Portfolio],
+    first: AccountId,
+    rivals: Sequence[AccountId],
+    expired: Callable[[], bool],
+) -> Portfolio:
+    """Of a large market: others than the first try only while its gap is wide."""
+    best = bought_by(first, proven=True)
+    if best.status is not PlanStatus.FEASIBLE:
         return best
-    tried = [bought_by(one, proven=False) for one in _other_buyers(dataset) if not expired()]
+    tried = [bought_by(one, proven=False) for one in rivals if not expired()]
     rival = min(tried, key=lambda one: one.after_usd, default=best)
     if rival.after_usd < best.after_usd and not expired():
         best = min(best, bought_by(rival.account, proven=True), key=lambda one: one.after_usd)
     return best
 
 
-def _portfolio(dataset: Dataset, search: Search, refusals: tuple[Refusal, ...]) -> Portfolio:
+def _portfolio(
+    dataset: Dataset,
+    market: Market,
+    search: Search,
+    refusals: tuple[Refusal, ...],
+    start: Solved | None,
+) -> Portfolio:
     """What one account buys, billed exactly, beside the bound."""
-    account, market = search.account, search.market
+    account = search.account
     owned = as_sized(dataset.commitments)
     billed = tuple(one for one in owned if one in dataset.commitments)
-    solved = search.solve(owned)
+    solved = search.solve(owned, start)
     bound = solved.lower_bound_usd
     if billed != owned:
         bound = search.bound_beside(billed, solved.levels)

@@ -7,6 +7,7 @@ polished; large ones from that over every few hours. From there the ordered boun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,9 @@ from service.plan.relaxation import LARGE_CELLS, Relaxed, relax
 
 Floats = NDArray[np.float64]
 
+SAMPLE_CELLS = 150_000
+"""Line-hours of a sample, and what needs none when the bound need not be close."""
+
 _POLISH_CELLS, _POLISH_ALONE_CELLS = 3_000_000, 12_000_000
 """Line-hours that polishing may go through when the ordered bound leads on, and when not."""
 
@@ -33,18 +37,23 @@ _ENOUGH_RATIO = 2e-5  # of on-demand cost: below this gap nobody searches on
 _ENOUGH_LARGE_RATIO = 3e-4
 _WITHIN_RATIO, _WITHIN_LARGE_RATIO = 1e-4, 1e-3
 _ROUNDS, _ROUNDS_LARGE = 12, 3
-_SAMPLE_CELLS = 150_000
 _SAMPLE_TOLERANCE_RATIO = 3e-3
 _SLACK_RATIO = 1e-3  # a bound weaker than this is worth the relaxation over all hours too
 
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """``levels``: quantities by offering. The bound leaves owned commitments' cost out."""
+    """``levels``: quantities by offering. The bound leaves owned commitments' cost out.
+
+    ``free_usd``: the relaxation's bound, which holds whoever buys. ``usd``: the bill of ``levels``,
+    where the search has come to know it.
+    """
 
     levels: Mapping[OfferingId, float]
     lower_bound_usd: float
     iterations: int
+    free_usd: float = 0.0
+    usd: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ class Search:
     """What stays the same through one optimisation: a market, a buyer and a menu.
 
     ``closely``: whether to prove the bound as close as it gets, which most of the time goes into.
+    ``most_cells``: line-hours above which a sample of the hours leads.
     """
 
     market: Market
@@ -61,6 +71,7 @@ class Search:
     evaluations: int
     expired: Callable[[], bool]
     closely: bool = True
+    most_cells: int = LARGE_CELLS
 
     def candidates(self, names: Sequence[OfferingId]) -> list[Commitment]:
         """The offerings bought in the first hour."""
@@ -103,21 +114,28 @@ class Search:
             lower = max(lower, ordered.bound(levels, within_ratio=_WITHIN_RATIO).lower_bound_usd)
         return lower
 
-    def solve(self, held: Sequence[Commitment]) -> Solved:
-        """The best amounts found beside ``held``, and the bound proven for all amounts."""
+    def solve(self, held: Sequence[Commitment], start: Solved | None = None) -> Solved:
+        """The best amounts found beside ``held``, and the bound proven for all amounts.
+
+        ``start``: what another buyer's search, or an earlier one, has found. Of its bounds only
+        the relaxation's is this buyer's too.
+        """
         stack = self.stack(held)
         cells = max(self.market.quantity.high.size, 1)
-        if cells > (LARGE_CELLS if self.closely else _SAMPLE_CELLS) and self._lasts(held):
+        if cells > self.most_cells and self._lasts(held):
             return self._solve_large(held, stack)
-        problem = self.posed(stack, len(held))
         ordered = self.ordered(stack, len(held))
-        most = _POLISH_CELLS if ordered.knows else _POLISH_ALONE_CELLS
-        start = self._polished(held, None, problem, self.relaxed(problem), most // cells)
+        if start is not None:
+            start = replace(start, lower_bound_usd=start.free_usd, usd=math.inf)
+        if start is None or not (self.closely and ordered.knows):
+            problem = self.posed(stack, len(held))
+            most = _POLISH_CELLS if ordered.knows else _POLISH_ALONE_CELLS
+            start = self._polished(held, start or self._relaxed(problem), problem, most // cells)
         if not ordered.knows or self.expired():
             return start
         found = self._climbed(stack, ordered, start.levels, large=False if self.closely else None)
-        lower = max(found.lower_bound_usd, start.lower_bound_usd)
-        return Solved(found.levels, lower, start.iterations)
+        lower = max(found.lower_bound_usd, start.free_usd)
+        return Solved(found.levels, lower, start.iterations, start.free_usd, found.usd)
 
     def _lasts(self, held: Sequence[Commitment]) -> bool:
         """Whether every hour is alike: all that may cover anything covers it in every hour."""
@@ -146,20 +164,27 @@ class Search:
             on_demand = float(self.market.on_demand_usd @ stack.quantity_by_line)
             near = found.usd - owned - lower <= _SLACK_RATIO * on_demand
             if near or not self.closely:
-                return Solved(levels, lower, solved.iterations)
+                return Solved(levels, lower, solved.iterations, usd=found.usd)
         problem = self.posed(stack, len(held))
-        relaxed = self.relaxed(problem)
-        start = levels if ordered.knows else None
+        relaxed = self._relaxed(problem)
+        start = replace(relaxed, levels=levels) if ordered.knows else relaxed
         most = _POLISH_ALONE_CELLS // self.market.quantity.high.size
-        polished = self._polished(held, start, problem, relaxed, most)
-        return Solved(polished.levels, max(lower, relaxed.lower_bound_usd), relaxed.iterations)
+        polished = self._polished(held, start, problem, most)
+        return replace(polished, lower_bound_usd=max(lower, relaxed.lower_bound_usd))
+
+    def _relaxed(self, problem: Problem) -> Solved:
+        """The relaxation's amounts and bound."""
+        relaxed = self.relaxed(problem)
+        levels = levels_of(problem, relaxed)
+        free_usd = relaxed.lower_bound_usd
+        return Solved(levels, free_usd, relaxed.iterations, free_usd)
 
     def _sampled(self) -> Search:
         """The same search over every few hours, evenly spread over days and weeks."""
         market = self.market
         usage = market.dataset.usage
         lines, hours = market.quantity.high.shape
-        stride = max(1, hours // max(_SAMPLE_CELLS // lines, 1))
+        stride = max(1, hours // max(SAMPLE_CELLS // lines, 1))
         stride = next(
             one for one in range(stride, 2 * stride + 2) if one % 2 and one % 3 and one % 7
         )
@@ -202,22 +227,21 @@ class Search:
     def _polished(
         self,
         held: Sequence[Commitment],
-        start: Mapping[OfferingId, float] | None,
+        start: Solved,
         problem: Problem,
-        relaxed: Relaxed,
         evaluations: int,
     ) -> Solved:
-        """Polished from ``start``, or from the relaxation's amounts, by so many bills."""
-        levels = levels_of(problem, relaxed) if start is None else start
-        names = list(levels)
+        """Polished from ``start`` by so many bills."""
+        names = list(start.levels)
         most = min(self.evaluations, evaluations)
         if most > 0 and names:
             stack = self.market.stack((*held, *self.candidates(names)))
             bills = Bills(stack, len(held), most)
-            given = np.array([levels[one] for one in names])
+            given = np.array([start.levels[one] for one in names])
             best = polish(bills, given, _siblings(problem, names), self.expired)
             levels = dict(zip(names, best.tolist(), strict=True))
-        return Solved(levels, relaxed.lower_bound_usd, relaxed.iterations)
+            return replace(start, levels=levels, usd=bills.best_usd)
+        return start
 
 
 def levels_of(problem: Problem, relaxed: Relaxed) -> dict[OfferingId, float]:
