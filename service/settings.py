@@ -86,6 +86,11 @@ class Settings(BaseModel):
         default=None, description="Google's offer of one-year flexible commitments; unset, none"
     )
     gcp_flexible_offer_36: str | None = Field(default=None, description="the same of three years")
+    gcp_flexible_past_offers_12: str = Field(
+        default="",
+        description="by commas, Google's earlier offers of one-year ones: orders of them are read",
+    )
+    gcp_flexible_past_offers_36: str = Field(default="", description="the same of three years")
     gcp_flexible_region: str = Field(
         default="global", description="region that orders of flexible commitments name"
     )

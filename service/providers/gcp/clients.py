@@ -48,8 +48,9 @@ class GcpAccess:
     ``project`` owns what is bought, ``billing_account`` pays. ``credentials_file`` is required
     unless ``endpoint_url`` is a sandbox's; ``impersonate`` is a service account to speak as.
     ``flexible_offers``: Google's offer of a flexible commitment by its months; a term without one
-    is not bought. ``shared``: the billing account shares resource commitments among its projects.
-    An operation is asked about ``polls`` times, ``poll_seconds`` apart.
+    is not bought. ``flexible_past_offers``: the months of offers that are not sold any more, of
+    which orders may be left. ``shared``: the billing account shares resource commitments among its
+    projects. An operation is asked about ``polls`` times, ``poll_seconds`` apart.
     """
 
     project: str
@@ -58,6 +59,7 @@ class GcpAccess:
     impersonate: str | None = None
     endpoint_url: str | None = None
     flexible_offers: Mapping[int, str] = field(default_factory=dict)
+    flexible_past_offers: Mapping[str, int] = field(default_factory=dict)
     flexible_region: str = "global"
     shared: bool = False
     export_table: str | None = None
@@ -66,6 +68,14 @@ class GcpAccess:
     poll_seconds: float = 2.0
 
     def __post_init__(self) -> None:
+        for months, offer in self.flexible_offers.items():
+            if self.flexible_past_offers.get(offer, months) != months:
+                raise InputError(
+                    f"{offer} is named as an offer of two terms",
+                    file="the settings",
+                    column=f"TENOR_GCP_FLEXIBLE_OFFER_{months}",
+                    remedy="Name each offer under its own term, now and in the past.",
+                )
         if self.endpoint_url is None:
             if self.credentials_file is None:
                 raise InputError(

@@ -79,7 +79,27 @@ def access_of(settings: Settings) -> GcpAccess | None:
         credentials_file=settings.gcp_credentials_file,
         impersonate=settings.gcp_impersonate,
         flexible_offers={months: offer for months, offer in offers.items() if offer},
+        flexible_past_offers=_past_offers(settings),
         flexible_region=settings.gcp_flexible_region,
         shared=settings.gcp_shared_commitments,
         export_table=settings.gcp_export_table,
     )
+
+
+def _past_offers(settings: Settings) -> dict[str, int]:
+    """The months of each offer that is named as a past one; ``InputError`` for two terms."""
+    named = {
+        12: settings.gcp_flexible_past_offers_12,
+        36: settings.gcp_flexible_past_offers_36,
+    }
+    found: dict[str, int] = {}
+    for months, text in named.items():
+        for offer in filter(None, (word.strip() for word in text.split(","))):
+            if found.setdefault(offer, months) != months:
+                raise InputError(
+                    f"{offer} is named as an offer of two terms",
+                    file="the settings",
+                    column=f"TENOR_GCP_FLEXIBLE_PAST_OFFERS_{months}",
+                    remedy="Name each offer under its own term.",
+                )
+    return found

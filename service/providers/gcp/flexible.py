@@ -26,7 +26,8 @@ from service.providers.gcp.inventory import (
     COMMIT_PARAMETER,
     REGION_PARAMETER,
     commit_usd,
-    line_of,
+    known_offers,
+    lines_of,
     orders,
 )
 from service.providers.gcp.outcome import NOT_SENT, outcome_of, rpc_outcome
@@ -76,7 +77,7 @@ def purchase(clients: GcpClients, order: PurchaseOrder, still_wanted: StillWante
         code = error.code if error.code == "not_on_sale" else NOT_SENT
         return Refused(code, str(error))
     if placed:
-        return _compared(placed, order, offer)
+        return _compared(clients.access, placed, order)
     return _place(clients, order, offer, still_wanted)
 
 
@@ -85,9 +86,10 @@ def verified(clients: GcpClients, order: PurchaseOrder) -> Evidence:
 
     ``ProviderError`` when Google does not say. Orders that fail are deleted.
     """
-    offer = offer_of(clients.access, order)
     placed = orders(clients, display_name=tag(order.intent))
-    return _compared(placed, order, offer) if placed else Absent("no order has its display name")
+    if not placed:
+        return Absent("no order has its display name")
+    return _compared(clients.access, placed, order)
 
 
 def _place(
@@ -150,14 +152,27 @@ def _ended(operation: Operation) -> Outcome:
     return Bought(CommitmentId(order.name)) if order.name else Unknown("the order has no name")
 
 
-def _compared(placed: list[Order], order: PurchaseOrder, offer: str) -> Outcome:
-    """An order that carries the intent's display name is the intent's, when it is equal to it."""
+def _compared(access: GcpAccess, placed: list[Order], order: PurchaseOrder) -> Outcome:
+    """An order that carries the intent's display name is the intent's, when it is equal to it.
+
+    It may have been placed under an offer that is called otherwise by now.
+    """
+    offers = known_offers(access)
     for one in placed:
-        line = line_of(one)
-        if line is None:
+        lines = lines_of(one)
+        if not lines:
             continue
-        info, settled = line
-        if info.offer != offer or commit_usd(info) != order.quantity:
+        same = [
+            line
+            for line in lines
+            if offers.get(line.info.offer) == order.term_months
+            and commit_usd(line.info) == order.quantity
+        ]
+        if not same:
             return Unknown(f"{one.name} carries the intent and is of another offer or amount")
-        return Bought(CommitmentId(one.name)) if settled else Unknown(f"{one.name} is being made")
+        if same[0].cancelled and not same[0].info.subscription.start_time:
+            return Unknown(f"{one.name} was cancelled, and does not say whether it began")
+        if not same[0].settled:
+            return Unknown(f"{one.name} is being made")
+        return Bought(CommitmentId(one.name))
     return Unknown("the orders with its display name have no line")

@@ -1,12 +1,15 @@
 """All commitments that Google lists, in every state, as domain values.
 
 One resource commitment holds vCPUs and memory, which are covered and counted apart: it becomes one
-item for each. A listing is complete or an error. GPUs, local SSDs and licences are not read.
+item for each. A listing is complete or an error. GPUs, local SSDs and licences are not read. What
+is owned of a series that Tenor does not buy counts as well, at the dearest rate of all where the
+price list has none for it: nothing is decided on it, and it is never left out of what is owed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -16,7 +19,7 @@ from service.billing.legacy_cud import commit_usd_per_hour
 from service.domain.commitments import Commitment, CommitmentState, Kind, Payment
 from service.domain.errors import ProviderError
 from service.domain.hours import HOUR, floor_hour
-from service.domain.ids import AccountId, CommitmentId, OfferingId
+from service.domain.ids import AccountId, CommitmentId, IntentId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import InventoryItem
 from service.providers.gcp.clients import GcpAccess, GcpClients, invoke_all
@@ -37,7 +40,7 @@ from service.providers.gcp.words import (
 )
 
 if TYPE_CHECKING:
-    from google.cloud.commerce_consumer_procurement_v1.types import LineItemInfo, Order
+    from google.cloud.commerce_consumer_procurement_v1.types import LineItem, LineItemInfo, Order
     from google.cloud.compute_v1.types import Commitment as Listed
     from google.cloud.compute_v1.types import CommitmentAggregatedList
 
@@ -47,6 +50,7 @@ _ORDERS_PAGE = 100
 _WITHOUT_COMPUTE = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
 _COMPUTE_OFFERS = "services/compute.googleapis.com/"
 _MACHINE, _UNREACHABLE = "MACHINE", "UNREACHABLE"
+_CANCEL = "LINE_ITEM_CHANGE_TYPE_CANCEL"
 COMMIT_PARAMETER, REGION_PARAMETER = "hourly_commit", "region"
 
 
@@ -139,6 +143,8 @@ def _part(
     place, listed = owned
     state = known(STATES, listed.status)
     rate = prices.rate_usd(terms)
+    if rate is None and terms.family not in gcp_tables().sold_types:
+        rate = prices.dearest_usd(terms.resource, terms.term_months)
     if rate is None and state.is_owned:
         raise ProviderError(
             provider=PROVIDER,
@@ -192,18 +198,46 @@ def flexible_commitments(
 
     They belong to the billing account; the project that buys stands for it.
     """
-    found = (_flexible(clients.access, order, now) for order in placed)
-    return [item for item in found if item is not None]
+    return [item for order in placed for item in _flexible(clients.access, order, now)]
 
 
-def line_of(order: Order) -> tuple[LineItemInfo, bool] | None:
-    """What an order is of, and whether it is settled; ``None`` for an order without a line."""
-    for item in (*order.line_items, *order.cancelled_line_items):
-        if item.line_item_info.offer:
-            return item.line_item_info, True
-        if item.pending_change.new_line_item_info.offer:
-            return item.pending_change.new_line_item_info, False
-    return None
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """One line of an order. ``settled``: it is not still being made.
+
+    ``cancelled``: it is not in force any more; ``cancelled_at`` since when, where that is told.
+    """
+
+    number: str
+    info: LineItemInfo
+    settled: bool
+    cancelled: bool
+    cancelled_at: datetime | None
+
+
+def lines_of(order: Order) -> list[OrderLine]:
+    """Every line of an order that is of an offer, the oldest first, cancelled ones too."""
+    found = [
+        *(_line(item, cancelled=False) for item in order.line_items),
+        *(_line(item, cancelled=True) for item in order.cancelled_line_items),
+    ]
+    # Lines are numbered as they are made; one that is cancelled keeps its number.
+    lines = [line for line in found if line is not None]
+    return sorted(lines, key=lambda line: (len(line.number), line.number))
+
+
+def _line(item: LineItem, *, cancelled: bool) -> OrderLine | None:
+    effective, pending = item.line_item_info, item.pending_change.new_line_item_info
+    info = effective if effective.offer else pending
+    if not info.offer:
+        return None
+    told = [
+        _plain(one.change_effective_time or one.update_time)
+        for one in item.change_history
+        if one.change_type.name == _CANCEL and (one.change_effective_time or one.update_time)
+    ]
+    cancelled_at = max(told, default=None) if cancelled else None
+    return OrderLine(item.line_item_id, info, bool(effective.offer), cancelled, cancelled_at)
 
 
 def commit_usd(line: LineItemInfo) -> Decimal:
@@ -226,21 +260,41 @@ def commit_usd(line: LineItemInfo) -> Decimal:
     )
 
 
-def _flexible(access: GcpAccess, order: Order, now: datetime) -> InventoryItem | None:
-    line = line_of(order)
-    if line is None or not line[0].offer.startswith(_COMPUTE_OFFERS):
-        return None
-    info, settled = line
+def known_offers(access: GcpAccess) -> dict[str, int]:
+    """The months of every offer that the settings name: those of now, and those of before."""
+    return {
+        **access.flexible_past_offers,
+        **{offer: months for months, offer in access.flexible_offers.items()},
+    }
+
+
+def _flexible(access: GcpAccess, order: Order, now: datetime) -> Iterator[InventoryItem]:
+    """An item for each line; the first is the order's own, and carries its intent."""
+    for index, line in enumerate(lines_of(order)):
+        if line.info.offer.startswith(_COMPUTE_OFFERS):
+            name = order.name if index == 0 else f"{order.name}:{line.number}"
+            intent = intent_of(order.display_name) if index == 0 else None
+            yield _flexible_line(access, order, line, now, (name, intent))
+
+
+def _flexible_line(
+    access: GcpAccess,
+    order: Order,
+    line: OrderLine,
+    now: datetime,
+    named: tuple[str, IntentId | None],
+) -> InventoryItem:
+    info, (name, intent) = line.info, named
     past = gcp_tables().past_flexible_offers
-    offers = {**past, **{offer: months for months, offer in access.flexible_offers.items()}}
-    months = offers.get(info.offer)
+    months = {**past, **known_offers(access)}.get(info.offer)
     if months is None:
         raise ProviderError(
             provider=PROVIDER,
             operation="orders.list",
             code="unknown_offer",
-            detail=f"{order.name} is of {info.offer}, which no setting names: "
-            "set TENOR_GCP_FLEXIBLE_OFFER_12 or _36",
+            detail=f"{order.name} is of {info.offer}, which no setting names: set "
+            "TENOR_GCP_FLEXIBLE_OFFER_12 or _36, or, if it is not sold any more, "
+            "TENOR_GCP_FLEXIBLE_PAST_OFFERS_12 or _36",
         )
     created = _plain(order.create_time)
     stated = commit_usd(info)
@@ -250,9 +304,13 @@ def _flexible(access: GcpAccess, order: Order, now: datetime) -> InventoryItem |
         else CommitUsdPerHour(stated)
     )
     start, end = _subscription(info, created, months)
+    if line.cancelled:
+        changed = _plain(order.update_time) if order.update_time else created
+        until = line.cancelled_at or (end if end <= now else changed)
+        end = max(start, min(end, until))
     return InventoryItem(
         commitment=Commitment(
-            commitment=CommitmentId(order.name),
+            commitment=CommitmentId(name),
             offering=OfferingId(flexible_offering(months)),
             account=AccountId(access.project),
             scope=None,
@@ -260,7 +318,7 @@ def _flexible(access: GcpAccess, order: Order, now: datetime) -> InventoryItem |
             quantity=Decimal(quantity),
             start=start,
             end=end,
-            state=_state(start, end, now, settled=settled),
+            state=_state(start, end, now, line),
         ),
         kind=Kind.GCP_FLEXIBLE_CUD,
         term_months=months,
@@ -269,10 +327,10 @@ def _flexible(access: GcpAccess, order: Order, now: datetime) -> InventoryItem |
         family=None,
         commit_usd_per_hour=CommitUsdPerHour(Decimal(quantity)),
         upfront_usd=Decimal(0),
-        intent=intent_of(order.display_name),
+        intent=intent,
         returnable_until=None,
-        reference=order.name,
-        renews=bool(info.subscription.auto_renewal_enabled),
+        reference=name,
+        renews=bool(info.subscription.auto_renewal_enabled) and not line.cancelled,
     )
 
 
@@ -283,8 +341,10 @@ def _subscription(info: LineItemInfo, created: datetime, months: int) -> tuple[d
     return first, _plain(end) if end else _years_later(first, months // 12)
 
 
-def _state(start: datetime, end: datetime, now: datetime, *, settled: bool) -> CommitmentState:
-    if not settled:
+def _state(start: datetime, end: datetime, now: datetime, line: OrderLine) -> CommitmentState:
+    if line.cancelled:
+        return CommitmentState.RETIRED
+    if not line.settled:
         return CommitmentState.PAYMENT_PENDING
     if now < start:
         return CommitmentState.QUEUED

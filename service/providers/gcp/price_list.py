@@ -56,6 +56,18 @@ class PriceList:
             raise _ambiguous(terms.offering)
         return self.commitments_usd.get(terms)
 
+    def dearest_usd(self, resource: str, term_months: int) -> Decimal | None:
+        """The highest rate of any series and region for such a part; ``None`` when there is none.
+
+        What is owned and has no rate of its own counts at this one: too much, never too little.
+        """
+        listed = (
+            rate
+            for terms, rate in self.commitments_usd.items()
+            if (terms.resource, terms.term_months) == (resource, term_months)
+        )
+        return max(listed, default=None)
+
     def price_usd(self, key: SkuKey) -> Decimal | None:
         """Dollars for one unit on demand; ``None`` when the list has no such SKU."""
         if key in self.ambiguous:

@@ -128,15 +128,36 @@ def test_settings_say_how_to_reach_google_cloud(tmp_path: Path) -> None:
             "TENOR_GCP_BILLING_ACCOUNT": ACCOUNT,
             "TENOR_GCP_CREDENTIALS_FILE": str(tmp_path / "key.json"),
             "TENOR_GCP_FLEXIBLE_OFFER_12": "services/compute.googleapis.com/standardOffers/x",
+            "TENOR_GCP_FLEXIBLE_PAST_OFFERS_12": "old-1, older-1",
+            "TENOR_GCP_FLEXIBLE_PAST_OFFERS_36": "old-3",
             "TENOR_GCP_SHARED_COMMITMENTS": "true",
         }
     )
     access = access_of(settings)
     assert access is not None
+    assert access.flexible_past_offers == {"old-1": 12, "older-1": 12, "old-3": 36}
     assert access.flexible_offers == {12: "services/compute.googleapis.com/standardOffers/x"}
     assert access.shared
     assert access.endpoint_url is None
     assert access.credentials_file == tmp_path / "key.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FLEXIBLE_PAST_OFFERS_36", "old-1"), ("FLEXIBLE_OFFER_36", "old-1")],
+)
+def test_an_offer_of_two_terms_is_bad_input(tmp_path: Path, name: str, value: str) -> None:
+    settings = read_settings(
+        {
+            "TENOR_GCP_PROJECT": "acme-commitments",
+            "TENOR_GCP_BILLING_ACCOUNT": ACCOUNT,
+            "TENOR_GCP_CREDENTIALS_FILE": str(tmp_path / "key.json"),
+            "TENOR_GCP_FLEXIBLE_PAST_OFFERS_12": "old-1",
+            f"TENOR_GCP_{name}": value,
+        }
+    )
+    with pytest.raises(InputError, match="two terms"):
+        access_of(settings)
 
 
 def test_settings_of_a_sandbox_reach_it_and_nothing_else(cloud: GcpSandbox) -> None:

@@ -15,8 +15,11 @@ from service.domain.errors import InputError, ProviderError
 from service.domain.hours import DAY_HOURS, HourRange
 from service.domain.purchases import Bought
 from service.domain.usage import Dataset, SkuKey
+from service.providers.gcp import inventory, price_list
+from service.providers.gcp.cloud import gcp_cloud
 from service.providers.gcp.price_list import is_covered
 from service.providers.gcp.reader import GcpReader
+from service.providers.gcp.words import PLANS, STATES, gcp_tables
 from service.providers.port import ProviderReader
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.gcp.cloud import GcpSandbox
@@ -222,6 +225,58 @@ def test_a_series_or_state_that_nobody_knows_stops_the_reading(
         reader.inventory()
 
 
+def test_every_type_and_state_that_the_sdk_knows_is_known_here() -> None:
+    from google.cloud.compute_v1.types import Commitment  # noqa: PLC0415 - takes seconds
+
+    nothing = {
+        "UNDEFINED_TYPE",
+        "TYPE_UNSPECIFIED",
+        "UNDEFINED_STATUS",
+        "UNDEFINED_PLAN",
+        "INVALID",
+    }
+    families = gcp_tables().families
+    assert {one.name for one in Commitment.Type} - nothing == set(families)
+    assert len(set(families.values())) == len(families)
+    assert {one.name for one in Commitment.Status} - nothing == set(STATES)
+    assert {one.name for one in Commitment.Plan} - nothing == set(PLANS)
+
+
+def test_what_is_owned_of_a_series_that_is_not_bought_is_owed_and_stops_nothing(
+    cloud: GcpSandbox, reader: GcpReader
+) -> None:
+    assert isinstance(buyer_of(cloud).buy(vcpus("4", intent="n2")), Bought)
+    assert insert_raw(cloud, name="theirs", vcpus=8, memory_mb=8 * 1_024) == 200
+    (record,) = (one for one in cloud.world.commitments.records.values() if one.name == "theirs")
+    for word in ("ACCELERATOR_OPTIMIZED_A3_MEGA", "MEMORY_OPTIMIZED_X4_960_16T"):
+        record.commitment_type = word
+        ours, cores, memory = sorted(reader.inventory(), key=lambda item: item.intent is None)
+        assert ours.intent == "n2"
+        assert cores.family == memory.family == gcp_tables().families[word]
+        assert cores.commitment.state.is_owned
+        # No list has a rate for it: it counts at the dearest there is, and is never for nothing.
+        prices = price_list.read_price_list(cloud.clients())
+        dearest = max(
+            rate
+            for terms, rate in prices.commitments_usd.items()
+            if (terms.resource, terms.term_months) == ("vcpu", cores.term_months)
+        )
+        assert cores.commit_usd_per_hour == 8 * dearest > 0
+        assert memory.commit_usd_per_hour > 0
+        owned = reader.owned_offerings([ours, cores, memory], [CORES])
+        assert [one.family for one in owned] == ["n2", cores.family, cores.family]
+
+
+def test_what_is_owned_of_a_series_that_is_bought_must_have_its_price(
+    cloud: GcpSandbox, reader: GcpReader
+) -> None:
+    assert insert_raw(cloud, name="theirs", vcpus=8, memory_mb=0) == 200
+    (record,) = cloud.world.commitments.records.values()
+    record.commitment_type = "GENERAL_PURPOSE_N4D"
+    with pytest.raises(ProviderError, match="no_price"):
+        reader.inventory()
+
+
 def test_an_order_of_an_offer_that_no_setting_names_stops_the_reading(
     cloud: GcpSandbox, reader: GcpReader
 ) -> None:
@@ -232,6 +287,76 @@ def test_an_order_of_an_offer_that_no_setting_names_stops_the_reading(
         reader.inventory()
     record.offer = "services/somebody.example/standardOffers/software"
     assert reader.inventory() == []
+
+
+def test_what_was_bought_under_an_offer_that_is_called_otherwise_now_is_still_ours(
+    cloud: GcpSandbox,
+) -> None:
+    order = dollars()
+    assert isinstance(buyer_of(cloud).buy(order), Bought)
+    was = cloud.access()
+    renamed = {months: f"{offer}-renamed" for months, offer in was.flexible_offers.items()}
+    (record,) = cloud.world.orders.records.values()
+    for access in (
+        replace(was, flexible_offers=renamed, flexible_past_offers={record.offer: 12}),
+        # Not on sale any more, and owned all the same.
+        replace(was, flexible_offers={}, flexible_past_offers={record.offer: 12}),
+    ):
+        parts = gcp_cloud(access, cloud.clock)
+        try:
+            (item,) = parts.reader.inventory()
+            assert (item.commitment.quantity, item.intent) == (order.quantity, order.intent)
+            assert isinstance(parts.buyer.look_up(order), Bought)
+        finally:
+            parts.close()
+
+
+def line(number: str, usd: float, offer: str, **more: object) -> dict[str, object]:
+    """One line of an order in force for a year, as Google tells it."""
+    return {
+        "line_item_id": number,
+        "line_item_info": {
+            "offer": offer,
+            "parameters": [{"name": "hourly_commit", "value": {"double_value": usd}}],
+            "subscription": {
+                "start_time": datetime(2026, 1, 1, tzinfo=UTC),
+                "end_time": datetime(2027, 1, 1, tzinfo=UTC),
+            },
+        },
+        **more,
+    }
+
+
+def test_every_line_of_an_order_counts_and_a_cancelled_one_until_it_was_cancelled(
+    cloud: GcpSandbox,
+) -> None:
+    from google.cloud.commerce_consumer_procurement_v1.types import Order  # noqa: PLC0415
+
+    offer = cloud.access().flexible_offers[12]
+    now, cancelled = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    change = {"change_type": "LINE_ITEM_CHANGE_TYPE_CANCEL", "update_time": cancelled}
+    order = Order(
+        name="billingAccounts/a/orders/o",
+        display_name="tenor:intent=first",
+        create_time=datetime(2026, 1, 1, tzinfo=UTC),
+        update_time=datetime(2026, 2, 20, tzinfo=UTC),
+        line_items=[line("3", 3, offer), line("10", 10, offer), line("2", 2, "services/x/y")],
+        cancelled_line_items=[line("1", 1, offer, change_history=[change]), line("4", 4, offer)],
+    )
+    items = inventory.flexible_commitments(cloud.clients(), [order], now)
+    assert [(one.commitment.commitment, one.commitment.state, one.intent) for one in items] == [
+        ("billingAccounts/a/orders/o", CommitmentState.RETIRED, "first"),
+        ("billingAccounts/a/orders/o:3", CommitmentState.ACTIVE, None),
+        ("billingAccounts/a/orders/o:4", CommitmentState.RETIRED, None),
+        ("billingAccounts/a/orders/o:10", CommitmentState.ACTIVE, None),
+    ]
+    assert [one.commitment.quantity for one in items] == [1, 3, 4, 10]
+    assert [one.commitment.end for one in items] == [
+        cancelled,
+        datetime(2027, 1, 1, tzinfo=UTC),
+        datetime(2026, 2, 20, tzinfo=UTC),  # it does not say when: no later than the last change
+        datetime(2027, 1, 1, tzinfo=UTC),
+    ]
 
 
 def test_an_order_from_before_2026_is_read_in_the_dollars_of_now(
