@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -236,10 +237,10 @@ def test_every_type_and_state_that_the_sdk_knows_is_known_here() -> None:
         "INVALID",
     }
     families = gcp_tables().families
-    assert {one.name for one in Commitment.Type} - nothing == set(families)
+    assert {one.name for one in listed.Type} - nothing == set(families)
     assert len(set(families.values())) == len(families)
-    assert {one.name for one in Commitment.Status} - nothing == set(STATES)
-    assert {one.name for one in Commitment.Plan} - nothing == set(PLANS)
+    assert {one.name for one in listed.Status} - nothing == set(STATES)
+    assert {one.name for one in listed.Plan} - nothing == set(PLANS)
 
 
 def test_what_is_owned_of_a_series_that_is_not_bought_is_owed_and_stops_nothing(
