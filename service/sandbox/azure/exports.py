@@ -100,19 +100,20 @@ class AzureExportWriter:
 
     def _paid(self, billed: DayBill) -> list[Charge]:
         """What is paid for commitments on the day."""
-        until = billed.day + DAY
-        return [
-            charge
-            for owned in billed.dataset.commitments
-            if " " not in owned.commitment
-            for charge in payments(
-                owned.commitment,
-                billed.dataset.offerings[owned.offering],
-                owned.start,
-                owned.quantity,
-            )
-            if billed.day <= charge.at < until
-        ]
+        first, until = billed.day, billed.day + DAY
+        began = {one.resource_id: one.start for one in self._world.book.reservations()}
+        paid = []
+        for owned in billed.dataset.commitments:
+            # Payments go on as they began, of what is left; none is due for what was given back.
+            name, _, _ = owned.commitment.partition(" before ")
+            start = began.get(name, owned.start)
+            offering = billed.dataset.offerings[owned.offering]
+            paid += [
+                charge
+                for charge in payments(name, offering, start, owned.quantity)
+                if max(first, owned.start) <= charge.at < min(until, owned.end)
+            ]
+        return paid
 
     def _run(self, month: datetime, changed: Collection[int]) -> list[Path]:
         """One run: parts first, then the manifest, then the run before goes.

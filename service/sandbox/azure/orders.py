@@ -91,6 +91,15 @@ class Order:
         """What one machine of the order costs each month."""
         return self.unit_usd / self.terms.months
 
+    def held(self, at: datetime) -> int:
+        """How many machines of the order are, or will be, paid for at that time."""
+        return sum(
+            segment.quantity
+            for one in self.reservations
+            for segment in one.segments()
+            if segment.start <= at < segment.end
+        )
+
     def is_hidden(self, now: datetime) -> bool:
         """Whether this reading does not see the order yet; counts as one reading."""
         if self.hidden_until is not None and now < self.hidden_until:

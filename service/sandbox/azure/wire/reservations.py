@@ -143,6 +143,31 @@ def _payments(total: Decimal, terms: Terms, begin: datetime) -> list[dict[str, o
     ]
 
 
+def _transactions(order: Order, now: datetime) -> list[dict[str, object]]:
+    """What of an order was paid, is to be paid, and need not be since it was given back."""
+    count = order.terms.months if order.terms.monthly else 1
+    made: list[dict[str, object]] = []
+    for number in range(count):
+        due = order.asked_at + timedelta(days=30 * number)
+        held = order.held(due) if number else order.terms.quantity
+        total = order.unit_usd * (held or order.terms.quantity)
+        status = "Scheduled"
+        if order.payment_fails:
+            status = "Failed"
+        elif number and order.paid_at is not None and not held:
+            status = "Cancelled"
+        elif order.paid_at is not None and due <= now:
+            status = "Succeeded"
+        made.append(
+            {
+                "dueDate": due.date().isoformat(),
+                "pricingCurrencyTotal": money((total / count).quantize(Decimal("0.01"))),
+                "status": status,
+            }
+        )
+    return made
+
+
 def purchase(call: Call) -> Reply:
     """Buy what was calculated, under the id that the calculation gave."""
     terms = terms_of(call.body)
@@ -234,7 +259,7 @@ def order_json(world: AzureWorld, order: Order) -> dict[str, object]:
             "billingPlan": _plan(order),
             "planInformation": {
                 "pricingCurrencyTotal": money(_told(world, total, order.terms)),
-                "transactions": _payments(total, order.terms, order.asked_at),
+                "transactions": _transactions(order, world.now()),
             },
             "reservations": [{"id": one.resource_id} for one in order.reservations],
         },
