@@ -236,6 +236,7 @@ def test_every_type_and_state_that_the_sdk_knows_is_known_here() -> None:
         "UNDEFINED_PLAN",
         "INVALID",
     }
+    listed: Any = Commitment
     families = gcp_tables().families
     assert {one.name for one in listed.Type} - nothing == set(families)
     assert len(set(families.values())) == len(families)
