@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import botocore.session
 import pytest
+from botocore import xform_name
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -21,7 +23,14 @@ from botocore.parsers import ResponseParserError
 from service.domain.errors import ProviderError
 from service.domain.ids import CommitmentId
 from service.domain.purchases import Bought, Refused, Unknown
-from service.providers.aws.outcome import THROTTLES, bought_of, is_retryable, outcome_of
+from service.providers.aws.node_services import SERVICES
+from service.providers.aws.outcome import (
+    REFUSALS,
+    THROTTLES,
+    bought_of,
+    is_retryable,
+    outcome_of,
+)
 
 URL = "http://127.0.0.1:1"
 
@@ -89,6 +98,16 @@ def test_a_lost_answer_is_unknown(error: BotoCoreError) -> None:
         (400, "IdempotentParameterMismatch"),
         (409, "RequestInProgress"),
         (404, "ReservedDBInstanceAlreadyExists"),
+        (400, "RequestTimeout"),
+        (400, "RequestTimeoutException"),
+        (400, "InternalFailure"),
+        (400, "InternalError"),
+        (409, "ConflictException"),
+        (409, "OperationAbortedException"),
+        (424, "DependencyFailure"),
+        (400, "SomethingThatCameLater"),
+        (408, "ValidationException"),
+        (500, "ValidationException"),
         (400, ""),
         (403, "403"),
         (404, "404"),
@@ -107,12 +126,32 @@ def test_an_answer_that_proves_nothing_is_unknown(status: int, code: str) -> Non
         (403, "AccessDeniedException"),
         (404, "ResourceNotFoundException"),
         (400, "ReservedInstancesLimitExceeded"),
+        (403, "UnauthorizedOperation"),
+        (404, "ReservedDBInstancesOfferingNotFound"),
+        (400, "ReservedNodeQuotaExceededFault"),
+        (409, "ResourceNotFoundException"),
     ],
 )
 def test_a_no_with_its_reason_is_final(status: int, code: str) -> None:
     outcome = outcome_of(answered(status, code))
     assert outcome == Refused(code=code, detail="said so")
     assert not is_retryable(outcome)
+
+
+def test_every_refusal_that_an_operation_declares_is_known_as_one() -> None:
+    session = botocore.session.get_session()
+    calls = [(one.client, one.buy) for one in SERVICES] + [("savingsplans", "create_savings_plan")]
+    for service, method in calls:
+        model = session.get_service_model(service)
+        name = {xform_name(one): one for one in model.operation_names}[method]
+        declared = {
+            str(shape.metadata.get("error", {}).get("code", shape.name))
+            for shape in model.operation_model(name).error_shapes
+        }
+        assert declared
+        unproven = {code for code in declared if "AlreadyExists" in code or "Internal" in code}
+        assert declared - unproven <= REFUSALS | THROTTLES, (service, method)
+        assert not unproven & REFUSALS
 
 
 @pytest.mark.parametrize("status", [400, 429, 503])

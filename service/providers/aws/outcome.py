@@ -8,9 +8,10 @@ what happened                                    outcome            why
 the request was never sent (no credentials,      Refused not_sent   nothing left this machine;
 bad parameters, name or connection failed)                          the same token may try again
 throttled, whatever the HTTP status              Refused <code>     AWS rejects before acting
-HTTP 4xx with an error code                      Refused <code>     AWS read it and said no
+HTTP 4xx with a code of ``REFUSALS``             Refused <code>     AWS read it and said no
+HTTP 4xx with any other code                     Unknown            it may have begun to act
 HTTP 4xx without one                             Unknown            its body may be another's
-HTTP 408, idempotency mismatch                   Unknown            an earlier send may have bought
+HTTP 408, idempotency mismatch, "exists already" Unknown            an earlier send may have bought
 HTTP 5xx                                         Unknown            the effect may have happened
 read timeout, connection closed, broken answer   Unknown            the answer was lost
 ===============================================  =================  ===========================
@@ -72,9 +73,38 @@ THROTTLES = frozenset(
         "SlowDown",
     }
 )
+REFUSALS = frozenset(
+    {
+        # Who asks, and how: checked before anything else.
+        *("AccessDenied", "AccessDeniedException", "AuthFailure", "AuthorizationError"),
+        *("Blocked", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature"),
+        *("InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSignatureException"),
+        *("MissingAuthenticationToken", "MissingAuthenticationTokenException"),
+        *("NotAuthorized", "OptInRequired", "PendingVerification", "RequestExpired"),
+        *("SignatureDoesNotMatch", "UnauthorizedOperation", "UnrecognizedClientException"),
+        # What is asked: it cannot be read, or is not allowed to be.
+        *("InvalidAction", "InvalidInput", "InvalidParameter", "InvalidParameterCombination"),
+        *("InvalidParameterCombinationException", "InvalidParameterValue"),
+        *("InvalidParameterValueException", "InvalidQueryParameter", "MalformedQueryString"),
+        *("MissingAction", "MissingParameter", "SerializationException", "UnknownParameter"),
+        *("UnknownOperationException", "UnsupportedOperation", "ValidationError"),
+        *("ValidationException", "DisabledOperationException"),
+        # What it is asked of: not sold, not owned, not in a state for it.
+        *("InvalidReservedInstancesId", "InvalidReservedInstancesOfferingId"),
+        *("InvalidExchange", "ReservedCacheNodesOfferingNotFound"),
+        *("ReservedDBInstancesOfferingNotFound", "ReservedNodeOfferingNotFound"),
+        *("ReservedNodesOfferingNotFoundFault", "ResourceNotFoundException"),
+        "ServiceLinkedRoleNotFoundFault",
+        # How much: more than the account may have, or than there is.
+        *("InsufficientReservedInstancesCapacity", "ReservedCacheNodeQuotaExceeded"),
+        *("ReservedDBInstanceQuotaExceeded", "ReservedInstancesLimitExceeded"),
+        *("ReservedNodeQuotaExceeded", "ReservedNodeQuotaExceededFault"),
+        *("ServiceQuotaExceededException", "TagQuotaPerResourceExceeded"),
+    }
+)
+"""Codes that AWS answers with instead of acting: the common client errors and those that the
+operations called here declare. Nothing else is a proven no, whatever its status says."""
 _REQUEST_TIMEOUT, _CLIENT_ERRORS, _SERVER_ERRORS = 408, 400, 500
-# The token was seen with other parameters, or is being worked on: something was bought, or is.
-_TOKEN_SEEN = ("Idempot", "InProgress", "AlreadyExists")
 
 
 def outcome_of(
@@ -91,9 +121,7 @@ def outcome_of(
     if code in THROTTLES:
         return Refused(code=code, detail=message)
     refused = _CLIENT_ERRORS <= status < _SERVER_ERRORS and status != _REQUEST_TIMEOUT
-    # The SDK puts the bare status where an answer has no code of AWS's.
-    says_why = bool(code) and not code.isdigit()
-    if refused and says_why and not any(part in code for part in _TOKEN_SEEN):
+    if refused and code in REFUSALS:
         return Refused(code=code, detail=message)
     return Unknown(detail=f"HTTP {status} {code}: {message}")
 

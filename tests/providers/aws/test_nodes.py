@@ -204,7 +204,7 @@ def test_before_the_effect_nothing_is_bought_and_the_finder_does_not_guess(
 @pytest.mark.parametrize("kind", KINDS)
 def test_refusals_and_throttles_are_told_apart(cloud: SandboxCloud, kind: Kind) -> None:
     order = ordered(cloud, kind)
-    strike(cloud, Fault(BUY[kind], FaultKind.REFUSE, code="QuotaExceededFault"))
+    strike(cloud, Fault(BUY[kind], FaultKind.REFUSE, code="ReservedNodeQuotaExceeded"))
     refused = buyer_of(cloud).buy(order)
     assert isinstance(refused, Refused)
     assert not is_retryable(refused)
