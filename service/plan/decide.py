@@ -247,14 +247,14 @@ def _size(desk: _Desk) -> tuple[list[Sized], list[Refusal]]:
             again = False
         decided.update(pool.offerings)
         wanted = sum(_on_demand(pool, name, mix.get(name, 0.0)) for name in pool.offerings)
-        room = sum(buy.quantity_usd_per_hour for buy in allowed.buys)
-        room -= _bought_inside(desk, pool, sized)
-        amount = max(min(wanted, room), 0.0)
+        inside = _bought_inside(desk, pool, sized)
+        amount = max(min(wanted, _room(allowed) - inside), 0.0)
         if amount < wanted * (1 - 1e-9):
             again = True
-            refusals += _held_back(pool, allowed, wanted, amount)
         if amount > 0:
             sized += _split(pool, allowed, amount, wanted)
+        elif wanted > 0:
+            refusals.append(_held_back(pool, allowed, wanted, inside))
     sized, cut = within_ratio(sized, desk.offerings, decided)
     return sized, [*refusals, *cut]
 
@@ -290,20 +290,24 @@ def _shared(desk: _Desk, pool: Pool, one: Sized) -> float:
     return float(shared / spend)
 
 
-def _held_back(pool: Pool, allowed: Tranche, wanted: float, amount: float) -> list[Refusal]:
-    if amount > 0:
-        return []
+def _room(allowed: Tranche) -> float:
+    """On-demand dollars per hour that the ladder lets be bought now."""
+    return sum(buy.quantity_usd_per_hour for buy in allowed.buys)
+
+
+def _held_back(pool: Pool, allowed: Tranche, wanted: float, inside: float) -> Refusal:
     detail = (
         f"{pool.name}: the newest hours alone would pay for {wanted:.4f} USD/h of on-demand use "
         f"more; {allowed.level_usd_per_hour:.4f} is worth owning now and "
-        f"{allowed.owned_usd_per_hour:.4f} is owned or bought above"
+        f"{allowed.owned_usd_per_hour:.4f} is owned; of {_room(allowed):.4f} that may be bought at "
+        f"this step, this plan's other purchases on the same usage take {inside:.4f}"
     )
-    return [Refusal("ladder", pool.offerings[0], detail)]
+    return Refusal("ladder", pool.offerings[0], detail)
 
 
 def _split(pool: Pool, allowed: Tranche, amount: float, wanted: float) -> list[Sized]:
     """The pool's amount over the ladder's terms, in the ladder's proportions."""
-    total = sum(buy.quantity_usd_per_hour for buy in allowed.buys)
+    total = _room(allowed)
     return [
         Sized(
             pool=pool,

@@ -62,8 +62,7 @@ def lines_of(sized: Sequence[Sized], drafting: Drafting) -> tuple[list[PlanLine]
             with_it = (other, named.get(other.offering), part)
             line = _whole(drafting, one, line, with_it, lines)
         if line is None:
-            detail = f"{wanted:.6f} is below the smallest purchase or step of the offering"
-            refusals.append(Refusal("min_quantity", one.offering, detail))
+            refusals.append(_too_little(one, offering, wanted))
         else:
             lines.append(line)
     bought = {name for line in lines for name, _ in line.contents}
@@ -73,6 +72,19 @@ def lines_of(sized: Sequence[Sized], drafting: Drafting) -> tuple[list[PlanLine]
         if offerings[name].beside is not None and name not in bought
     ]
     return lines, refusals
+
+
+def _too_little(one: Sized, offering: Offering, wanted: float) -> Refusal:
+    """Why nothing is bought: the policy's caps leave too little, or too little is worth owning."""
+    uncapped = quantise(one.quantity, step=offering.step, min_quantity=offering.min_quantity)
+    if wanted < one.quantity and uncapped > 0:
+        detail = (
+            f"{one.quantity:.6f} is worth buying now, the policy's caps leave {wanted:.6f}: below "
+            "the smallest purchase or step of the offering"
+        )
+        return Refusal("caps", one.offering, detail)
+    detail = f"{wanted:.6f} is below the smallest purchase or step of the offering"
+    return Refusal("min_quantity", one.offering, detail)
 
 
 def _within_room(

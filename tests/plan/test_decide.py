@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -181,6 +182,25 @@ def test_below_the_smallest_purchase_is_a_refusal_not_a_purchase() -> None:
     plan = decide(request(replace(dataset, offerings=large)))
     assert plan.lines == ()
     assert [one.rule for one in plan.refusals] == ["min_quantity"]
+
+
+def test_where_the_caps_leave_too_little_the_refusal_says_so() -> None:
+    plan = decide(request(steady(), room=lambda _offering, _lines: Decimal("0.0004")))
+    assert plan.lines == ()
+    (refusal,) = plan.refusals
+    assert refusal.rule == "caps"
+    assert "the policy's caps leave 0.000400: below the smallest purchase" in refusal.detail
+
+
+def test_what_narrower_purchases_take_from_a_wider_pool_is_told() -> None:
+    dataset = market(skus=8, families=2, hours=9 * 168, seed=2)
+    plan = decide(request(dataset))
+    (refusal,) = [one for one in plan.refusals if one.offering == "csp-12"]
+    assert refusal.rule == "ladder"
+    allowed, taken = re.findall(
+        r"of ([0-9.]+) that may be bought .* take ([0-9.]+)", refusal.detail
+    )[0]
+    assert float(taken) >= float(allowed) > 0
 
 
 def test_never_owns_more_than_the_widest_pool_is_worth() -> None:
