@@ -21,7 +21,7 @@ PAGES = (
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
 )
-LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 PROMPT = re.compile(r"^ *(?:\.venv/bin/)?(tenor [a-z].*)$")
 # Spelled in pieces: tests/test_tidy.py looks for these words in our own code.
@@ -86,7 +86,13 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 
 def test_the_link_check_would_notice() -> None:
     text = "# One\n\n[a](nowhere.md) [b](#two) [c](#one) [d](README.md) [e](README.md#no-such)\n"
-    assert broken_links(ROOT / "README.md", text) == ["nowhere.md", "#two", "README.md#no-such"]
+    text += "![f](g.png)\n"
+    assert broken_links(ROOT / "README.md", text) == [
+        "nowhere.md",
+        "#two",
+        "README.md#no-such",
+        "g.png",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

@@ -45,19 +45,6 @@ def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
         left -= commit
         points.append((x(end), y(left)))
     area = [(x(now), y(Decimal(0))), *points]
-    years = [
-        moment
-        for moment in (
-            datetime(year, 1, 1, tzinfo=now.tzinfo) for year in range(now.year + 1, last.year + 1)
-        )
-        if now + width * _AT_EDGES * _DAY < moment < last - width * _AT_EDGES * _DAY
-    ]
-    ticks = Markup("").join(
-        Markup('<text class="tick" x="{:.1f}%" y="{}">{}</text>').format(
-            x(moment) * 100 / _WIDTH, _HEIGHT, moment.year
-        )
-        for moment in years
-    )
     return Markup(
         '<svg class="chart" role="img" aria-label="{}" height="{}">'
         '<svg aria-hidden="true" viewBox="0 0 {} {}" preserveAspectRatio="none" width="100%"'
@@ -75,10 +62,22 @@ def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
         _points(points),
         f"{total:.2f}",
         _HEIGHT,
-        ticks,
+        _years(now, last),
         _HEIGHT,
         last,
     )
+
+
+def _years(now: datetime, last: datetime) -> Markup:
+    """The years that begin between two instants, but for where other words stand."""
+    ticks = Markup("")
+    for year in range(now.year + 1, last.year + 1):
+        share = (datetime(year, 1, 1, tzinfo=now.tzinfo) - now) / (last - now)
+        if _AT_EDGES < share < 1 - _AT_EDGES:
+            ticks += Markup('<text class="tick" x="{:.1f}%" y="{}">{}</text>').format(
+                100 * share, _HEIGHT, year
+            )
+    return ticks
 
 
 def _points(points: Sequence[tuple[float, float]]) -> str:
