@@ -98,6 +98,18 @@ def test_every_operation_documents_its_problems(world: World) -> None:
             assert list(answer["content"]) == [media], (path, code)
 
 
+def test_every_post_takes_a_key_and_every_decision_the_version_that_was_seen(world: World) -> None:
+    posts = {
+        path: {one["name"].lower() for one in operation["parameters"] if one["in"] == "header"}
+        for path, method, operation in operations(world)
+        if method == "post"
+    }
+    assert {path for path, names in posts.items() if "idempotency-key" not in names} == set()
+    decided = {path for path in posts if path.endswith(("/approve", "/reject", "/withdraw"))}
+    assert {path for path in decided if "if-match" not in posts[path]} == set()
+    assert len(decided) >= len(("approve", "reject")) * len(("proposals", "alterations"))
+
+
 def test_bodies_are_documented_with_an_example_that_is_valid(world: World) -> None:
     seen = 0
     for path, method, operation in operations(world):
