@@ -1,9 +1,12 @@
 """Proves what the credential may do in Azure, by asking and by doing what changes nothing.
 
 Azure tells what is granted in a scope (``Microsoft.Authorization/permissions``); each action of a
-mode is held against that list. A read is proven by reading, whatever the list says. A scope whose
-list is not told leaves its actions unproven (``None``), never proven. Resource providers must be
-registered besides, and Tenor registers none. What modes need is data: ``permissions.yaml``.
+mode is held against that list. A scope whose list is not told leaves its actions unproven
+(``None``), never proven. A read is proven by reading where that says something: orders of
+reservations and of savings plans are listed as far as the caller may see them, and a short list
+looks like a whole one, so that they are proven by the tenant's list of permissions alone. Resource
+providers must be registered besides, and Tenor registers none. What modes need is data:
+``permissions.yaml``.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from service.providers.port import PermissionProof
 _PERMISSIONS_VERSION = "2022-04-01"
 _PROVIDERS_VERSION = "2021-04-01"
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
+_OF_THE_TENANT = frozenset({"reservations", "savings_plans"})
 _NAMESPACES = ("Microsoft.Capacity", "Microsoft.BillingBenefits")
 _FORBIDDEN = frozenset({"AuthorizationFailed", "Forbidden", "HTTP 401", "HTTP 403"})
 _EXPORTS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"
@@ -32,12 +36,16 @@ _EXPORTS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """One action that a mode needs, where it is granted, and the role that has it."""
+    """One action that a mode needs, where it is granted, and the role that has it.
+
+    ``also``: a scope at which a grant may be enough, which Azure does not say.
+    """
 
     mode: str
     action: str
     scope: str
     role: str
+    also: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +73,18 @@ class AzurePermissions:
         """Proof of each action that ``mode`` needs, reads first."""
         reads, scopes = self._reads(), self._paths()
         needed = [one for one in needed_for(mode) if one.scope in scopes]
-        asked = {one.scope for one in needed if one.action not in reads}
+        asked = {
+            scope
+            for one in needed
+            if one.action not in reads
+            for scope in (one.scope, one.also)
+            if scope
+        }
         granted = {scope: self._granted(scope) for scope in sorted(asked)}
         proofs = [
             self._by_reading(one, reads[one.action])
             if one.action in reads
-            else self._by_list(one, granted[one.scope])
+            else self._by_list(one, granted)
             for one in needed
         ]
         proofs += [self._registered(namespace) for namespace in _NAMESPACES]
@@ -106,7 +120,7 @@ class AzurePermissions:
         """Reads that change nothing and cost nothing, by the action that each proves."""
         clients, subscription = self._clients, self._paths()["subscription"]
         charges = clients.access.charges_scope or ""
-        capacity, benefits = clients.reservations, clients.benefits
+        capacity = clients.reservations
         return {
             "Microsoft.Resources/subscriptions/read": lambda: clients.get(
                 "Subscriptions.Get", subscription, {"api-version": _SUBSCRIPTIONS_VERSION}
@@ -119,15 +133,6 @@ class AzurePermissions:
                     location="eastus",
                 ),
             ),
-            "Microsoft.Capacity/reservationorders/read": lambda: _first(
-                "ReservationOrder.List", capacity.reservation_order.list
-            ),
-            "Microsoft.Capacity/reservationorders/reservations/read": lambda: _first(
-                "Reservation.ListAll", capacity.reservation.list_all
-            ),
-            "Microsoft.BillingBenefits/savingsPlanOrders/savingsPlans/read": lambda: _first(
-                "SavingsPlan.ListAll", benefits.savings_plan.list_all
-            ),
             "Microsoft.CostManagement/benefitRecommendations/read": lambda: hourly_charges(
                 clients, charges
             ),
@@ -138,15 +143,37 @@ class AzurePermissions:
             ask()
         except ProviderError as error:
             allowed = False if error.code in _FORBIDDEN else None
-            return _proof(one, allowed, str(error))
-        return _proof(one, allowed=True, detail="read")
+            return self._proof(one, allowed=allowed, detail=str(error))
+        return self._proof(one, allowed=True, detail="read")
 
-    def _by_list(self, one: Needed, granted: _Granted | ProviderError) -> PermissionProof:
+    def _by_list(
+        self, one: Needed, told: Mapping[str, _Granted | ProviderError]
+    ) -> PermissionProof:
+        granted, place = told[one.scope], self._paths()[one.scope]
+        if not isinstance(granted, ProviderError) and granted.allows(one.action):
+            return self._proof(one, allowed=True, detail=f"granted on {place}")
+        also = told.get(one.also)
+        if isinstance(also, _Granted) and also.allows(one.action):
+            return self._proof(
+                one,
+                allowed=None,
+                detail=f"granted on {self._paths()[one.also]}; whether that is enough for "
+                f"requests to {place} Azure does not say",
+            )
         if isinstance(granted, ProviderError):
-            return _proof(one, None, f"Azure does not tell what is granted: {granted}")
-        if granted.allows(one.action):
-            return _proof(one, allowed=True, detail="granted")
-        return _proof(one, allowed=False, detail="not granted")
+            detail = f"Azure does not tell what is granted on {place}: {granted}"
+            return self._proof(one, allowed=None, detail=detail)
+        return self._proof(one, allowed=False, detail=f"not granted on {place}")
+
+    def _proof(self, one: Needed, *, allowed: bool | None, detail: str) -> PermissionProof:
+        """What was seen of ``one``, and how to grant it: nothing of the tenant's takes our role."""
+        place = self._paths()[one.scope]
+        ours = f"a custom role with {one.action} (docs/permissions/azure-{one.mode}.json)"
+        if one.scope in _OF_THE_TENANT:
+            mend = f"Assign {one.role} on {place}, which has {one.action} (docs/permissions)."
+        else:
+            mend = f"Assign {f'{one.role}, or {ours},' if one.role else ours} on {place}."
+        return PermissionProof(one.action, allowed, detail, mend)
 
     def _registered(self, namespace: str) -> PermissionProof:
         path = f"{self._paths()['subscription']}/providers/{namespace}"
@@ -199,9 +226,3 @@ def _first(operation: str, pages: Callable[[], object]) -> object:
 
 def _texts(one: Answer, name: str) -> tuple[str, ...]:
     return tuple(str(word) for word in one.get(name) or ())
-
-
-def _proof(one: Needed, allowed: bool | None, detail: str) -> PermissionProof:  # noqa: FBT001
-    how = f"Assign {one.role}, or a" if one.role else "Assign a"
-    mend = f"{how} custom role with {one.action} (docs/permissions/azure-{one.mode}.json)."
-    return PermissionProof(one.action, allowed, detail, mend)

@@ -98,6 +98,8 @@ class AzureWorld:
         self.subscriptions = catalog.tables["subscriptions"]
         self.payer = AccountId(self.subscriptions["billing"])
         self.granted = options.granted
+        # What scopes, in lower case, tell of their own: orders are listed as far as one may see.
+        self.granted_at: dict[str, tuple[str, ...]] = {}
         self.registered = {"Microsoft.Capacity", "Microsoft.BillingBenefits"}
         # Practice ids, not secrets: seeded, so that a run repeats exactly.
         self._ids = random.Random(f"azure {options.seed}")  # noqa: S311

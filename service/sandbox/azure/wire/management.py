@@ -41,7 +41,9 @@ def provider(call: Call) -> Reply:
 
 def permissions(call: Call) -> Reply:
     """What the caller may do in a scope."""
-    granted = {"actions": list(call.world.granted), "notActions": [], "dataActions": []}
+    scope = f"/{call.names['scope']}".lower()
+    here = call.world.granted_at.get(scope, call.world.granted)
+    granted = {"actions": list(here), "notActions": [], "dataActions": []}
     return Reply(200, {"value": [granted]})
 
 
