@@ -31,7 +31,8 @@ _HOURLY_DAYS = 14
 _SETTLED_AFTER = timedelta(days=3)
 _FRESH_AFTER = timedelta(hours=24)
 _METRIC = "UsageQuantity"
-_RECORDS = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")
+_RECORDS = ("Usage", "SavingsPlanCoveredUsage")
+_RESERVED = "DiscountedUsage"
 _SECOND = "%Y-%m-%dT%H:%M:%SZ"
 _COLUMNS = (
     *("ProviderName", "SubAccountId", "RegionId", "BillingCurrency", "ChargeCategory"),
@@ -69,7 +70,8 @@ class CostExplorerUsage:
         """Write one file for each day of the last fourteen that is known; replace whole files.
 
         ``ProviderError`` when Cost Explorer does not answer, when more requests would be needed
-        than are allowed, or when no account used anything: a series of zeros is no usage.
+        than are allowed, when reservations cover any of the usage, or when no account used
+        anything: a series of zeros is no usage.
         """
         now = self._clock.now()
         wanted = self._wanted(folder, now)
@@ -77,6 +79,7 @@ class CostExplorerUsage:
         by_day: dict[date, list[tuple[str, ...]]] = {day: [] for day in wanted}
         if wanted:
             first, last = min(wanted), max(wanted)
+            self._refuse_reserved(first, last + timedelta(days=1))
             for account in self._accounts():
                 for row in self._rows(account, first, last + timedelta(days=1)):
                     day = date.fromisoformat(row[6][:10])
@@ -115,7 +118,7 @@ class CostExplorerUsage:
     def _rows(self, account: str, first: date, end: date) -> Iterator[tuple[str, ...]]:
         following: dict[str, str] = {}
         while True:
-            page = self._ask(account, first, end, following)
+            page = self._used(account, first, end, following)
             for result in page["ResultsByTime"]:
                 start = datetime.strptime(result["TimePeriod"]["Start"], _SECOND).replace(
                     tzinfo=UTC
@@ -128,7 +131,51 @@ class CostExplorerUsage:
                 return
             following = {"NextPageToken": page["NextPageToken"]}
 
-    def _ask(self, account: str, first: date, end: date, following: dict[str, str]) -> Answer:
+    def _refuse_reserved(self, first: date, end: date) -> None:
+        """Refuse while reservations cover usage: nothing here tells whose they are.
+
+        A member account's is in no inventory, and what it covers would be covered again.
+        """
+        answer = self._ask(
+            {
+                "TimePeriod": {"Start": str(first), "End": str(end)},
+                "Granularity": "DAILY",
+                "Metrics": [_METRIC],
+                "Filter": {"Dimensions": {"Key": "RECORD_TYPE", "Values": [_RESERVED]}},
+            }
+        )
+        if answer.get("NextPageToken"):
+            raise _failed("incomplete", "what reservations cover was told in part only")
+        for day in answer["ResultsByTime"]:
+            if Decimal(day["Total"][_METRIC]["Amount"]) > 0:
+                detail = (
+                    f"reservations cover usage on {day['TimePeriod']['Start']}, and Cost Explorer "
+                    "does not tell whose: make an export, and set TENOR_AWS_EXPORTS_S3"
+                )
+                raise _failed("reserved_usage", detail)
+
+    def _used(self, account: str, first: date, end: date, following: dict[str, str]) -> Answer:
+        return self._ask(
+            {
+                "TimePeriod": {"Start": f"{first}T00:00:00Z", "End": f"{end}T00:00:00Z"},
+                "Granularity": "HOURLY",
+                "Metrics": [_METRIC],
+                "GroupBy": [
+                    {"Type": "DIMENSION", "Key": "USAGE_TYPE"},
+                    {"Type": "DIMENSION", "Key": "OPERATION"},
+                ],
+                "Filter": {
+                    "And": [
+                        {"Dimensions": {"Key": "LINKED_ACCOUNT", "Values": [account]}},
+                        {"Dimensions": {"Key": "RECORD_TYPE", "Values": list(_RECORDS)}},
+                    ]
+                },
+                **following,
+            }
+        )
+
+    def _ask(self, arguments: dict[str, Any]) -> Answer:
+        """One request, counted before it is made."""
         if self.spent.requests >= self._requests_max:
             raise _failed(
                 "request_budget",
@@ -136,22 +183,6 @@ class CostExplorerUsage:
                 "are allowed",
             )
         self.spent = replace(self.spent, requests=self.spent.requests + 1)
-        arguments: dict[str, Any] = {
-            "TimePeriod": {"Start": f"{first}T00:00:00Z", "End": f"{end}T00:00:00Z"},
-            "Granularity": "HOURLY",
-            "Metrics": [_METRIC],
-            "GroupBy": [
-                {"Type": "DIMENSION", "Key": "USAGE_TYPE"},
-                {"Type": "DIMENSION", "Key": "OPERATION"},
-            ],
-            "Filter": {
-                "And": [
-                    {"Dimensions": {"Key": "LINKED_ACCOUNT", "Values": [account]}},
-                    {"Dimensions": {"Key": "RECORD_TYPE", "Values": list(_RECORDS)}},
-                ]
-            },
-            **following,
-        }
         # One attempt: a retry would be charged for without being counted.
         client = self._clients.purchasing("ce", _REGION)
         return invoke(client, "get_cost_and_usage", arguments, needs="ResultsByTime")

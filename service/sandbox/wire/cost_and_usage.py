@@ -37,6 +37,7 @@ _DIMENSIONS = frozenset(
 )
 _FILTERS = frozenset({"LINKED_ACCOUNT", "RECORD_TYPE"})
 _HOURLY = "HOURLY"
+_USAGE, _DISCOUNTED, _COVERED = "Usage", "DiscountedUsage", "SavingsPlanCoveredUsage"
 _ESTIMATED_FOR = timedelta(hours=48)
 Cells = dict[tuple[str, ...], list[float]]
 Floats = NDArray[np.float64]
@@ -47,7 +48,8 @@ def cost_and_usage(world: World, call: Call) -> Mapping[str, object]:
     fields = call.fields
     granularity = fields.text("Granularity")
     asked = asked_period(fields, hourly=granularity == _HOURLY)
-    accounts = _accounts(fields)
+    accounts = _filtered(fields, "LINKED_ACCOUNT")
+    records = _filtered(fields, "RECORD_TYPE")
     metrics = fields.texts("Metrics")
     if not metrics or any(metric not in _METRICS for metric in metrics):
         raise fields.invalid(f"Metrics must be among {', '.join(_METRICS)}.")
@@ -65,7 +67,7 @@ def cost_and_usage(world: World, call: Call) -> Mapping[str, object]:
         invalid_code="InvalidNextTokenException",
     )
     known = fresh_days(world, Period(_midnight(page[0].start), _midnight(page[-1].end) + DAY))
-    sums = {day.day: _sums(day, accounts) for day in known}
+    sums = {day.day: _sums(day, accounts, records) for day in known}
     by_time = []
     for period in page:
         cells = _cells(period, sums, groups)
@@ -114,11 +116,16 @@ class _Sums:
     idle_usd: Floats
 
 
-def _sums(day: DayBill, accounts: set[str]) -> _Sums:
+def _sums(day: DayBill, accounts: set[str], records: set[str]) -> _Sums:
     rows, lines = day.rows, day.dataset.usage.lines
     usd = rows.effective_nano_usd / NANO_PER_USD
     shown = np.array([not accounts or line.account in accounts for line in lines] + [False])
     used = shown[rows.line]
+    if records:
+        offerings = (day.dataset.offerings[one.offering] for one in day.dataset.commitments)
+        types = [_COVERED if one.kind.is_spend else _DISCOUNTED for one in offerings]
+        # The index of what no commitment covers is the last.
+        used &= np.array([one in records for one in (*types, _USAGE)])[rows.commitment]
     cell = rows.line[used] * DAY_HOURS + rows.hour[used]
     shape, size = (len(lines), DAY_HOURS), len(lines) * DAY_HOURS
     idle = (rows.line == NONE) & (not accounts)
@@ -158,8 +165,8 @@ def _cells(period: Period, sums: Mapping[datetime, _Sums], groups: Sequence[str]
     return cells
 
 
-def _accounts(fields: Fields) -> set[str]:
-    """The linked accounts that a filter names; empty for all. Record types are all that is used."""
+def _filtered(fields: Fields, key: str) -> set[str]:
+    """What a filter names of one dimension; empty for all."""
     part = fields.part_or_none("Filter")
     if part is None:
         return set()
@@ -169,7 +176,7 @@ def _accounts(fields: Fields) -> set[str]:
         name = "" if dimension is None else dimension.text("Key")
         if dimension is None or name not in _FILTERS:
             raise fields.invalid(f"Filter by dimensions among {', '.join(sorted(_FILTERS))}.")
-        if name == "LINKED_ACCOUNT":
+        if name == key:
             found |= set(dimension.texts("Values"))
     return found
 

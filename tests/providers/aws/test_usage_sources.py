@@ -22,6 +22,7 @@ from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.wire.s3 import BUCKET
 from service.usage.ingest import read_export
+from tests.providers.aws.orders import bought, reservation_order, terms
 from tests.sandbox.clouds import Sdk, sdk, small_cloud, strike
 
 GET, LIST = "s3.GetObject", "s3.ListObjectsV2"
@@ -262,6 +263,17 @@ def test_cost_explorer_gives_the_hours_that_were_used(cloud: SandboxCloud, tmp_p
     assert len(mine) == 1
     assert float(mine[0][10]) == pytest.approx(sum(zones))
     assert wanted <= sum(zones)
+
+
+def test_cost_explorer_is_refused_while_reservations_of_anybody_cover_usage(
+    cloud: SandboxCloud, tmp_path: Path
+) -> None:
+    bought(cloud, reservation_order(cloud, terms(), 2))
+    cloud.advance(24 * 3)
+    with pytest.raises(ProviderError, match="TENOR_AWS_EXPORTS_S3"):
+        cost_explorer(cloud).fetch(tmp_path / "here")
+    assert contents(tmp_path / "here") == {}
+    assert cloud.server.calls[COST] == 1
 
 
 def test_every_page_is_counted_at_its_price(cloud: SandboxCloud, tmp_path: Path) -> None:
