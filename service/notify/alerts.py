@@ -200,12 +200,23 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingChange:
+    """A change of something owned that waits for a person: what is done to what."""
+
+    alteration: str
+    what: str
+    sources: tuple[str, ...]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Expiring:
-    """A commitment that is owned, and when its term is over."""
+    """A commitment that is owned, and when its term is over. ``renews``: another follows it."""
 
     commitment: str
     end: datetime
     commit_usd_per_hour: Decimal
+    renews: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +240,7 @@ class Standing:
     data_age_hours: Mapping[str, Decimal]
     utilization_ratio: Decimal | None
     reported_through: datetime | None
+    changes: tuple[WaitingChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +289,19 @@ def _of_waiting(standing: Standing, limits: Thresholds) -> Iterator[Alert]:
                 at=standing.now,
                 data={"proposal": one.proposal, "expires_at": iso(one.expires_at)},
             )
+    for change in standing.changes:
+        if standing.now < change.expires_at <= standing.now + within:
+            sources = ", ".join(change.sources)
+            yield Alert(
+                key=f"change_expiring:{change.alteration}",
+                kind=AlertKind.PROPOSAL_EXPIRING,
+                severity=Severity.WARNING,
+                title="A change of something owned is about to expire",
+                body=f"{change.what} of {sources} ({change.alteration}) expires at "
+                f"{iso(change.expires_at)} if nobody decides.",
+                at=standing.now,
+                data={"alteration": change.alteration, "expires_at": iso(change.expires_at)},
+            )
 
 
 def _of_expiries(standing: Standing, limits: Thresholds) -> Iterator[Alert]:
@@ -286,13 +311,15 @@ def _of_expiries(standing: Standing, limits: Thresholds) -> Iterator[Alert]:
         if not passed:
             continue
         days = min(passed)
+        ends = "is renewed" if one.renews else "ends"
+        after = "Its renewal is counted on" if one.renews else "What it covers is planned anew"
         yield Alert(
             key=f"expiry:{one.commitment}:{days}",
             kind=AlertKind.EXPIRY_AHEAD,
             severity=Severity.WARNING if days == min(limits.expiry_days) else Severity.INFO,
-            title=f"A commitment ends within {days} days",
-            body=f"{one.commitment} ({one.commit_usd_per_hour:f} USD/h) ends at {iso(one.end)}. "
-            "What it covers is planned anew before that.",
+            title=f"A commitment {ends} within {days} days",
+            body=f"{one.commitment} ({one.commit_usd_per_hour:f} USD/h) {ends} at {iso(one.end)}. "
+            f"{after} before that.",
             at=standing.now,
             data={"commitment": one.commitment, "end": iso(one.end), "days": days},
         )

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, func, select
 
+from service.domain.alterations import AlterationState
 from service.domain.errors import InputError
 from service.domain.hours import HOUR
 from service.domain.purchases import ProposalState
@@ -23,6 +24,7 @@ from service.notify.alerts import (
     Severity,
     Standing,
     Waiting,
+    WaitingChange,
     of_event,
     of_standing,
 )
@@ -32,7 +34,7 @@ from service.notify.timing import due_at, next_attempt_at, wants
 from service.observe.log import get_logger
 from service.operate.reporting import WHOLE_ESTATE
 from service.store import alerts as store
-from service.store import holdings, intents, ledger, proposals, reported
+from service.store import alterations, holdings, intents, ledger, proposals, reported
 from service.store.engine import reading, writing
 from service.store.usage_tables import usage_days
 from service.wiring import Parts
@@ -185,7 +187,12 @@ def _standing(parts: Parts, connection: Connection, now: datetime) -> Standing:
             Waiting(one.proposal, one.expires_at, one.line.commit_usd_per_hour) for one in waiting
         ),
         expiring=tuple(
-            Expiring(item.commitment.commitment, item.commitment.end, item.commit_usd_per_hour)
+            Expiring(
+                item.commitment.commitment,
+                item.commitment.end,
+                item.commit_usd_per_hour,
+                item.renews,
+            )
             for item in owed
             if item.commitment.state.is_owned
         ),
@@ -196,6 +203,15 @@ def _standing(parts: Parts, connection: Connection, now: datetime) -> Standing:
         },
         utilization_ratio=None if ratio is None else Decimal(str(ratio)),
         reported_through=None if report is None else report.period_end,
+        changes=tuple(
+            WaitingChange(
+                alteration=one.order.intent,
+                what=one.order.alteration.value,
+                sources=tuple(one.order.sources),
+                expires_at=one.expires_at,
+            )
+            for one in alterations.list_alterations(connection, states=(AlterationState.WAITING,))
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.domain.errors import InputError, RefusedError
 from service.domain.hours import iso
+from service.domain.money import text
 
 if TYPE_CHECKING:
     from service.domain.plans import PlanLine
@@ -135,7 +136,7 @@ def run_show(options: argparse.Namespace) -> int:
 
 def _beside(line: PlanLine) -> str:
     beside = line.companion
-    return "nothing" if beside is None else f"{beside.quantity} {beside.unit}, {beside.offering}"
+    return "nothing" if beside is None else f"{text(beside.quantity)} {beside.unit}"
 
 
 def run_decide(options: argparse.Namespace, action: str) -> int:

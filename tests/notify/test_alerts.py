@@ -20,6 +20,7 @@ from service.notify.alerts import (
     Severity,
     Standing,
     Waiting,
+    WaitingChange,
     of_event,
     of_standing,
 )
@@ -77,6 +78,14 @@ def test_a_calm_service_tells_nothing() -> None:
             replace(CALM, waiting=(Waiting("p-1", NOW + timedelta(hours=23), Decimal(3)),)),
             AlertKind.PROPOSAL_EXPIRING,
             "expiring:p-1",
+        ),
+        (
+            replace(
+                CALM,
+                changes=(WaitingChange("a-1", "return", ("sp-1",), NOW + timedelta(hours=23)),),
+            ),
+            AlertKind.PROPOSAL_EXPIRING,
+            "change_expiring:a-1",
         ),
         (
             replace(CALM, expiring=(Expiring("sp-1", NOW + timedelta(days=29), Decimal(1)),)),

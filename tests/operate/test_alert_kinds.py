@@ -62,10 +62,9 @@ def known(demo: Demo) -> dict[str, str]:
         return {one.alert: one.kind for one in alerts.list_alerts(connection, limit=1_000)}
 
 
-def give_back(demo: Demo, item: InventoryItem, name: str) -> None:
-    """A person asks for a return and approves it."""
-    now = demo.parts.clock.now()
-    order = AlterationOrder(
+def a_return(item: InventoryItem, name: str) -> AlterationOrder:
+    """An order to give ``item`` back."""
+    return AlterationOrder(
         intent=IntentId(name),
         token=ClientToken(name),
         alteration=AlterationKind.RETURN,
@@ -75,6 +74,11 @@ def give_back(demo: Demo, item: InventoryItem, name: str) -> None:
         targets=(),
         most_to_pay_usd=item.upfront_usd * 0,
     )
+
+
+def give_back(demo: Demo, item: InventoryItem, name: str) -> None:
+    """A person asks for a return and approves it."""
+    now, order = demo.parts.clock.now(), a_return(item, name)
     with writing(demo.parts.engine) as connection:
         asked = ask(
             connection,
@@ -147,6 +151,38 @@ def test_every_kind_of_alert_is_raised_by_what_happens(demo: Demo, lease: Lease)
     assert set(now) >= {AlertKind.DATA_LATE, AlertKind.CYCLE_FAILED}
     missing = set(AlertKind) - told
     assert missing == {AlertKind.PURCHASE_UNKNOWN, AlertKind.TEST}
+
+
+def test_a_change_that_waits_is_told_of_once_before_it_expires(demo: Demo, lease: Lease) -> None:
+    run_cycle(demo.parts, a_cycle(2), lease=lease)
+    reconcile(demo.parts, lease=lease)
+    with reading(demo.parts.engine) as connection:
+        (item, *_) = holdings.inventory(connection)
+    now = demo.parts.clock.now()
+    with writing(demo.parts.engine) as connection:
+        asked = ask(
+            connection,
+            a_return(item, "expiring"),
+            provider="aws",
+            run="drill",
+            reason="drill",
+            expires_at=now + timedelta(hours=60),
+            now=now,
+        )
+    assert asked is not None
+
+    def told() -> list[str]:
+        collect(demo.parts, CONFIG)
+        with reading(demo.parts.engine) as connection:
+            raised = alerts.list_alerts(connection, limit=1_000)
+        expiring = [one for one in raised if one.kind == AlertKind.PROPOSAL_EXPIRING.value]
+        return [str(one.data["alteration"]) for one in expiring if "alteration" in one.data]
+
+    assert told() == []
+    pass_hours(demo, 48)
+    assert told() == ["expiring"]
+    pass_hours(demo, 6)
+    assert told() == ["expiring"], "told once"
 
 
 def test_a_purchase_whose_answer_is_lost_is_told_at_once(demo: Demo, lease: Lease) -> None:
