@@ -1,7 +1,8 @@
 """``ProviderPermissions``: what the credentials may do, as Google itself answers.
 
-Every permission is asked of the resource that it is needed on: the project that buys, the billing
-account, the export's table. The lists are those of ``docs/permissions``.
+Every permission is asked of the resource that it is needed on: the project that buys, every other
+project whose commitments are read, the billing account, the export's table. The lists are those of
+``docs/permissions``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from service.providers.gcp.clients import (
     invoke,
     wire_errors,
 )
+from service.providers.gcp.reader import projects
 from service.providers.port import PermissionProof
 
 
@@ -25,6 +27,7 @@ class Holder(StrEnum):
     """What a permission is held on."""
 
     PROJECT = "project"
+    OTHER_PROJECTS = "other projects"
     BILLING_ACCOUNT = "billing account"
     EXPORT = "billing export"
 
@@ -35,6 +38,8 @@ _OBSERVE: Mapping[Holder, tuple[str, ...]] = {
         "compute.commitments.list",
         "resourcemanager.projects.get",
     ),
+    # What is owned is read in all of them, and one that cannot be read stops the reading.
+    Holder.OTHER_PROJECTS: ("compute.commitments.get", "compute.commitments.list"),
     Holder.BILLING_ACCOUNT: (
         "billing.resourceAssociations.list",
         "consumerprocurement.orders.get",
@@ -54,6 +59,7 @@ _BUYING: Mapping[Holder, tuple[str, ...]] = {
     Holder.EXPORT: (),
 }
 _QUERYING = "bigquery.jobs.create"
+IN_OTHERS = "in other projects"
 MODES = ("observe", "copilot", "autopilot")
 
 
@@ -86,13 +92,16 @@ class GcpPermissions:
     def permissions(self, mode: str) -> Sequence[PermissionProof]:
         """Proof of each permission that ``mode`` needs; ``None`` where Google did not answer."""
         ask: Mapping[Holder, Callable[[Sequence[str]], frozenset[str]]] = {
-            Holder.PROJECT: self._of_project,
+            Holder.PROJECT: self._of_buying_project,
             Holder.BILLING_ACCOUNT: self._of_billing_account,
             Holder.EXPORT: self._of_export,
         }
         proofs: list[PermissionProof] = []
         for holder, names in needed(mode).items():
             if holder is Holder.EXPORT and self._clients.access.export_table is None:
+                continue
+            if holder is Holder.OTHER_PROJECTS:
+                proofs += self._of_other_projects(mode, names)
                 continue
             proofs += self._proofs(mode, holder, names, ask[holder])
         return proofs
@@ -115,6 +124,35 @@ class GcpPermissions:
             return [PermissionProof(name, None, f"on the {on}: {error}", mend) for name in names]
         return [PermissionProof(name, name in granted, f"on the {on}", mend) for name in names]
 
+    def _of_other_projects(self, mode: str, names: Sequence[str]) -> list[PermissionProof]:
+        """Of each permission, in which of the billing account's other projects it is lacking."""
+        mend = (
+            f"Grant the custom role of docs/permissions/gcp-{mode}.yaml on every project of the "
+            f"billing account, or on their folder, to {self._clients.principal}."
+        )
+        try:
+            others = sorted(set(projects(self._clients)) - {self._clients.access.project})
+        except ProviderError as error:
+            others, silent = [], [f"the billing account's list of them ({error})"]
+        else:
+            silent = []
+        lacking: dict[str, list[str]] = {name: [] for name in names}
+        for project in others:
+            try:
+                granted = self._of_project(project, names)
+            except ProviderError as error:
+                silent.append(f"{project} ({error})")
+                continue
+            for name in names:
+                if name not in granted:
+                    lacking[name].append(project)
+        return [
+            PermissionProof(
+                f"{name} {IN_OTHERS}", *_everywhere(len(others), lacking[name], silent), mend
+            )
+            for name in names
+        ]
+
     def _named(self, holder: Holder) -> str:
         access = self._clients.access
         return {
@@ -123,9 +161,11 @@ class GcpPermissions:
             Holder.EXPORT: access.export_table or "",
         }[holder]
 
-    def _of_project(self, names: Sequence[str]) -> frozenset[str]:
-        access = self._clients.access
-        url = f"{access.endpoint_url or RESOURCE_MANAGER}/v3/projects/{access.project}"
+    def _of_buying_project(self, names: Sequence[str]) -> frozenset[str]:
+        return self._of_project(self._clients.access.project, names)
+
+    def _of_project(self, project: str, names: Sequence[str]) -> frozenset[str]:
+        url = f"{self._clients.access.endpoint_url or RESOURCE_MANAGER}/v3/projects/{project}"
         try:
             answer = self._clients.session().post(
                 f"{url}:testIamPermissions",
@@ -154,3 +194,14 @@ class GcpPermissions:
             permissions=list(names),
         )
         return frozenset(answer.get("permissions", ()))
+
+
+def _everywhere(
+    count: int, lacking: Sequence[str], silent: Sequence[str]
+) -> tuple[bool | None, str]:
+    """Whether something is granted on all of ``count`` projects, and where it is not."""
+    if lacking:
+        return False, f"lacking on {len(lacking)} of {count} other projects: {', '.join(lacking)}"
+    if silent:
+        return None, f"not told by {', '.join(silent)}"
+    return True, f"on all {count} other projects of the billing account"

@@ -32,13 +32,7 @@ class GcpReader:
 
     def accounts(self) -> Sequence[AccountId]:
         """Every project that the billing account pays for."""
-        account = self._clients.access.billing_account
-        listed = invoke_all(
-            "billingAccounts.projects.list",
-            self._clients.billing().list_project_billing_info,
-            name=f"billingAccounts/{account}",
-        )
-        return [AccountId(one.project_id) for one in listed if one.billing_enabled]
+        return projects(self._clients)
 
     def prices(self, keys: Sequence[SkuKey], shown: Mapping[SkuKey, ShownPrice]) -> Sequence[Sku]:
         """The public on-demand price of each key, from the price list or else from ``shown``."""
@@ -87,3 +81,13 @@ def require_billing(clients: GcpClients) -> AccountId:
             f"not by {expected}",
         )
     return AccountId(access.project)
+
+
+def projects(clients: GcpClients) -> list[AccountId]:
+    """Every project that the billing account pays for; ``ProviderError`` when not told."""
+    listed = invoke_all(
+        "billingAccounts.projects.list",
+        clients.billing().list_project_billing_info,
+        name=f"billingAccounts/{clients.access.billing_account}",
+    )
+    return [AccountId(one.project_id) for one in listed if one.billing_enabled]

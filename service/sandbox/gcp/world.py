@@ -97,7 +97,7 @@ class GcpWorld:
         self.commitments = CommitmentLedger(catalog.tables["quota_vcpus"])
         self.orders = OrderLedger()
         self.requests = Requests()
-        self.denied_permissions: set[str] = set()
+        self.denied_permissions: set[str] = set()  # or PROJECT:PERMISSION, of one project
         self.query_results: dict[str, Any] = {}
         self.export_table: Callable[[], Any] | None = None
         self.bills = Bills(self)

@@ -14,8 +14,14 @@ import yaml
 from service.domain.errors import InputError
 from service.providers.gcp.clients import GcpAccess, GcpClients
 from service.providers.gcp.cloud import access_of, gcp_cloud
-from service.providers.gcp.permissions import MODES, GcpPermissions, needed
-from service.providers.port import ProviderPermissions
+from service.providers.gcp.permissions import (
+    IN_OTHERS,
+    MODES,
+    GcpPermissions,
+    Holder,
+    needed,
+)
+from service.providers.port import PermissionProof, ProviderPermissions
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.gcp.access import sandbox_access
 from service.sandbox.gcp.cloud import GcpSandbox
@@ -228,7 +234,11 @@ def test_every_permission_of_a_mode_is_proven_or_its_mend_told(
 ) -> None:
     asked: ProviderPermissions = GcpPermissions(cloud.clients())
     proofs = asked.permissions(mode)
-    assert [one.action for one in proofs] == [n for names in needed(mode).values() for n in names]
+    assert [one.action for one in proofs] == [
+        f"{name} {IN_OTHERS}" if holder is Holder.OTHER_PROJECTS else name
+        for holder, names in needed(mode).items()
+        for name in names
+    ]
     assert all(one.allowed for one in proofs)
     lacking = proofs[-1].action
     cloud.world.denied_permissions.add(lacking)
@@ -259,7 +269,29 @@ def test_the_roles_in_the_documents_grant_what_is_needed_and_no_more(mode: str) 
     path = Path(__file__).resolve().parents[3] / "docs" / "permissions" / f"gcp-{mode}.yaml"
     roles = list(yaml.safe_load_all(path.read_text("utf-8")))
     granted = [tuple(role["includedPermissions"]) for role in roles]
-    assert granted == list(needed(mode).values())
+    wanted = dict(needed(mode))
+    assert set(wanted.pop(Holder.OTHER_PROJECTS)) <= set(wanted[Holder.PROJECT])
+    assert granted == list(wanted.values())
+
+
+def test_every_project_is_asked_and_the_one_that_lacks_is_named(cloud: GcpSandbox) -> None:
+    def proof() -> PermissionProof:
+        proofs = GcpPermissions(cloud.clients()).permissions("observe")
+        return next(one for one in proofs if one.action == f"compute.commitments.list {IN_OTHERS}")
+
+    assert proof().allowed is True
+    cloud.world.denied_permissions.add("acme-data:compute.commitments.list")
+    assert proof().allowed is False
+    assert proof().detail == "lacking on 1 of 3 other projects: acme-data"
+    assert "gcp-observe.yaml" in proof().mend
+    cloud.world.denied_permissions.clear()
+    asking = "gcp.projects.testIamPermissions"
+    fault = Fault(asking, FaultKind.REFUSE, code="forbidden", status=403, after_calls=1)
+    strike(cloud, fault)
+    assert proof().allowed is None
+    listing = "gcp.billingAccounts.projects.list"
+    strike(cloud, Fault(listing, FaultKind.REFUSE, code="forbidden", status=403, times=9))
+    assert proof().allowed is None
 
 
 def test_a_question_that_is_not_answered_is_no_proof_either_way(cloud: GcpSandbox) -> None:

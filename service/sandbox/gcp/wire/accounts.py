@@ -81,7 +81,12 @@ def _require_account(world: GcpWorld, call: Call) -> None:
 
 def _granted(world: GcpWorld, call: Call) -> Json:
     asked = [str(one) for one in call.body.get("permissions", ())]
-    return {"permissions": [one for one in asked if one not in world.denied_permissions]}
+    denied, project = world.denied_permissions, call.path.get("project", "")
+    return {
+        "permissions": [
+            one for one in asked if one not in denied and f"{project}:{one}" not in denied
+        ]
+    }
 
 
 def _billing_info(world: GcpWorld, project: str) -> Json:
