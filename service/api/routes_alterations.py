@@ -16,7 +16,6 @@ from service.api.deciding_alterations import (
     people_for_alterations,
 )
 from service.api.listing import READ_ONE_PROBLEMS, READ_PROBLEMS, Identifier, Listing, Named
-from service.api.once import Once
 from service.api.problems import Kind, ProblemError
 from service.api.reads_alterations import AlterationFilter
 from service.api.routes_deciding import Change, Reject, Remark, add_decisions, answered
@@ -74,7 +73,14 @@ def approve_alteration(
     Where the quote obliges to more than one person may approve, it waits again, for another.
     """
     said = order or Remark()
-    say = partial(_said, change, alteration_id, AlterationVerb.APPROVE, said.comment)
+    say = partial(
+        decide_alteration,
+        change.context,
+        change.caller,
+        alteration_id,
+        AlterationVerb.APPROVE,
+        said=said.comment,
+    )
     return answered(change, said, if_match, say)
 
 
@@ -86,16 +92,15 @@ def reject_alteration(
     if_match: IfMatch = None,
 ) -> Response:
     """Say no, while nothing has been written down to be done: it is withdrawn."""
-    say = partial(_said, change, alteration_id, AlterationVerb.REJECT, order.reason.strip())
-    return answered(change, order, if_match, say)
-
-
-def _said(
-    change: Once, alteration_id: str, verb: AlterationVerb, said: str, version: int
-) -> models.Alteration:
-    return decide_alteration(
-        change.context, change.caller, alteration_id, verb, version=version, said=said
+    say = partial(
+        decide_alteration,
+        change.context,
+        change.caller,
+        alteration_id,
+        AlterationVerb.REJECT,
+        said=order.reason.strip(),
     )
+    return answered(change, order, if_match, say)
 
 
 def router() -> APIRouter:

@@ -64,10 +64,10 @@ DECIDING_PROBLEMS: dict[int | str, dict[str, Any]] = documented(
 
 
 def answered(
-    change: Once, order: BaseModel, if_match: str | None, decide: Callable[[int], BaseModel]
+    change: Once, order: BaseModel, if_match: str | None, decide: Callable[..., BaseModel]
 ) -> Response:
-    """What ``decide`` says of the version that was seen, once for each key."""
-    return change.reply(order, lambda: decide(version_named(if_match)), etag=etag_of)
+    """What ``decide`` says of the ``version`` that was seen, once for each key."""
+    return change.reply(order, lambda: decide(version=version_named(if_match)), etag=etag_of)
 
 
 def add_decisions(

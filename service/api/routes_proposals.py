@@ -138,7 +138,13 @@ def approve_proposal(
     """
     said = order or Approve()
     say = partial(
-        _said, change, proposal_id, Verb.APPROVE, comment=said.comment, quantity=said.quantity
+        decide,
+        change.context,
+        change.caller,
+        proposal_id,
+        Verb.APPROVE,
+        comment=said.comment,
+        quantity=said.quantity,
     )
     return answered(change, said, if_match, say)
 
@@ -151,7 +157,14 @@ def reject_proposal(
     if_match: IfMatch = None,
 ) -> Response:
     """Say no. Nothing of it is bought, and the like of it is not proposed again for a while."""
-    say = partial(_said, change, proposal_id, Verb.REJECT, comment=order.reason.strip())
+    say = partial(
+        decide,
+        change.context,
+        change.caller,
+        proposal_id,
+        Verb.REJECT,
+        comment=order.reason.strip(),
+    )
     return answered(change, order, if_match, say)
 
 
@@ -184,28 +197,8 @@ def _end(
     change: Once, proposal_id: str, verb: Verb, if_match: str | None, order: Remark | None
 ) -> Response:
     said = order or Remark()
-    say = partial(_said, change, proposal_id, verb, comment=said.comment)
+    say = partial(decide, change.context, change.caller, proposal_id, verb, comment=said.comment)
     return answered(change, said, if_match, say)
-
-
-def _said(
-    change: Once,
-    proposal_id: str,
-    verb: Verb,
-    version: int,
-    *,
-    comment: str,
-    quantity: Decimal | None = None,
-) -> models.Proposal:
-    return decide(
-        change.context,
-        change.caller,
-        proposal_id,
-        verb,
-        version=version,
-        comment=comment,
-        quantity=quantity,
-    )
 
 
 def list_holds(context: Context, caller: Allowed) -> Page[models.Hold]:
