@@ -223,6 +223,7 @@ def test_what_comes_in_the_same_purchase_is_shown_wherever_its_line_is(
         "of the hourly commitment; sold beside it only"
         in reader.get(f"/proposals/{proposal.proposal}").text
     )
+    assert "the amounts above are of both" in reader.get(f"/proposals/{proposal.proposal}").text
     told = reader.get(f"/v1/proposals/{proposal.proposal}").json()["line"]["companion"]
     assert told == {
         "offering": beside.offering,
