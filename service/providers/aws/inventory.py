@@ -24,6 +24,7 @@ from service.providers.aws.words import (
     PLAN_KINDS,
     STATES,
     known,
+    require_usd,
     term_months,
 )
 
@@ -44,6 +45,7 @@ def savings_plans(clients: AwsClients, account: AccountId) -> list[InventoryItem
 def _plan(listed: Answer, account: AccountId) -> InventoryItem:
     owner = listed["savingsPlanArn"].split(":")[4] or account
     commitment = Decimal(listed["commitment"])
+    require_usd(listed.get("currency"), f"Savings Plan {listed['savingsPlanId']}")
     return InventoryItem(
         commitment=Commitment(
             commitment=CommitmentId(listed["savingsPlanId"]),

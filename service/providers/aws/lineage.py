@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from service.domain.commitments import Payment
+from service.domain.errors import ProviderError
 from service.domain.ids import CommitmentId
 from service.domain.money import CommitUsdPerHour
-from service.providers.aws.clients import Answer, AwsClients, invoke_all
+from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
 from service.providers.aws.reservation_terms import (
     amortised_usd_per_hour,
     recurring_usd_per_hour,
 )
-from service.providers.aws.words import PAYMENTS, known
+from service.providers.aws.words import STATES, known, payment_of
 from service.usage.aws_sku import size_units
 
 
@@ -32,24 +33,42 @@ class Lineage:
             self._parents = _parents(clients, region)
 
     def amortised_usd_per_hour(self, listed: Answer) -> CommitUsdPerHour:
-        """Upfront spread over the term plus the hourly charge, for one instance."""
+        """Upfront spread over the term plus the hourly charge, for one instance.
+
+        ``ProviderError`` while it is owned and what was paid for it is not listed any more: taken
+        as free it would count as no obligation, and as the best bargain there is.
+        """
         if not _looks_free(listed):
             return amortised_usd_per_hour(listed)
-        share = self._upfront_usd_per_unit_hour(listed["ReservedInstancesId"])
+        name = listed["ReservedInstancesId"]
+        share = self._upfront_usd_per_unit_hour(name)
+        if share is None:
+            if known(STATES, listed["State"]).is_owned:
+                raise ProviderError(
+                    provider=PROVIDER,
+                    operation="ec2.describe_reserved_instances",
+                    code="no_price",
+                    detail=f"{name} was paid upfront, and neither it nor what it was made from "
+                    "shows how much; ask AWS support what was paid, and buy by hand until it ends",
+                )
+            share = Decimal(0)
         return CommitUsdPerHour(recurring_usd_per_hour(listed) + share * _units(listed))
 
-    def _upfront_usd_per_unit_hour(self, child: str) -> Decimal:
-        parents = [
-            self._by_id[name] for name in self._parents.get(child, ()) if name in self._by_id
-        ]
+    def _upfront_usd_per_unit_hour(self, child: str) -> Decimal | None:
+        """``None`` when a reservation that it came from is not listed."""
+        names = self._parents.get(child, ())
+        parents = [self._by_id[name] for name in names if name in self._by_id]
         units = sum((_units(one) * one["InstanceCount"] for one in parents), Decimal(0))
-        if not units:
-            return Decimal(0)
+        if not units or len(parents) < len(names):
+            return None
         spread = Decimal(0)
         for one in parents:
             weight = _units(one) * one["InstanceCount"]
             if _looks_free(one):
-                spread += self._upfront_usd_per_unit_hour(one["ReservedInstancesId"]) * weight
+                share = self._upfront_usd_per_unit_hour(one["ReservedInstancesId"])
+                if share is None:
+                    return None
+                spread += share * weight
             else:
                 upfront = amortised_usd_per_hour(one) - recurring_usd_per_hour(one)
                 spread += upfront * one["InstanceCount"]
@@ -57,7 +76,7 @@ class Lineage:
 
 
 def _looks_free(listed: Answer) -> bool:
-    paid_upfront = known(PAYMENTS, listed["OfferingType"]) is not Payment.NO_UPFRONT
+    paid_upfront = payment_of(listed["OfferingType"]) is not Payment.NO_UPFRONT
     return paid_upfront and not listed["FixedPrice"]
 
 

@@ -15,7 +15,7 @@ from service.domain.errors import InputError, ProviderError
 from service.domain.ids import OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.providers.aws.clients import PROVIDER, Answer
-from service.providers.aws.words import PAYMENTS, known, term_months
+from service.providers.aws.words import payment_of, require_usd, term_months
 from service.usage.aws_nodes import node_usage, spelt_out
 from service.usage.aws_sku import aws_sku, describe_sku, region_code
 
@@ -203,7 +203,7 @@ class NodeTerms:
             platform=None if description is None else _platform(description),
             multi_az=bool(listed.get("MultiAZ", False)),
             term_months=term_months(listed["Duration"]),
-            payment=known(PAYMENTS, payment),
+            payment=payment_of(payment),
             upfront_usd=Decimal(str(listed["FixedPrice"])),
             amortised_usd_per_hour=_amortised_usd_per_hour(listed),
         )
@@ -259,6 +259,7 @@ def _platform(description: str) -> str:
 
 
 def _amortised_usd_per_hour(listed: Answer) -> CommitUsdPerHour:
+    require_usd(listed.get("CurrencyCode"), "a reservation of nodes")
     hourly = sum(
         (
             Decimal(str(charge["RecurringChargeAmount"]))

@@ -43,7 +43,7 @@ from service.providers.aws.node_services import (
     split_offering,
 )
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
-from service.providers.aws.words import INTENT_TAG, STATES, known
+from service.providers.aws.words import INTENT_TAG, STATES, is_legacy, is_over, known
 from service.providers.port import StillWanted
 from service.usage.aws_sku import describe_sku
 
@@ -51,8 +51,12 @@ OWN_NAME_PREFIX = "tenor-"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _NAME_MAX = 58
 _PAGE = 100
-_STATES = {**STATES, "pending-payment": CommitmentState.PAYMENT_PENDING}
-"""Redshift turns the words around."""
+_STATES = {
+    **STATES,
+    "pending-payment": CommitmentState.PAYMENT_PENDING,
+    "exchanging": CommitmentState.ACTIVE,
+}
+"""Redshift turns the words around, and what is being exchanged there is paid for until it is."""
 _FLEXIBLE = frozenset({Kind.AWS_RDS_RI, Kind.AWS_ELASTICACHE_RI, Kind.AWS_MEMORYDB_RI})
 
 
@@ -81,7 +85,7 @@ def _on_sale(clients: AwsClients, service: NodeService, region: str) -> Iterator
         token=service.token,
     ):
         # Older sorts of offer (Heavy, Medium, Light Utilization) are listed and no longer sold.
-        if "tilization" not in str(listed[service.payment]):
+        if not is_legacy(str(listed[service.payment])):
             yield NodeTerms.of_listed(service, listed, region)
 
 
@@ -238,13 +242,15 @@ def look_up(clients: AwsClients, order: PurchaseOrder) -> Evidence:
 
 
 def _owned(clients: AwsClients, service: NodeService, region: str) -> list[Answer]:
-    return invoke_all(
+    """What is listed, in every state, but for what is over of the sorts that are no longer sold."""
+    listed = invoke_all(
         clients.reading(service.client, region),
         service.list_nodes,
         {service.page: _PAGE},
         items=service.nodes,
         token=service.token,
     )
+    return [one for one in listed if not is_over(str(one[service.payment]), one["State"])]
 
 
 def inventory(

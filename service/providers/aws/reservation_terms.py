@@ -17,9 +17,10 @@ from service.domain.ids import OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.providers.aws.clients import PROVIDER, Answer
 from service.providers.aws.words import (
-    PAYMENTS,
     RESERVED_OPERATIONS,
     known,
+    payment_of,
+    require_usd,
     term_months,
 )
 from service.usage.aws_sku import aws_sku, describe_sku, region_code
@@ -83,7 +84,7 @@ class ReservationTerms:
             tenancy=listed["InstanceTenancy"],
             offering_class=listed["OfferingClass"],
             term_months=term_months(listed["Duration"]),
-            payment=known(PAYMENTS, listed["OfferingType"]),
+            payment=payment_of(listed["OfferingType"]),
             zone=listed["AvailabilityZone"] if listed.get("Scope") == _ZONAL else None,
         )
 
@@ -142,8 +143,10 @@ class ReservationPrice:
 def recurring_usd_per_hour(listed: Answer) -> Decimal:
     """The hourly charge for one instance, used or not.
 
-    It is the sum of ``RecurringCharges``; ``UsagePrice`` is not what is paid.
+    It is the sum of ``RecurringCharges``; ``UsagePrice`` is not what is paid. ``ProviderError``
+    for another currency than dollars.
     """
+    require_usd(listed.get("CurrencyCode"), "a reservation")
     return sum(
         (Decimal(str(charge["Amount"])) for charge in listed.get("RecurringCharges", ())),
         Decimal(0),

@@ -30,6 +30,7 @@ from service.providers.aws.words import (
     PAYMENT_WORDS,
     RESERVED_OPERATIONS,
     TERM_MONTHS,
+    is_over,
 )
 from service.providers.port import StillWanted
 from service.usage.aws_sku import aws_sku, describe_sku
@@ -243,7 +244,10 @@ def tag(
 def listed_reservations(
     clients: AwsClients, region: str, ids: Sequence[CommitmentId] = (), tagged: str | None = None
 ) -> list[Answer]:
-    """The account's reservations in one region, in every state; AWS answers in one page."""
+    """The account's reservations in one region, in every state; AWS answers in one page.
+
+    Without those of the sorts that are no longer sold whose term is over.
+    """
     arguments: dict[str, Any] = {}
     if ids:
         arguments["ReservedInstancesIds"] = list(ids)
@@ -256,4 +260,4 @@ def listed_reservations(
         needs="ReservedInstances",
     )
     found: list[Answer] = answer["ReservedInstances"]
-    return found
+    return [one for one in found if not is_over(one["OfferingType"], one["State"])]

@@ -58,6 +58,7 @@ UPFRONT_SHARE = {
 """The part of the term's price that is due at purchase. AWS takes 50–99% for Partial Upfront;
 we always ask for the least."""
 INTENT_TAG = "tenor:intent"
+_HEAVY = "Heavy Utilization"
 _HOME_CODE = "USE1"
 _YEAR_SECONDS = 366 * 86_400
 
@@ -76,6 +77,46 @@ def known(table: Mapping[str, Word], word: str) -> Word:
             provider="aws", operation="reading", code="unknown_word", detail=repr(word)
         )
     return meaning
+
+
+def payment_of(word: str) -> Payment:
+    """What a reservation's payment is called here; ``ProviderError`` where it cannot be counted.
+
+    Heavy Utilization, no longer sold, is paid in part upfront and for every hour, used or not:
+    that is what Partial Upfront is. The price of Medium and Light depends on the use.
+    """
+    if word == _HEAVY:
+        return Payment.PARTIAL_UPFRONT
+    if is_legacy(word):
+        raise ProviderError(
+            provider="aws",
+            operation="reading",
+            code="legacy_reservation",
+            detail=f"an active reservation is of {word}, whose price depends on its use and "
+            "cannot be counted: buy by hand, or leave its region out, until its term is over",
+        )
+    return known(PAYMENTS, word)
+
+
+def is_legacy(word: str) -> bool:
+    """A payment of the sorts (Heavy, Medium, Light Utilization) that are no longer sold."""
+    return word.endswith("Utilization")
+
+
+def is_over(payment: str, state: str) -> bool:
+    """A reservation of a sort no longer sold that is not owned any more: nothing counts it."""
+    return is_legacy(payment) and not known(STATES, state).is_owned
+
+
+def require_usd(currency: object, what: str) -> None:
+    """``ProviderError`` for a price in another currency; services that sell in one tell none."""
+    if currency not in {None, "USD"}:
+        raise ProviderError(
+            provider="aws",
+            operation="reading",
+            code="currency",
+            detail=f"{what} is priced in {currency}; Tenor computes in US dollars",
+        )
 
 
 def term_months(seconds: int) -> int:
