@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 URL_VARIABLE = "TENOR_TEST_POSTGRES_URL"
@@ -24,9 +25,29 @@ def postgres_server() -> Iterator[str]:
     if named:
         yield named
         return
+    with own_server() as server:
+        yield server.url
+
+
+@dataclass(frozen=True)
+class OwnServer:
+    """A server that nobody else uses: pg_ctl on its data is its control, with how it starts."""
+
+    url: str
+    control: tuple[str, ...]
+    start: tuple[str, ...]
+
+    def restart(self) -> None:
+        """Crash: sessions end and nothing is tidied up; then recover, and take connections."""
+        _run([*self.control, *self.start, "-m", "immediate", "-w", "restart"])
+
+
+@contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """A server of this test run's own; ``NoServerError`` where its programs are missing."""
     initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
     if initdb is None or pg_ctl is None:
-        msg = f"no initdb and pg_ctl installed, and {URL_VARIABLE} is not set"
+        msg = f"no initdb and pg_ctl installed; {URL_VARIABLE} may name a server"
         raise NoServerError(msg)
     folder = Path(tempfile.mkdtemp(prefix="tenor-pg-"))
     prefix: tuple[str, ...] = ()
@@ -38,12 +59,13 @@ def postgres_server() -> Iterator[str]:
     try:
         _run([*prefix, initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"])
         options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=60"
-        log = str(folder / "log")
-        _run([*prefix, pg_ctl, "-D", str(data), "-o", options, "-l", log, "-w", "start"])
+        control = (*prefix, pg_ctl, "-D", str(data))
+        start = ("-o", options, "-l", str(folder / "log"))
+        _run([*control, *start, "-w", "start"])
         try:
-            yield f"postgresql://postgres@/postgres?host={folder}"
+            yield OwnServer(f"postgresql://postgres@/postgres?host={folder}", control, start)
         finally:
-            _run([*prefix, pg_ctl, "-D", str(data), "-m", "immediate", "-w", "stop"])
+            _run([*control, "-m", "immediate", "-w", "stop"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -21,7 +21,9 @@ from service.purchase.execute import execute
 from service.purchase.propose import approve, proposal_id, record_proposals
 from service.purchase.resume import resume
 from service.reconcile.settle import reconcile
+from service.store import migrate
 from service.store.engine import open_engine, reading, writing
+from tests.postgres_server import NoServerError, OwnServer, own_server
 from tests.purchase.cloud import PROVIDER, FileCloud
 from tests.purchase.world import (
     CYCLE,
@@ -105,6 +107,51 @@ def test_sessions_lost_between_the_steps_are_opened_again(
     assert states(engine) == [IntentState.BOUGHT]
     assert len(cloud.calls()) == 1
     engine.dispose()
+
+
+@pytest.mark.postgres
+def test_a_server_that_crashes_keeps_what_was_committed_and_nothing_is_bought_without_it(
+    tmp_path: Path,
+) -> None:
+    try:
+        with own_server() as server:
+            engine = open_engine(server.url)
+            try:
+                crashes(engine, server, tmp_path)
+            finally:
+                engine.dispose()
+    except NoServerError as reason:
+        pytest.skip(str(reason))
+
+
+def crashes(engine: Engine, server: OwnServer, tmp_path: Path) -> None:
+    """One purchase through three crashes of the server: before, while, and after it is written."""
+    migrate.upgrade(engine)
+    desk, cloud = prepare(engine, tmp_path)
+    asked: list[int] = []
+
+    def digest() -> str:
+        asked.append(len(asked))
+        if len(asked) == 2:  # inside the transaction that writes the intent
+            server.restart()
+        return ""
+
+    with pytest.raises(OperationalError):
+        buy(replace(desk, policy_digest=digest))
+    assert states(engine) == []
+    assert cloud.calls() == []
+
+    def reached(step: Step) -> None:
+        if step is Step.INTENT_COMMITTED:
+            server.restart()
+            assert states(engine) == [IntentState.RECORDED]
+        if step is Step.ABOUT_TO_CALL:
+            server.restart()
+            assert states(engine) == [IntentState.CALLING]
+
+    buy(replace(desk, reached=reached))
+    assert states(engine) == [IntentState.BOUGHT]
+    assert len(cloud.calls()) == 1
 
 
 def set_largest_file(size: int) -> None:
