@@ -96,7 +96,7 @@ class Source:
         gb = gigabytes(self.memory_mb)
         total = Decimal(0)
         for resource, quantity in ((VCPU, Decimal(self.vcpus)), (RAM, gb)):
-            rate = prices.rate_usd(ResourceTerms(self.place.region, family, resource, months))
+            rate = prices.owed_usd(ResourceTerms(self.place.region, family, resource, months))
             if quantity and rate is None:
                 raise _cannot("no_price", f"{self.place.path} is of a series without a price")
             total += quantity * (rate or Decimal(0))

@@ -142,9 +142,7 @@ def _part(
 ) -> InventoryItem:
     place, listed = owned
     state = known(STATES, listed.status)
-    rate = prices.rate_usd(terms)
-    if rate is None and terms.family not in gcp_tables().sold_types:
-        rate = prices.dearest_usd(terms.resource, terms.term_months)
+    rate = prices.owed_usd(terms)
     if rate is None and state.is_owned:
         raise ProviderError(
             provider=PROVIDER,

@@ -56,17 +56,21 @@ class PriceList:
             raise _ambiguous(terms.offering)
         return self.commitments_usd.get(terms)
 
-    def dearest_usd(self, resource: str, term_months: int) -> Decimal | None:
-        """The highest rate of any series and region for such a part; ``None`` when there is none.
+    def owed_usd(self, terms: ResourceTerms) -> Decimal | None:
+        """What one unit that is owned costs an hour, at least the truth; ``None`` when not known.
 
-        What is owned and has no rate of its own counts at this one: too much, never too little.
+        A series that Tenor does not buy, without a rate of its own, counts at the highest rate of
+        any series and region: too much, never too little.
         """
-        listed = (
-            rate
-            for terms, rate in self.commitments_usd.items()
-            if (terms.resource, terms.term_months) == (resource, term_months)
+        rate = self.rate_usd(terms)
+        if rate is not None or terms.family in gcp_tables().sold_types:
+            return rate
+        alike = (
+            found
+            for other, found in self.commitments_usd.items()
+            if (other.resource, other.term_months) == (terms.resource, terms.term_months)
         )
-        return max(listed, default=None)
+        return max(alike, default=None)
 
     def price_usd(self, key: SkuKey) -> Decimal | None:
         """Dollars for one unit on demand; ``None`` when the list has no such SKU."""
