@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -27,8 +26,6 @@ from service.usage.eligibility import coverable_by
 from service.usage.ingest import read_export
 from tests.sandbox.gcp.clouds import START, small_cloud, small_world
 
-TESTS = Path(__file__).resolve().parents[2]
-SECTION = re.compile(r"^## Google Cloud\n(?P<body>.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 HOURS = HourRange(START, 2 * DAY_HOURS)
 
 
@@ -130,18 +127,6 @@ def test_what_was_exported_is_ingested_planned_and_bought(
     before = cloud.totals().effective_savings_rate
     cloud.advance(24 * 6)
     assert before == 0 < cloud.totals().effective_savings_rate
-
-
-def test_every_claim_of_support_names_the_tests_that_show_it() -> None:
-    text = (TESTS.parent / "docs" / "support.md").read_text("utf-8")
-    section = SECTION.search(text)
-    assert section is not None
-    named = set(re.findall(r"`(providers/[\w/]+\.py)`", section["body"]))
-    assert named
-    assert all((TESTS / name).is_file() for name in named)
-    rows = [line.split("|")[1:-1] for line in section["body"].splitlines() if line[:2] == "| "]
-    for product, *claims, shown_by in rows[1:]:
-        assert "`" in shown_by or {claim.strip() for claim in claims} == {"no"}, product
 
 
 def test_a_cloud_without_an_export_table_has_no_exports() -> None:
