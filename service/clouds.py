@@ -18,7 +18,7 @@ from service.providers.aws.clients import AwsAccess, AwsClients
 from service.providers.aws.credentials import Source, TokenFile
 from service.providers.aws.permissions import AwsPermissions
 from service.providers.aws.reader import AwsReader
-from service.providers.aws.usage_source import aws_exports, needed_by
+from service.providers.aws.usage_source import aws_exports, granted_on, needed_by
 from service.providers.port import (
     ProviderAlterer,
     ProviderBuyer,
@@ -69,7 +69,9 @@ def aws_cloud(access: AwsAccess, clock: Clock, settings: Settings) -> Cloud:
         buyer=buyer,
         finder=buyer,
         alterer=AwsAlterer(clients, clock=clock),
-        permissions=AwsPermissions(clients, optional=needed_by(exports)),
+        permissions=AwsPermissions(
+            clients, optional=needed_by(exports), granted_on=granted_on(exports)
+        ),
         exports=exports,
         committed_usd=partial(organisation.committed_usd, clients),
         close=clients.close,

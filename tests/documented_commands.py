@@ -188,9 +188,12 @@ def serve_a_while() -> None:
 
 
 def examine(place: Place) -> None:
-    """``tenor doctor``: all is well, but for usage that was not fetched yet."""
+    """``tenor doctor``: all is well, but for usage that was not fetched yet.
+
+    What a provider offers no way to prove is not proven in its sandbox either.
+    """
     code, out, err = place.tenor(["doctor", "--json"])
-    failed = [one for one in json.loads(out)["checks"] if not one["passed"]]
+    failed = [one for one in json.loads(out)["checks"] if one["proven"] and not one["passed"]]
     assert (code == 0) is (not failed), err
     clouds = {one["check"].split(":")[0] for one in failed}
     assert clouds <= set(place.estate.payers) - place.decided, failed

@@ -200,7 +200,7 @@ def run_status(options: argparse.Namespace) -> int:
 
 
 def run_doctor(options: argparse.Namespace) -> int:
-    """Each check with its finding and its mend; exit status 1 when one fails."""
+    """Each check with its finding and its mend; exit status 1 when one must be mended."""
     from service.operate.doctor import examine  # noqa: PLC0415
     from service.report.render import print_json, print_table  # noqa: PLC0415
 
@@ -208,9 +208,9 @@ def run_doctor(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"checks": [check.as_row() for check in checks]})
     else:
-        rows = [("ok" if c.passed else "FAILED", c.name, c.finding, c.mend) for c in checks]
+        rows = [(c.state, c.name, c.finding, c.mend) for c in checks]
         print_table("Doctor", ("", "check", "finding", "how to mend it"), rows)
-    return 0 if all(check.passed for check in checks) else 1
+    return 1 if any(check.stops for check in checks) else 0
 
 
 def _settings() -> Settings:

@@ -13,6 +13,7 @@ from service.domain.hours import iso
 from service.guard.fields import Mode
 from service.operate.daemon import not_ready
 from service.operate.unlisted import TOLD_AFTER, advice_only
+from service.providers.port import PermissionProof
 from service.settings import Settings
 from service.store.engine import reading
 from service.store.lease import database_now
@@ -23,18 +24,37 @@ CLOCK_SKEW_MAX = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at. ``mend`` is empty when it passed."""
+    """One thing that was looked at. ``mend`` is empty when it passed.
+
+    ``proven``: it was found out either way. What is not ``required`` may stay unproven: its
+    provider offers no way to find out.
+    """
 
     name: str
     passed: bool
     finding: str
     mend: str
+    proven: bool = True
+    required: bool = True
+
+    @property
+    def state(self) -> str:
+        """``ok``, ``FAILED`` or ``not proven``."""
+        if not self.proven:
+            return "not proven"
+        return "ok" if self.passed else "FAILED"
+
+    @property
+    def stops(self) -> bool:
+        """It must be mended before the policy's mode may be relied on."""
+        return self.required and not self.passed
 
     def as_row(self) -> dict[str, object]:
         """The check as JSON values."""
         return {
             "check": self.name,
             "passed": self.passed,
+            "proven": self.proven,
             "finding": self.finding,
             "mend": self.mend,
         }
@@ -79,15 +99,19 @@ def _of_cloud(parts: Parts) -> list[Check]:
         mend = f"Grant what docs/permissions has for {provider}."
         said = _said(error)
         return [*checks, Check(f"{provider}: permissions", passed=False, finding=said, mend=mend)]
-    return checks + [
-        Check(
-            f"{provider}: may {proof.action}",
-            passed=proof.allowed is not False,
-            finding=proof.detail,
-            mend=proof.mend if proof.allowed is False else "",
-        )
-        for proof in proofs
-    ]
+    return checks + [_permission(provider, proof) for proof in proofs]
+
+
+def _permission(provider: str, proof: PermissionProof) -> Check:
+    """What cannot be found out is no pass; where asking was refused, it is to be mended."""
+    return Check(
+        f"{provider}: may {proof.action}",
+        passed=proof.allowed is True,
+        finding=proof.detail,
+        mend="" if proof.allowed is True else proof.mend,
+        proven=proof.allowed is not None,
+        required=proof.allowed is False or proof.prover_failed,
+    )
 
 
 def _farthest_mode(parts: Parts) -> str:

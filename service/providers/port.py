@@ -58,14 +58,16 @@ class Identity:
 class PermissionProof:
     """Whether one thing that a mode needs may be done, as the provider answered.
 
-    ``allowed`` is ``None`` where the provider offers no way to ask without doing it. ``mend``
-    says how to grant it.
+    ``allowed`` is ``None`` where that could not be found out. ``mend`` says how to grant it.
+    ``prover_failed``: it could have been found out and asking was refused, for something that
+    buys; otherwise ``None`` means that the provider offers no way to ask without doing it.
     """
 
     action: str
     allowed: bool | None
     detail: str
     mend: str
+    prover_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ class WorldSnapshot:
 class World:
     """A seeded AWS organisation. ``lock`` guards all of it.
 
-    ``denied``: IAM actions that nobody is granted; ``exports_folder``: what S3 serves.
+    ``denied``: IAM actions that nobody is granted; ``granted_on``: those that IAM grants on one
+    pattern of resources alone; ``exports_folder``: what S3 serves.
     """
 
     def __init__(self, options: WorldOptions, catalog: Catalog, usage: Usage) -> None:
@@ -107,6 +108,10 @@ class World:
         self.accrual = Accrual(self)
         self.exports_folder: Path | None = None
         self.denied: set[str] = set()
+        self.granted_on = {
+            "s3:ListBucket": "arn:aws:s3:::sandbox-exports",
+            "s3:GetObject": "arn:aws:s3:::sandbox-exports/*",
+        }
 
     @classmethod
     def generated(cls, options: WorldOptions | None = None) -> World:

@@ -27,12 +27,14 @@ from service.domain.ids import CommitmentId
 from service.domain.purchases import Refused, Unknown
 from service.providers.aws import reservations
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke
+from service.providers.aws.last_look import send_if_wanted
 from service.providers.aws.outcome import WIRE_ERRORS, outcome_of
 from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.aws.words import INTENT_TAG, STATES, known
 from service.providers.port import StillWanted
 
 _CURRENCY = "USD"
+_ACCEPT = "accept_reserved_instances_exchange_quote"
 _OPERATION = "ec2.get_reserved_instances_exchange_quote"
 
 
@@ -148,13 +150,11 @@ def exchange(
     except ProviderError as error:
         return Refused(code=error.code, detail=str(error))
     client = clients.purchasing(reservations.SERVICE, terms.region)
-    refused = why_not(order, priced.quote) or still_wanted()
+    refused = why_not(order, priced.quote)
     if refused is not None:
         return refused
     try:
-        answer: Answer = client.accept_reserved_instances_exchange_quote(  # type: ignore[attr-defined]
-            **priced.arguments
-        )
+        answer: Answer = send_if_wanted(client, _ACCEPT, dict(priced.arguments), still_wanted)
     except WIRE_ERRORS as error:
         return outcome_of(error)
     if not answer.get("ExchangeId"):

@@ -71,6 +71,11 @@ class AwsExports:
         self._clients = clients
         self._location = location
 
+    @property
+    def location(self) -> S3Location:
+        """Where the export lies."""
+        return self._location
+
     def fetch(self, folder: Path) -> Fetched:
         """Make ``folder`` hold what the bucket holds now. Touches no file that it did not bring.
 

@@ -26,6 +26,7 @@ from service.domain.ids import CommitmentId
 from service.domain.purchases import InventoryItem, Refused, Unknown
 from service.providers.aws import inventory, reservations
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
+from service.providers.aws.last_look import send_if_wanted
 from service.providers.aws.outcome import WIRE_ERRORS, outcome_of
 from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.port import StillWanted
@@ -129,15 +130,15 @@ def modify(
     region = str(items[0].region)
     source = ReservationTerms.of_offering(items[0].commitment.offering)
     client = clients.purchasing(reservations.SERVICE, region)
-    refused = Refused(code="not_allowed", detail=detail) if detail else still_wanted()
-    if refused is not None:
-        return refused
+    if detail:
+        return Refused(code="not_allowed", detail=detail)
+    arguments = {
+        "ReservedInstancesIds": list(order.sources),
+        "ClientToken": order.token,
+        "TargetConfigurations": [_configuration(one, source) for one in order.targets],
+    }
     try:
-        client.modify_reserved_instances(  # type: ignore[attr-defined]
-            ReservedInstancesIds=list(order.sources),
-            ClientToken=order.token,
-            TargetConfigurations=[_configuration(one, source) for one in order.targets],
-        )
+        send_if_wanted(client, "modify_reserved_instances", arguments, still_wanted)
     except WIRE_ERRORS as error:
         return outcome_of(error)
     try:

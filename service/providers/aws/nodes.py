@@ -33,6 +33,7 @@ from service.domain.purchases import (
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
 from service.providers.aws.dearer import refuse_dearer
+from service.providers.aws.last_look import send_if_wanted
 from service.providers.aws.node_services import (
     BY_KIND,
     SERVICES,
@@ -165,11 +166,9 @@ def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWante
     if dearer is not None:
         return dearer
     client = clients.purchasing(service.client, terms.region)
-    stopped = still_wanted()
-    if stopped is not None:
-        return stopped
+    arguments = _arguments(service, order, terms, name)
     try:
-        answer: Answer = getattr(client, service.buy)(**_arguments(service, order, terms, name))
+        answer: Answer = send_if_wanted(client, service.buy, arguments, still_wanted)
     except WIRE_ERRORS as error:
         is_taken = isinstance(error, ClientError) and _code(error) in service.taken
         return _taken(clients, order) if is_taken else outcome_of(error)

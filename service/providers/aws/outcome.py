@@ -7,6 +7,7 @@ what happened                                    outcome            why
 ===============================================  =================  ===========================
 the request was never sent (no credentials,      Refused not_sent   nothing left this machine;
 bad parameters, name or connection failed)                          the same token may try again
+not wanted any more when it was signed           Refused, as said   nothing left this machine
 throttled, whatever the HTTP status              Refused <code>     AWS rejects before acting
 HTTP 4xx with a code of ``REFUSALS``             Refused <code>     AWS read it and said no
 HTTP 4xx with any other code                     Unknown            it may have begun to act
@@ -43,11 +44,13 @@ from botocore.parsers import ResponseParserError
 from service.domain.errors import ProviderError
 from service.domain.ids import CommitmentId
 from service.domain.purchases import Bought, Refused, Unknown
+from service.providers.aws.last_look import NotWantedError
 
 NOT_SENT = "not_sent"
-WIRE_ERRORS = (BotoCoreError, ClientError, ResponseParserError, ProviderError)
+WIRE_ERRORS = (BotoCoreError, ClientError, ResponseParserError, ProviderError, NotWantedError)
 """Everything that a purchase call can raise. An answer that cannot be parsed raises an error
-outside the SDK's own tree; ``ProviderError`` is what fetching a role's keys raises."""
+outside the SDK's own tree; ``ProviderError`` is what fetching a role's keys raises, and
+``NotWantedError`` that the call was not wanted any more when it was signed."""
 _NEVER_SENT = (
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -108,9 +111,11 @@ _REQUEST_TIMEOUT, _CLIENT_ERRORS, _SERVER_ERRORS = 408, 400, 500
 
 
 def outcome_of(
-    error: BotoCoreError | ClientError | ResponseParserError | ProviderError,
+    error: BotoCoreError | ClientError | ResponseParserError | ProviderError | NotWantedError,
 ) -> Refused | Unknown:
     """The outcome that ``error``, raised by one purchase call, proves."""
+    if isinstance(error, NotWantedError):
+        return error.refused
     if isinstance(error, (ProviderError, *_NEVER_SENT)):
         return Refused(code=NOT_SENT, detail=str(error))
     if not isinstance(error, ClientError):

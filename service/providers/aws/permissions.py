@@ -8,7 +8,7 @@ the proof says that nothing could be proven.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.domain.errors import ProviderError
@@ -36,17 +36,27 @@ _SIMULATED_AT_ONCE = 50
 class _Judgement:
     allowed: bool | None
     detail: str
+    prover_failed: bool = False
 
 
 class AwsPermissions:
     """Asks about one set of credentials.
 
-    ``optional``: actions asked about besides those that every deployment needs.
+    ``optional``: actions asked about besides those that every deployment needs. ``granted_on``:
+    buckets and objects (``BUCKET``, ``BUCKET/PREFIX*``) that an action is asked about; the policy
+    grants it on them alone, and IAM denies it on everything.
     """
 
-    def __init__(self, clients: AwsClients, *, optional: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        clients: AwsClients,
+        *,
+        optional: Sequence[str] = (),
+        granted_on: Mapping[str, str] | None = None,
+    ) -> None:
         self._clients = clients
         self._optional = frozenset(optional)
+        self._granted_on = granted_on or {}
 
     def permissions(self, mode: str) -> Sequence[PermissionProof]:
         """Proof of each action that ``mode`` needs, reads first. Buys and changes nothing.
@@ -63,7 +73,8 @@ class AwsPermissions:
                 action=one.action,
                 allowed=judged.allowed,
                 detail=judged.detail,
-                mend=f"Allow {one.action} (docs/permissions/aws-{mode}.json).",
+                mend=_mend(one, judged, mode),
+                prover_failed=one.buys and judged.prover_failed,
             )
             for one in needed
             for judged in [self._judge(one, simulated)]
@@ -95,18 +106,14 @@ class AwsPermissions:
             who = invoke(self._clients.reading("sts"), "get_caller_identity", {}, needs="Arn")
             arn = _policy_source(str(who["Arn"]))
             found: dict[str, _Judgement] = {}
-            for first in range(0, len(actions), _SIMULATED_AT_ONCE):
-                results = invoke_all(
+            for asked in self._questions(actions, arn):
+                for one in invoke_all(
                     self._clients.reading("iam", _GLOBAL_REGION),
                     "simulate_principal_policy",
-                    {
-                        "PolicySourceArn": arn,
-                        "ActionNames": list(actions[first : first + _SIMULATED_AT_ONCE]),
-                    },
+                    {"PolicySourceArn": arn, **asked},
                     items="EvaluationResults",
                     token="Marker",  # noqa: S106  # the name of a field
-                )
-                for one in results:
+                ):
                     decision = one["EvalDecision"]
                     judged = _Judgement(decision == "allowed", f"IAM decides: {decision}")
                     found[one["EvalActionName"]] = judged
@@ -114,11 +121,33 @@ class AwsPermissions:
             if error.operation.startswith("sts."):
                 raise
             unproven = _Judgement(
-                allowed=None, detail=f"not proven: iam:SimulatePrincipalPolicy: {error.code}"
+                allowed=None,
+                detail=f"not proven: iam:SimulatePrincipalPolicy: {error.code}",
+                prover_failed=True,
             )
             return dict.fromkeys(actions, unproven)
         silent = _Judgement(allowed=None, detail="not proven: IAM did not answer for it")
         return {action: found.get(action, silent) for action in actions}
+
+    def _questions(self, actions: Sequence[str], arn: str) -> Iterator[dict[str, list[str]]]:
+        """What IAM is asked: of everything, then of each resource that an action is granted on."""
+        anywhere = [action for action in actions if action not in self._granted_on]
+        for first in range(0, len(anywhere), _SIMULATED_AT_ONCE):
+            yield {"ActionNames": anywhere[first : first + _SIMULATED_AT_ONCE]}
+        partition = arn.split(":")[1]
+        for action in actions:
+            if action in self._granted_on:
+                resource = f"arn:{partition}:s3:::{self._granted_on[action]}"
+                yield {"ActionNames": [action], "ResourceArns": [resource]}
+
+
+def _mend(one: Needed, judged: _Judgement, mode: str) -> str:
+    if judged.prover_failed:
+        return (
+            "Allow iam:SimulatePrincipalPolicy on the role itself "
+            f"(docs/permissions/aws-{mode}.json), so that {one.action} can be proven."
+        )
+    return f"Allow {one.action} (docs/permissions/aws-{mode}.json)."
 
 
 def _policy_source(arn: str) -> str:

@@ -19,6 +19,7 @@ from service.domain.purchases import Bought, InventoryItem, Outcome, PurchaseOrd
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke, invoke_all
 from service.providers.aws.dearer import refuse_dearer
+from service.providers.aws.last_look import send_if_wanted
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
 from service.providers.aws.reservation_terms import (
     ReservationPrice,
@@ -191,13 +192,9 @@ def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWante
     }
     if order.start_at is not None:
         arguments["PurchaseTime"] = order.start_at
-    refused = still_wanted()
-    if refused is not None:
-        return refused
+    buying = "purchase_reserved_instances_offering"
     try:
-        answer: Answer = client.purchase_reserved_instances_offering(  # type: ignore[attr-defined]
-            **arguments
-        )
+        answer: Answer = send_if_wanted(client, buying, arguments, still_wanted)
     except WIRE_ERRORS as error:
         return outcome_of(error)
     outcome = bought_of(answer, "ReservedInstancesId")

@@ -19,6 +19,7 @@ from service.domain.money import floor_to_step, text
 from service.domain.purchases import InventoryItem, Outcome, PurchaseOrder, Refused
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
+from service.providers.aws.last_look import send_if_wanted
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
 from service.providers.aws.words import (
     INTENT_TAG,
@@ -265,11 +266,8 @@ def purchase(clients: AwsClients, order: PurchaseOrder, still_wanted: StillWante
     if order.start_at is not None:
         arguments["purchaseTime"] = order.start_at
     client = clients.purchasing(SERVICE)
-    stopped = still_wanted()
-    if stopped is not None:
-        return stopped
     try:
-        answer: Answer = client.create_savings_plan(**arguments)  # type: ignore[attr-defined]
+        answer: Answer = send_if_wanted(client, "create_savings_plan", arguments, still_wanted)
     except WIRE_ERRORS as error:
         return outcome_of(error)
     return bought_of(answer, "savingsPlanId")

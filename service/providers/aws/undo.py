@@ -26,6 +26,7 @@ from service.domain.ids import CommitmentId
 from service.domain.purchases import InventoryItem, Refused, Unknown
 from service.providers.aws import inventory
 from service.providers.aws.clients import Answer, AwsClients
+from service.providers.aws.last_look import send_if_wanted
 from service.providers.aws.outcome import WIRE_ERRORS, outcome_of
 from service.providers.aws.reservations import SERVICE as EC2
 from service.providers.aws.savings_plans import SERVICE as SAVINGS_PLANS
@@ -132,13 +133,9 @@ def give_back(
     if item.commitment.state is CommitmentState.RETURNED:
         return done
     client = clients.purchasing(SAVINGS_PLANS)
-    stopped = still_wanted()
-    if stopped is not None:
-        return stopped
+    plan = {"savingsPlanId": item.commitment.commitment, "clientToken": order.token}
     try:
-        answer: Answer = client.return_savings_plan(  # type: ignore[attr-defined]
-            savingsPlanId=item.commitment.commitment, clientToken=order.token
-        )
+        answer: Answer = send_if_wanted(client, "return_savings_plan", plan, still_wanted)
     except WIRE_ERRORS as error:
         return outcome_of(error)
     return done if answer.get("savingsPlanId") else Unknown(detail="the answer names no plan")
@@ -166,11 +163,9 @@ def _cancel_plan(
     clients: AwsClients, plan: CommitmentId, still_wanted: StillWanted
 ) -> AlterationOutcome:
     client = clients.purchasing(SAVINGS_PLANS)
-    stopped = still_wanted()
-    if stopped is not None:
-        return stopped
+    operation = "delete_queued_savings_plan"
     try:
-        client.delete_queued_savings_plan(savingsPlanId=plan)  # type: ignore[attr-defined]
+        send_if_wanted(client, operation, {"savingsPlanId": plan}, still_wanted)
     except WIRE_ERRORS as error:
         return outcome_of(error)
     return Altered(made=(), paid_usd=NOTHING, refunded_usd=NOTHING)
@@ -181,13 +176,10 @@ def _cancel_reservation(
 ) -> AlterationOutcome:
     reservation = item.commitment.commitment
     client = clients.purchasing(EC2, str(item.region))
-    stopped = still_wanted()
-    if stopped is not None:
-        return stopped
+    one_only = {"ReservedInstancesIds": [reservation]}
+    operation = "delete_queued_reserved_instances"
     try:
-        answer: Answer = client.delete_queued_reserved_instances(  # type: ignore[attr-defined]
-            ReservedInstancesIds=[reservation]
-        )
+        answer: Answer = send_if_wanted(client, operation, one_only, still_wanted)
     except WIRE_ERRORS as error:
         return outcome_of(error)
     done = answer.get("SuccessfulQueuedPurchaseDeletions", ())

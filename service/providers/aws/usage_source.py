@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from service.domain.hours import Clock
 from service.providers.aws.clients import AwsClients
 from service.providers.aws.cost_explorer import CostExplorerUsage
@@ -29,3 +31,11 @@ def needed_by(exports: ProviderExports | None) -> tuple[str, ...]:
     if isinstance(exports, AwsExports):
         return ("s3:ListBucket", "s3:GetObject")
     return ("ce:GetCostAndUsage",) if isinstance(exports, CostExplorerUsage) else ()
+
+
+def granted_on(exports: ProviderExports | None) -> Mapping[str, str]:
+    """By action what it is granted on, in S3, where that is not everything."""
+    if not isinstance(exports, AwsExports):
+        return {}
+    at = exports.location
+    return {"s3:ListBucket": at.bucket, "s3:GetObject": f"{at.bucket}/{at.prefix}*"}

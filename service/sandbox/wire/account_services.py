@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 
 from service.sandbox.faults import ApiError
 from service.sandbox.wire.call import Call, Handler
@@ -101,7 +102,11 @@ def list_accounts(world: World, call: Call) -> Mapping[str, object]:
 
 
 def simulate(world: World, call: Call) -> Mapping[str, object]:
-    """``SimulatePrincipalPolicy``: everything is granted but what the world denies."""
+    """``SimulatePrincipalPolicy``: everything is granted but what the world denies.
+
+    What it grants on some resources only is denied on others, and on ``*``, which is asked about
+    where no resource is named.
+    """
     form = call.form
     source = form.text("PolicySourceArn")
     if not source.startswith("arn:aws:iam::"):
@@ -112,10 +117,14 @@ def simulate(world: World, call: Call) -> Mapping[str, object]:
     results = [
         {
             "EvalActionName": action,
-            "EvalResourceName": "*",
-            "EvalDecision": "implicitDeny" if action in world.denied else "allowed",
+            "EvalResourceName": resource,
+            "EvalDecision": "allowed"
+            if action not in world.denied
+            and fnmatchcase(resource, world.granted_on.get(action, "*"))
+            else "implicitDeny",
         }
         for action in actions
+        for resource in form.texts("ResourceArns.member") or ["*"]
     ]
     return {"EvaluationResults": ListOf("member", results), "IsTruncated": False}
 

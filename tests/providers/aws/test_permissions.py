@@ -29,6 +29,7 @@ from service.providers.aws.permission_table import (
 )
 from service.providers.aws.permissions import AwsPermissions
 from service.providers.aws.reader import AwsReader
+from service.providers.aws.usage_source import granted_on, needed_by
 from service.providers.port import PermissionProof, ProviderPermissions
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.wire.s3 import BUCKET
@@ -170,8 +171,12 @@ def test_the_documents_are_those_of_the_table_and_hold_no_wildcard(mode: str) ->
     assert not any(action.endswith("Listing") for action in granted(mode))
 
 
-def proofs(cloud: SandboxCloud, mode: str, *optional: str) -> dict[str, PermissionProof]:
-    asked: ProviderPermissions = AwsPermissions(cloud.clients(), optional=optional)
+def proofs(
+    cloud: SandboxCloud, mode: str, exports: AwsExports | None = None
+) -> dict[str, PermissionProof]:
+    asked: ProviderPermissions = AwsPermissions(
+        cloud.clients(), optional=needed_by(exports), granted_on=granted_on(exports)
+    )
     return {one.action: one for one in asked.permissions(mode)}
 
 
@@ -207,6 +212,9 @@ def test_without_iams_judgement_purchases_are_unproven_and_not_tried(cloud: Sand
     create = found["savingsplans:CreateSavingsPlan"]
     assert create.allowed is None
     assert "iam:SimulatePrincipalPolicy" in create.detail
+    assert "iam:SimulatePrincipalPolicy" in create.mend
+    assert create.prover_failed
+    assert not any(one.prover_failed for one in proofs(cloud, "observe").values())
     # What can be proven otherwise still is.
     assert found["ec2:PurchaseReservedInstancesOffering"].allowed is True
     assert found["savingsplans:DescribeSavingsPlans"].allowed is True
@@ -215,10 +223,26 @@ def test_without_iams_judgement_purchases_are_unproven_and_not_tried(cloud: Sand
 
 def test_what_a_source_of_usage_needs_is_asked_only_where_it_is_used(cloud: SandboxCloud) -> None:
     assert "s3:GetObject" not in proofs(cloud, "observe")
+    exports = AwsExports(cloud.clients(), S3Location(BUCKET, "focus/"))
+    found = proofs(cloud, "observe", exports)
+    assert found["s3:ListBucket"].allowed is found["s3:GetObject"].allowed is True
     cloud.world.denied.add("s3:GetObject")
-    found = proofs(cloud, "observe", "s3:ListBucket", "s3:GetObject")
+    found = proofs(cloud, "observe", exports)
     assert found["s3:ListBucket"].allowed is True
     assert found["s3:GetObject"].allowed is False
+
+
+def test_a_bucket_is_asked_about_by_its_name(cloud: SandboxCloud) -> None:
+    # The documents grant S3 on the exports alone: asked of everything, IAM denies it.
+    other = AwsExports(cloud.clients(), S3Location("another-bucket", ""))
+    found = proofs(cloud, "observe", other)
+    assert found["s3:ListBucket"].allowed is found["s3:GetObject"].allowed is False
+    documented = {
+        one["Action"][0]: one["Resource"].replace("EXPORT-BUCKET", BUCKET)
+        for one in json.loads((POLICIES / "aws-observe.json").read_text("utf-8"))["Statement"]
+        if one["Action"][0].startswith("s3:")
+    }
+    assert documented == cloud.world.granted_on
 
 
 def test_a_roles_own_permissions_are_asked_for_in_its_session(cloud: SandboxCloud) -> None:
