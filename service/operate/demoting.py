@@ -1,7 +1,8 @@
-"""Decides when autopilot stops trusting itself: drift, stale data, or promises that are not kept.
+"""Decides when autopilot stops trusting itself: stale data, or promises that are not kept.
 
 It then asks a person, as copilot does, in the provider concerned, until a person restores it. A
-deployment that has no scope on autopilot there has nothing to give up.
+deployment that has no scope on autopilot there has nothing to give up. Drift ends that trust where
+it is seen: see ``service.reconcile.stopping``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from service.domain.errors import PolicyError, RefusedError
 from service.guard.fields import Mode
 from service.guard.policy import Policy
 from service.observe.log import get_logger
-from service.reconcile.settle import Reconciliation
 from service.report.promise import Promises
 from service.store import demotion
 from service.store.engine import writing
@@ -22,14 +22,6 @@ log = get_logger(__name__)
 
 LEAST_EVIDENCE_HOURS = 14 * 24
 """How many hours of its term a promise must have seen before it can break trust."""
-
-
-def demote_on_drift(parts: Parts, done: Reconciliation) -> None:
-    """Ask people again where ledger and inventory differ in a way that nobody decided."""
-    if done.alarms:
-        first = done.alarms[0]
-        detail = f"{type(first).__name__}: {first}"[:500]
-        _demote(parts, rule="drift", detail=detail)
 
 
 def demote_on_stale_data(parts: Parts, error: RefusedError) -> None:
@@ -51,14 +43,23 @@ def demote_on_broken_promises(parts: Parts, promises: Promises) -> None:
         _demote(parts, rule="promise", detail=detail)
 
 
-def _demote(parts: Parts, *, rule: str, detail: str) -> None:
-    provider = parts.cloud.provider
+def may_act_alone(parts: Parts) -> bool:
+    """True where the policy has anything of the provider on autopilot, or cannot be read.
+
+    What it says once it can be read again is not known: until a person has looked, nothing there
+    is decided without one.
+    """
     try:
         policy = parts.policy().policy
     except PolicyError:
-        return  # nothing is bought without a policy, and its own error tells of that
-    if Mode.AUTOPILOT not in _modes(policy, provider):
+        return True
+    return Mode.AUTOPILOT in _modes(policy, parts.cloud.provider)
+
+
+def _demote(parts: Parts, *, rule: str, detail: str) -> None:
+    if not may_act_alone(parts):
         return
+    provider = parts.cloud.provider
     with writing(parts.engine) as connection:
         now = parts.clock.now()
         if demotion.demote(connection, provider, rule=rule, detail=detail, now=now):

@@ -42,6 +42,7 @@ from service.reconcile.findings import (
 )
 from service.reconcile.match import Match, match
 from service.reconcile.settle_altered import AlterationsRead
+from service.reconcile.stopping import stop
 from service.store import holdings, intents, lease, ledger
 from service.store.engine import reading, writing
 
@@ -89,11 +90,14 @@ def reconcile(
     held: lease.Lease,
     grace: timedelta = GRACE,
     finder: ProviderFinder | None = None,
+    autopilot: bool = True,
 ) -> Reconciliation:
     """Read the inventory, settle what it proves, mirror it, and say what was found.
 
     ``grace`` is how long an unlisted purchase stays unknown, five minutes at the least.
     ``finder`` is asked for each unknown purchase by name; when it fails, that one stays unknown.
+    ``autopilot``: it acts in the provider, and an alarm ends that. What stops buying is written
+    with what it follows from: see ``service.reconcile.stopping``.
 
     ``ProviderError`` when it cannot be read whole, ``LeaseLostError`` when this process is not
     the executor; nothing has changed then.
@@ -134,6 +138,7 @@ def reconcile(
         for finding in result.findings:
             _settle(connection, provider, finding, now=now)
         altered = changes.settle(now=now)
+        stop(connection, provider, result.findings, altered, autopilot=autopilot, now=now)
         event = ReconcileMatched(
             provider=provider, matched=len(result.owner), findings=len(result.findings)
         )
@@ -201,6 +206,8 @@ def _settle(connection: Connection, provider: str, finding: Finding, *, now: dat
             )
             if moved:
                 _tell_settled(connection, intent.order.intent, "bought", evidence, now=now)
+            if moved and finding.alarming:
+                ledger.append(connection, _undecided(finding), now=now)
         case ProvenBought(intent=intent, commitment=commitment, evidence=evidence):
             _settle_proven(connection, intent, commitment, evidence, now=now)
         case SettledNotBought(intent=intent, evidence=evidence):
@@ -297,6 +304,12 @@ def _tell_drift(
         case _:
             assert_never(finding)
     ledger.append(connection, event, now=now)
+
+
+def _undecided(finding: SettledBought) -> ReconcileDrift:
+    intent, commitment = finding.intent, finding.item.commitment.commitment
+    kind = "written_off" if intent.state is IntentState.REFUSED else "never_called"
+    return _drift(kind, commitment, intent.order.intent, f"{finding.evidence} all the same")
 
 
 def _drift(

@@ -59,6 +59,20 @@ def test_drift_makes_autopilot_ask_a_person_until_one_restores_it(demo: Demo, le
     assert told.count("autopilot.demoted") == told.count("autopilot.restored") == 1
 
 
+def test_drift_under_a_policy_that_cannot_be_read_costs_trust_all_the_same(
+    demo: Demo, lease: Lease
+) -> None:
+    sell_to_somebody(demo)
+    reconcile(demo.parts, lease=lease)
+    assert given_up(demo) == []
+    sell_to_somebody(demo)
+    other = demo.parts.settings.policy_file.with_name("broken.yaml")
+    other.write_text("version: [", "utf-8")
+    settings = demo.parts.settings.model_copy(update={"policy_file": other})
+    reconcile(replace(demo.parts, settings=settings), lease=lease)
+    assert given_up(demo) == [("aws", "drift")]
+
+
 def promises(*, saved: str, hours: int) -> Promises:
     kept = Kept(
         CommitmentId("c"),
