@@ -79,3 +79,21 @@ def test_config_check_shows_each_value_and_no_password(
     assert rows["database_url"]["source"] == "the environment"
     assert rows["seed"] == {"setting": "seed", "value": "0", "source": "default"}
     assert "hidden" not in told
+
+
+def test_config_check_refuses_an_offer_that_is_named_for_two_terms(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = {
+        "PROJECT": "acme",
+        "BILLING_ACCOUNT": "01AB23-45CD67-89EF01",
+        "CREDENTIALS_FILE": "key.json",
+        "FLEXIBLE_PAST_OFFERS_12": "services/compute.googleapis.com/standardOffers/old",
+    }
+    for name, value in named.items():
+        monkeypatch.setenv(f"TENOR_GCP_{name}", value)
+    assert main(["config", "check", "--json"]) == 0
+    assert "standardOffers/old" in capsys.readouterr().out
+    monkeypatch.setenv("TENOR_GCP_FLEXIBLE_OFFER_36", named["FLEXIBLE_PAST_OFFERS_12"])
+    assert main(["config", "check", "--json"]) == 2
+    assert "two terms" in capsys.readouterr().err

@@ -24,12 +24,17 @@ def run_check(options: argparse.Namespace) -> int:
     from service.guard.policy import load_policy  # noqa: PLC0415 - imports wait
     from service.notify.config import load_alerts  # noqa: PLC0415
     from service.operate.foreseen import foreseen  # noqa: PLC0415
+    from service.providers.azure.cloud import azure_access  # noqa: PLC0415
+    from service.providers.gcp.cloud import access_of  # noqa: PLC0415
     from service.report.render import print_json, print_table  # noqa: PLC0415
     from service.settings import sourced  # noqa: PLC0415
     from service.wiring import shipped  # noqa: PLC0415
 
     found = sourced(os.environ)
     settings = found.settings
+    # How to reach these two is said by several settings together; nothing is asked of them here.
+    azure_access(settings)
+    access_of(settings)
     policy = load_policy(shipped(settings.policy_file))
     alerts = load_alerts(settings.alerts_file)
     known = foreseen(settings.changes_file, settings.holidays_file)
