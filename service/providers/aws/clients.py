@@ -32,6 +32,8 @@ from service.providers.aws.credentials import (
 )
 from service.providers.loopback import is_loopback
 
+NO_EXTERNAL_ID = "none"
+"""What the settings say where a role's trust policy asks for no external id."""
 PROVIDER = "aws"
 SESSION_NAME = "tenor"
 Answer = Mapping[str, Any]
@@ -71,6 +73,7 @@ class AwsAccess:
 
     def __post_init__(self) -> None:
         self._require_one_source()
+        self._require_external_id()
         if self.endpoint_url is None:
             return
         if not is_loopback(self.endpoint_url):
@@ -102,6 +105,20 @@ class AwsAccess:
                 "there is an external id and no role to assume with it",
                 file="the settings",
                 remedy="Set TENOR_AWS_ROLE_ARN too, or leave TENOR_AWS_EXTERNAL_ID out.",
+            )
+
+    def _require_external_id(self) -> None:
+        """A role that anybody may be made to assume is a role for anybody: AWS's confused deputy.
+
+        A sandbox's keys, which are given by hand, open no account.
+        """
+        if self.role_arn is not None and self.keys is None and not self.external_id:
+            raise InputError(
+                f"there is a role to assume, {self.role_arn}, and no external id",
+                file="the settings",
+                column="TENOR_AWS_EXTERNAL_ID",
+                remedy="Set it to the sts:ExternalId of the role's trust policy; the word "
+                f"{NO_EXTERNAL_ID} says that the trust policy asks for none.",
             )
 
 
@@ -192,7 +209,7 @@ class AwsClients:
         def ask() -> Answer:
             client = self._make(self._source, "sts", self.access.region)
             arguments = {"RoleArn": role_arn, "RoleSessionName": SESSION_NAME}
-            if self.access.external_id is not None:
+            if self.access.external_id not in {None, NO_EXTERNAL_ID}:
                 arguments["ExternalId"] = self.access.external_id
             answer = invoke(client, "assume_role", arguments, needs="Credentials")
             keys: Answer = answer["Credentials"]

@@ -135,15 +135,20 @@ def _collect(
         offering = row["savingsPlanOffering"]
         if sku not in wanted or offering["currency"] != CURRENCY:
             continue
-        rate = Decimal(row["rate"])
-        known = found.setdefault(offering["offeringId"], {}).setdefault(sku, rate)
-        if known != rate:
-            raise ProviderError(
-                provider=PROVIDER,
-                operation="savingsplans.describe_savings_plans_offering_rates",
-                code="ambiguous_rate",
-                detail=f"{offering['offeringId']} has rates {known} and {rate} for {sku}",
-            )
+        of_offering = found.setdefault(offering["offeringId"], {})
+        _note(of_offering, sku, Decimal(row["rate"]), offering["offeringId"])
+
+
+def _note(rates: dict[str, Decimal], sku: str, rate: Decimal, of: str) -> None:
+    """Keep a rate; ``ProviderError`` for a second one that differs: neither is to be guessed."""
+    known = rates.setdefault(sku, rate)
+    if known != rate:
+        raise ProviderError(
+            provider=PROVIDER,
+            operation="savingsplans.rates",
+            code="ambiguous_rate",
+            detail=f"{of} has rates {known} and {rate} for {sku}",
+        )
 
 
 def _offering(listed: Answer, rates: dict[str, Decimal]) -> Offering:
@@ -193,7 +198,7 @@ def owned_offering(clients: AwsClients, item: InventoryItem, keys: Sequence[SkuK
         for row in rows:
             sku = aws_sku(row["usageType"], row.get("operation", ""))
             if sku in wanted and row["currency"] == CURRENCY:
-                rates[sku] = Decimal(row["rate"])
+                _note(rates, sku, Decimal(row["rate"]), str(item.commitment.commitment))
     return Offering(
         offering=item.commitment.offering,
         provider=PROVIDER,

@@ -21,7 +21,7 @@ from botocore.config import Config
 from service.clouds import access_of, clouds_of
 from service.domain.errors import InputError, ProviderError
 from service.operate.doctor import examine
-from service.providers.aws.clients import AwsAccess, AwsClients, of_token
+from service.providers.aws.clients import NO_EXTERNAL_ID, AwsAccess, AwsClients, of_token
 from service.providers.aws.credentials import Source, TokenFile, session_of_source
 from service.providers.aws.reader import AwsReader
 from service.sandbox.identity import ROOT_ACCESS_KEY, ROOT_SECRET_KEY
@@ -100,6 +100,15 @@ def test_a_source_that_is_named_and_empty_is_an_error_whatever_else_there_is(
     ("variables", "said"),
     [
         ({"TENOR_AWS_ROLE_ARN": ROLE}, "0 sources"),
+        ({"TENOR_AWS_ROLE_ARN": ROLE, "TENOR_AWS_PROFILE": "full"}, "no external id"),
+        (
+            {
+                "TENOR_AWS_ROLE_ARN": ROLE,
+                "TENOR_AWS_PROFILE": "full",
+                "TENOR_AWS_EXTERNAL_ID": "",
+            },
+            "TENOR_AWS_EXTERNAL_ID",
+        ),
         ({"TENOR_AWS_PROFILE": "full", "TENOR_AWS_SOURCE": "instance"}, "2 sources"),
         ({"TENOR_AWS_PROFILE": "full", "TENOR_AWS_EXTERNAL_ID": "word"}, "external id"),
         ({"TENOR_AWS_TOKEN_FILE": "token"}, "by half"),
@@ -115,6 +124,12 @@ def test_settings_that_leave_the_source_open_are_bad_input(
 ) -> None:
     with pytest.raises(InputError, match=said):
         clouds_of(read_settings(variables), WallClock())
+
+
+def test_a_role_that_asks_for_no_external_id_is_named_so() -> None:
+    settings = {"TENOR_AWS_ROLE_ARN": ROLE, "TENOR_AWS_PROFILE": "full"}
+    access = access_of(read_settings(settings | {"TENOR_AWS_EXTERNAL_ID": NO_EXTERNAL_ID}))
+    assert access.role_arn == ROLE
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -61,6 +62,33 @@ def listing(cloud: SandboxCloud, of: tuple[str, str, str], edit: Edit) -> Iterat
             events = clients.reading(service, region).meta.events
             events.register(f"after-call.{service}.{operation}", change)
         yield AwsReader(clients, regions=["us-east-1"])
+    finally:
+        clients.close()
+
+
+@pytest.mark.parametrize(
+    "operation", ["DescribeSavingsPlanRates", "DescribeSavingsPlansOfferingRates"]
+)
+def test_two_rates_of_one_sku_are_refused_owned_or_sold(
+    cloud: SandboxCloud, operation: str
+) -> None:
+    bought(cloud, plan_order(cloud, offer(cloud.world)))
+    used = sorted({line.key for line in cloud.world.usage.lines if line.region == "us-east-1"})
+    clients = AwsClients(sandbox_access(cloud.endpoint_url))
+
+    def double(parsed: dict[str, Any], **_: object) -> None:
+        parsed["searchResults"] += [one | {"rate": "9.9"} for one in parsed["searchResults"]]
+
+    try:
+        reader = AwsReader(clients, regions=["us-east-1"])
+        items = reader.inventory()
+        assert reader.owned_offerings(items, used)[0].rates_usd
+        events = clients.reading("savingsplans").meta.events
+        events.register(f"after-call.savingsplans.{operation}", double)
+        owned = partial(reader.owned_offerings, items, used)
+        sold = partial(reader.offerings, used)
+        with pytest.raises(ProviderError, match="ambiguous_rate"):
+            (owned if operation == "DescribeSavingsPlanRates" else sold)()
     finally:
         clients.close()
 
