@@ -188,6 +188,7 @@ class Intent:
     """A purchase written down before it is attempted.
 
     ``ever_listed``: some reading of the inventory showed what it bought, whatever became of it.
+    ``called_at``: when its call was begun; ``None`` while the ledger knows of none.
     """
 
     order: PurchaseOrder
@@ -201,6 +202,7 @@ class Intent:
     commitment: CommitmentId | None
     detail: str
     ever_listed: bool = False
+    called_at: datetime | None = None
 
 
 class ProposalState(StrEnum):

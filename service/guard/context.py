@@ -86,8 +86,9 @@ def loss_usd(line: PlanLine) -> Decimal:
 class Spend:
     """One purchase that counts against the caps: made, in flight, or of unknown outcome.
 
-    ``loss_usd`` is what it may lose over its term (see ``loss_usd``); ``at`` is when it was
-    asked for (UTC). ``live``: still owed, so it counts in total.
+    ``loss_usd`` is what it may lose over its term (see ``loss_usd``); ``at`` is when its money
+    moved or may have moved, now where it is still to (UTC). ``live``: still owed, so it counts in
+    total.
     ``in_run``: asked for earlier in the run that is being judged.
     """
 
@@ -251,7 +252,8 @@ def _of_intent(
 ) -> Spend:
     line, months = intent.line, intent.line.term_months
     # Not listed any more: taken as owed until its term must be over. Never listed: for good.
-    over = intent.recorded_at + timedelta(hours=term_hours(months))
+    at = _paid_at(intent, now)
+    over = at + timedelta(hours=term_hours(months))
     commit, upfront = Decimal(line.commit_usd_per_hour), line.upfront_usd
     if listed:
         # The line's money is of all parts; a term may have been lengthened since.
@@ -264,10 +266,21 @@ def _of_intent(
         upfront_usd=upfront,
         obligation_usd=obligation_usd(commit, months, line.total_usd),
         loss_usd=loss_usd(line),
-        at=intent.recorded_at,
+        at=at,
         live=_is_live(listed[0], now) if listed else not intent.ever_listed or now < over,
         in_run=intent.plan in runs,
     )
+
+
+def _paid_at(intent: Intent, now: datetime) -> datetime:
+    """When the purchase's money moves: at its call, which may come a day after it was written.
+
+    What is still to be called counts now. What was bought without a call that the ledger knows of
+    counts from when that was seen: not before the money moved.
+    """
+    if intent.called_at is not None:
+        return intent.called_at
+    return now if intent.state is IntentState.RECORDED else intent.updated_at
 
 
 def _dearer(bought_for: Decimal, listed: Sequence[Decimal]) -> Decimal:

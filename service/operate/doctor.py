@@ -19,6 +19,9 @@ from service.store.engine import reading
 from service.store.lease import database_now
 from service.wiring import Parts, build, shipped
 
+SQLITE_FULL = 2
+"""SQLite's number for: every commit is on disk before it is answered."""
+
 CLOCK_SKEW_MAX = timedelta(seconds=30)
 
 
@@ -143,6 +146,25 @@ def _database(parts: Parts) -> str:
         return f"{parts.engine.dialect.name}, its clock says {iso(database_now(connection))}"
 
 
+def _durable(parts: Parts) -> str:
+    """A commit that a power cut can lose is no record of a purchase."""
+    with reading(parts.engine) as connection:
+        if parts.engine.dialect.name == "sqlite":
+            level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+            told = {"synchronous": "FULL" if level >= SQLITE_FULL else str(level)}
+            wanted = {"synchronous": {"FULL"}}
+        else:
+            wanted = {"fsync": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
+            told = {
+                name: str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
+                for name in wanted
+            }
+    said = ", ".join(f"{name} is {value}" for name, value in told.items())
+    if any(told[name] not in values for name, values in wanted.items()):
+        raise _fail(f"{said}: a power cut could lose what was bought")
+    return said
+
+
 def _clock(parts: Parts) -> str:
     with reading(parts.engine) as connection:
         skew = abs(parts.clock.now() - database_now(connection))
@@ -221,6 +243,11 @@ _Asked = Callable[[Parts], str]
 
 _OURS: tuple[tuple[str, _Asked, str], ...] = (
     ("database", _database, "Run tenor migrate."),
+    (
+        "durable commits",
+        _durable,
+        "Set fsync and synchronous_commit on in the database server; let a pooler pass options on.",
+    ),
     ("clock", _clock, "Synchronise this machine's clock (NTP)."),
     ("policy", _policy, "Mend the policy file; tenor policy check shows every problem."),
     ("exports", _exports, "Set TENOR_EXPORTS to the folder that billing exports arrive in."),

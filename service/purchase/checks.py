@@ -40,7 +40,8 @@ JUDGED_AT_MOST = 20
 """How often a line is judged again because the facts changed under the verdict."""
 
 HOLDS_FOR = timedelta(minutes=1)
-"""How old a verdict may be when the intent is written; ages and windows are judged at its now."""
+"""How old a verdict may be when the intent is written; ages and windows are judged at its now.
+One from later than now is as little of now: a clock was set back."""
 
 
 def check_identity(desk: Desk, line: PlanLine) -> Declined | None:
@@ -214,7 +215,7 @@ def check_guard(
     facts = _facts(connection, desk, request, quote=judged.facts.quote, besides=besides)
     age = facts.now - judged.facts.now
     same = replace(facts, now=judged.facts.now) == judged.facts
-    if not same or age > HOLDS_FOR or desk.policy_digest() != judged.policy:
+    if not same or abs(age) > HOLDS_FOR or desk.policy_digest() != judged.policy:
         return Stale.STALE
     verdict, now = judged.verdict, facts.now
     records.record_verdict(connection, request.plan, verdict, stage=VerdictStage.EXECUTION, now=now)

@@ -25,6 +25,7 @@ from service.purchase.checks import (
     JUDGED_AT_MOST,
     Stale,
     at_price,
+    check_bought_elsewhere,
     check_guard,
     check_identity,
     check_switches,
@@ -147,8 +148,10 @@ def _buy_recorded(desk: Desk, intent: Intent, decided: PlanLine, quote: Quote) -
             if shown is not None:
                 log.warning("resume.held", intent=besides, listed=shown)
                 return None
-            declined = check_switches(connection, intent.line, besides=besides) or check_guard(
-                connection, desk, request, judged, besides=besides
+            declined = (
+                check_switches(connection, intent.line, besides=besides)
+                or check_bought_elsewhere(connection, request)
+                or check_guard(connection, desk, request, judged, besides=besides)
             )
             if isinstance(declined, Declined) and (declined.final or declined.rule == "halt"):
                 refused = Refused(declined.rule, declined.detail)

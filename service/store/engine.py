@@ -2,7 +2,8 @@
 
 SQLite: write-ahead log, foreign keys, full fsync at commit (an intent that a power cut can lose
 is no intent), and BEGIN IMMEDIATE, so that two writers queue instead of failing halfway.
-PostgreSQL: psycopg 3, UTC sessions, bounded waits for locks.
+PostgreSQL: psycopg 3, UTC sessions, bounded waits for locks, and a commit that is on disk before it
+is answered, whatever the server's own setting.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def open_engine(url: str) -> Engine:
         connect_args={
             "connect_timeout": 10,
             "tcp_user_timeout": 10_000,
-            "options": f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS}",
+            "options": (
+                f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS} -c synchronous_commit=on"
+            ),
         },
     )
 

@@ -277,6 +277,7 @@ def _intent(row: RowMapping) -> Intent:
         commitment=None if row["commitment_id"] is None else CommitmentId(row["commitment_id"]),
         detail=row["detail"],
         ever_listed=bool(row["ever_listed"]),
+        called_at=row["called_at"],
     )
     if (line.account, line.offering, line.quantity) != (
         intent.order.account,

@@ -40,7 +40,7 @@ from service.guard.caps import sum_of
 from service.guard.context import spent_so_far, target_of, unknown_targets
 from service.guard.menu import permitted, purchase_account, room_for
 from service.guard.rules import judge
-from tests.guard.cases import NOW, PAYER, POLICIES, SOUND, context, line, policy, shipped
+from tests.guard.cases import NOW, PAYER, POLICIES, SOUND, context, line, policy, refusing, shipped
 
 
 def offering(kind: Kind = Kind.AWS_COMPUTE_SP, term_months: int = 12) -> Offering:
@@ -189,6 +189,27 @@ def test_a_purchase_that_is_not_listed_any_more_is_owed_until_its_term_must_be_o
     (late,) = spent_so_far(bought, [], now=NOW + timedelta(days=365), run=None)
     assert early.live
     assert not late.live
+
+
+@pytest.mark.parametrize(
+    ("state", "called_ago"),
+    [(IntentState.BOUGHT, timedelta(minutes=2)), (IntentState.RECORDED, None)],
+)
+def test_a_purchase_counts_on_the_day_of_its_call_not_of_its_writing_down(
+    state: IntentState, called_ago: timedelta | None
+) -> None:
+    written = NOW - timedelta(hours=24, minutes=1)
+    called_at = None if called_ago is None else NOW - called_ago
+    made = replace(
+        intent(state, commit="7.5"), recorded_at=written, updated_at=written, called_at=called_at
+    )
+    one = line("another")
+    spent = spent_so_far([made], [], now=NOW, run=None)
+    (verdict,) = judge([one], policy=policy(), context=replace(context(one), spent=spent))
+    assert "day_commit" in refusing(verdict)
+    later = NOW + timedelta(hours=24, minutes=1)
+    (spend,) = spent_so_far([made], [], now=later, run=None)
+    assert (later - spend.at >= timedelta(hours=24)) is (state is IntentState.BOUGHT)
 
 
 def test_a_line_of_unknown_outcome_stops_the_next_one_like_it() -> None:

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Engine
 
 from service.domain.ids import ClientToken, IntentId
-from service.domain.purchases import PurchaseOrder
-from service.purchase.desk import Declined, Desk, Executed, Execution
+from service.domain.purchases import PurchaseOrder, Refused
+from service.purchase.desk import Declined, Desk, Executed, Execution, Step
 from service.purchase.execute import execute
+from service.purchase.resume import resume
 from service.reconcile.settle import reconcile
 from tests.purchase.cloud import UPFRONT_USD_PER_UNIT, FileCloud
 from tests.purchase.world import (
@@ -20,6 +21,7 @@ from tests.purchase.world import (
     PLAN,
     HandClock,
     kinds,
+    let_lease_run_out,
     make_line,
     open_desk,
     store_plan,
@@ -110,3 +112,29 @@ def test_what_tenor_bought_itself_stops_nothing(
     read_inventory(desk, cloud)
     same_offer = replace(make_line(2), offering=LINE.offering)
     assert isinstance(execute(desk, line=same_offer, plan=PLAN, cycle=CYCLE), Executed)
+
+
+class DiedError(Exception):
+    """The process died here."""
+
+
+def _die_before_the_call(step: Step) -> None:
+    if step is Step.INTENT_COMMITTED:
+        raise DiedError
+
+
+def test_what_others_bought_before_it_is_taken_up_again_is_not_bought_beside_it(
+    desk: Desk, cloud: FileCloud, clock: HandClock
+) -> None:
+    with pytest.raises(DiedError):
+        buy(replace(desk, reached=_die_before_the_call))
+    clock.pass_time(timedelta(hours=1))
+    theirs = cloud.sell_to_somebody(THEIRS)
+    let_lease_run_out(desk.engine)
+    later = replace(desk, lease=take_lease(desk.engine, "second"))
+    read_inventory(later, cloud)
+    (done,) = resume(later)
+    assert isinstance(done.outcome, Refused)
+    assert done.outcome.code == "bought_elsewhere"
+    assert theirs in done.outcome.detail
+    assert cloud.calls() == []
