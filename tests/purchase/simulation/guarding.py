@@ -84,24 +84,7 @@ class Guard:
     capped: int = 0
 
     def on_purchase(self, line: PlanLine, facts: Facts) -> Verdict:
-        spent = spent_so_far(facts.intents, facts.holdings, now=facts.now, run=facts.plan)
-        context = GuardContext(
-            now=facts.now,
-            halted=False,
-            holds_lease=True,
-            data_age_hours=_NOW,
-            prices_age_hours=_NOW,
-            inventory_age_hours=_NOW,
-            gap_ratio=_NOW,
-            coverage_ratio_after=Decimal("0.7"),
-            utilization_ratio_after=Decimal("0.98"),
-            spent=None if facts.altering is None else (*spent, *facts.altering),
-            open_unknown=unknown_targets(facts.intents),
-            pools=_pools(line),
-            signed_off=frozenset({line.line} if facts.signed_off else ()),
-            holds=facts.holds,
-            approvals={line.line: facts.approvals},
-        )
+        context = context_at(line, facts)
         return self._counted(judge((line,), policy=self.policy, context=context)[0])
 
     def on_alteration(
@@ -138,6 +121,32 @@ class Guard:
             coverage_ratio_after=Decimal("0.7"),
             utilization_ratio_after=Decimal("0.98"),
         )
+
+
+def context_at(line: PlanLine, facts: Facts) -> GuardContext:
+    """What the guard is told at execution: ``facts``, and that all that is not in them is well."""
+    spent = spent_so_far(
+        facts.intents, facts.holdings, now=facts.now, run=facts.plan, beside=facts.run
+    )
+    return GuardContext(
+        now=facts.now,
+        halted=False,
+        holds_lease=True,
+        data_age_hours=_NOW,
+        prices_age_hours=_NOW,
+        inventory_age_hours=_NOW,
+        gap_ratio=_NOW,
+        coverage_ratio_after=Decimal("0.7"),
+        utilization_ratio_after=Decimal("0.98"),
+        spent=None if facts.altering is None else (*spent, *facts.altering),
+        open_unknown=unknown_targets(facts.intents),
+        pools=_pools(line),
+        signed_off=frozenset({line.line} if facts.signed_off else ()),
+        holds=facts.holds,
+        approvals={line.line: facts.approvals},
+        demoted=facts.demoted,
+        starts_decided_at=facts.starts_decided_at,
+    )
 
 
 def line_of(
