@@ -19,9 +19,10 @@ _APART = 6  # families that are also moved one by one
 _LEAST_GAIN_RATIO = 1e-8
 _BLUNT = 10.0  # gaps of so many times what is enough are worth sharper prices
 _SHARES = (0.6, 0.3, 0.15, 0.05)
+_WIDE = 20.0  # gaps of so many times what is enough are worth a search without slopes
 _FAR = 40.0  # gaps of so many times what is enough are worth the long way up
 _STEPS_A_ROUND = 12
-_STEP, _SHORTER, _PATIENCE = 0.7, 0.6, 6
+_STEP, _SHORTER, _PATIENCE, _TRIES = 0.7, 0.6, 6, 4
 _REPLAY_EVERY = 5
 
 
@@ -43,14 +44,37 @@ def climb(
     enough_usd: float,
     within_ratio: float | None,
     rounds: int,
+    jolted: Callable[[Levels], Levels],
     expired: Callable[[], bool],
 ) -> Climbed:
     """From ``start`` for at most ``rounds`` rounds, or until bill and bound are ``enough_usd`` off.
 
     ``bill_usd`` includes ``owned_usd``, the owned commitments' cost. ``within_ratio`` as in
-    ``Ordered.bound``.
+    ``Ordered.bound``. ``jolted``: better levels out of reach of slopes, asked for where a wide gap
+    is to be closed.
     """
     state = _State(ordered, bill_usd, start, within_ratio)
+    _rounds(state, owned_usd, enough_usd, rounds, expired)
+    if within_ratio is not None:
+        before = state.usd
+        if state.gap_usd - owned_usd > _WIDE * enough_usd and not expired():
+            state.consider(jolted(state.levels))
+        if state.usd < before * (1.0 - _LEAST_GAIN_RATIO):
+            _rounds(state, owned_usd, enough_usd, rounds, expired)
+        _sharpen(state, owned_usd + _BLUNT * enough_usd, rounds, expired)
+        _ascend(state, owned_usd, _FAR * enough_usd, rounds * _STEPS_A_ROUND, expired)
+    return Climbed(state.levels, state.usd, state.lower_usd)
+
+
+def _rounds(
+    state: _State,
+    owned_usd: float,
+    enough_usd: float,
+    rounds: int,
+    expired: Callable[[], bool],
+) -> None:
+    """Move families to better levels at the present prices, until none gains."""
+    ordered = state.ordered
     for _ in range(rounds):
         before = state.usd
         found = state.bounded(ordered.prices(state.levels))
@@ -64,10 +88,6 @@ def climb(
             break
         if state.gap_usd - owned_usd <= enough_usd:
             break
-    if within_ratio is not None:
-        _sharpen(state, owned_usd + _BLUNT * enough_usd, rounds, expired)
-        _ascend(state, owned_usd, _FAR * enough_usd, rounds * _STEPS_A_ROUND, expired)
-    return Climbed(state.levels, state.usd, state.lower_usd)
 
 
 class _State:
@@ -149,15 +169,17 @@ def _ascend(
     """
     ordered = state.ordered
     at = best = ordered.prices(state.levels)
-    height, share, stale = 0.0, _STEP, 0
+    height, share, stale, tries = 0.0, _STEP, 0, 0
     for number in range(steps):
         if state.gap_usd - owned_usd <= enough_usd or expired():
             return
         found = state.bounded(at)
         if found.lower_bound_usd > height * (1.0 + _LEAST_GAIN_RATIO):
-            best, height, stale = at, found.lower_bound_usd, 0
+            best, height, stale, tries = at, found.lower_bound_usd, 0, 0
         elif stale == _PATIENCE:
-            at, share, stale = best, share * _SHORTER, 0
+            at, share, stale, tries = best, share * _SHORTER, 0, tries + 1
+            if tries == _TRIES:
+                return
             continue
         else:
             stale += 1

@@ -21,6 +21,8 @@ _CORRECTIONS = 30
 _FEW = 40  # below so many evaluations a quasi-Newton method does not get going
 _CREEPS = 24
 _FIRST_STEP_RATIO = 0.02
+_ITERATIONS, _ITERATIONS_JOLTED = 200, 25
+_SEED, _SOME_RATIO, _SPREAD = 1, 0.3, 0.3
 
 
 @dataclass(slots=True)
@@ -93,7 +95,36 @@ def polish(
     return bills.best
 
 
-def _descend(bills: Bills, start: Floats) -> None:
+def jolt(bills: Bills, start: Floats, expired: Callable[[], bool]) -> Floats:
+    """The best levels found by descending again and again from near the best so far.
+
+    Leaves valleys that no slope leads out of. Draws are seeded: the same bills, the same levels.
+    """
+    random = np.random.default_rng(_SEED)
+    bills.cost(start)
+    try:
+        while not expired():
+            _descend(bills, _jolted(bills.best, random), _ITERATIONS_JOLTED)
+    except _Spent:
+        pass
+    return bills.best
+
+
+def _jolted(levels: Floats, random: np.random.Generator) -> Floats:
+    """Some levels anywhere up to twice as high, or all a little off, or one gone for another."""
+    sort, count = int(random.integers(3)), len(levels)
+    if sort == 0:
+        some = random.random(count) < _SOME_RATIO
+        return np.where(some, levels * random.uniform(0.0, 2.0, count), levels)
+    if sort == 1:
+        return np.asarray(levels * np.exp(_SPREAD * random.normal(size=count)))
+    moved = levels.copy()
+    moved[random.integers(count)] = 0.0
+    moved[random.integers(count)] *= random.uniform(0.5, 2.0)
+    return moved
+
+
+def _descend(bills: Bills, start: Floats, iterations: int = _ITERATIONS) -> None:
     """Quasi-Newton on the bill: piecewise linear, but with so many hours nearly smooth."""
     usd = bills.usd_per_level
     scale = max(bills.best_usd, 1e-300)
@@ -110,7 +141,7 @@ def _descend(bills: Bills, start: Floats) -> None:
         jac=True,
         method="L-BFGS-B",
         bounds=[(0.0, None)] * len(start),
-        options={"maxcor": _CORRECTIONS, "maxiter": 200},
+        options={"maxcor": _CORRECTIONS, "maxiter": iterations},
     )
 
 

@@ -21,7 +21,7 @@ from service.domain.ids import AccountId, OfferingId
 from service.domain.usage import Usage
 from service.plan.climb import Climbed, climb
 from service.plan.ordered import Ordered
-from service.plan.polish import Bills, polish
+from service.plan.polish import Bills, jolt, polish
 from service.plan.problem import Problem, candidate, pose
 from service.plan.relaxation import LARGE_CELLS, Relaxed, relax
 
@@ -33,6 +33,7 @@ SAMPLE_CELLS = 150_000
 _POLISH_CELLS, _POLISH_ALONE_CELLS = 3_000_000, 12_000_000
 """Line-hours that polishing may go through when the ordered bound leads on, and when not."""
 
+_JOLTS, _JOLT_CELLS, _FEWEST_JOLTED = 3, 16_000_000, 100  # bills; fewer lead nowhere
 _ENOUGH_RATIO = 2e-5  # of on-demand cost: below this gap nobody searches on
 _ENOUGH_LARGE_RATIO = 3e-4
 _WITHIN_RATIO, _WITHIN_LARGE_RATIO = 1e-4, 1e-3
@@ -221,8 +222,23 @@ class Search:
             enough_usd=(_ENOUGH_LARGE_RATIO if large else _ENOUGH_RATIO) * on_demand,
             within_ratio=None if large is None else _WITHIN_LARGE_RATIO if large else _WITHIN_RATIO,
             rounds=_ROUNDS if large is False else _ROUNDS_LARGE,
+            jolted=lambda levels: self._jolted(stack, held, levels),
             expired=self.expired,
         )
+
+    def _jolted(
+        self, stack: Stack, held: int, levels: Mapping[OfferingId, float]
+    ) -> Mapping[OfferingId, float]:
+        """Levels out of reach of slopes, where bills are cheap enough to look for them."""
+        most = min(_JOLTS * self.evaluations, _JOLT_CELLS // self.market.quantity.high.size)
+        if most < _FEWEST_JOLTED:
+            return levels
+        names = sorted(levels)
+        owned = [room.commitment for room in stack.plan.rooms[:held]]
+        bills = Bills(self.market.stack((*owned, *self.candidates(names))), held, most)
+        given = np.maximum([levels[one] for one in names], 0.0)
+        best = jolt(bills, given, self.expired)
+        return dict(zip(names, best.tolist(), strict=True))
 
     def _polished(
         self,
