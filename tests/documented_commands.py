@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -165,6 +166,26 @@ def serve_sandbox(words: Sequence[str]) -> None:
         assert clouds.wait(timeout=60) == 0
 
 
+def grant(words: Sequence[str]) -> None:
+    """``az``: it names files and roles that there are; Azure itself is not asked."""
+    folder = ROOT / "docs" / "permissions"
+    ours = {
+        json.loads(path.read_text(encoding="utf-8"))["properties"]["roleName"]
+        for path in folder.glob("azure-*.json")
+    }
+    table = [
+        line
+        for line in (folder / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
+    said = dict(pairwise(words))
+    assert said.keys() & {"--role", "--body"}, words
+    if "--role" in said:
+        assert said["--role"] in ours or any(said["--role"] in row for row in table)
+    if "--body" in said:
+        assert (folder / said["--body"].removeprefix("@")).is_file()
+
+
 def serve_a_while() -> None:
     """``tenor run``: it answers, and ends when it is told to."""
     begin = [sys.executable, "-c", "from service.cli import main; raise SystemExit(main(['run']))"]
@@ -243,6 +264,8 @@ def give(place: Place, words: list[str]) -> None:
             ask(place, words)
         case ["git", *_]:
             clone(words)
+        case ["az", *_]:
+            grant(words)
         case ["make", *_]:
             make(words)
         case _:

@@ -32,7 +32,15 @@ from service.sandbox.clock import VirtualClock
 from service.store import alerts
 from service.usage.hourly_charges import read_charges
 from tests.api.world import NOW
-from tests.documents import PAGES, ROOT, Block, blocks_of, every_block, unfenced_commands
+from tests.documents import (
+    PAGES,
+    ROOT,
+    Block,
+    blocks_of,
+    commands_in,
+    every_block,
+    unfenced_commands,
+)
 from tests.guard.test_cookbook import laid_over
 
 BLOCKS = every_block()
@@ -48,7 +56,7 @@ def of_kind(kind: str) -> list[Block]:
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    known = SHELLS | {"yaml", "json", "python", "mermaid", "text"}
+    known = SHELLS | {"yaml", "json", "python", "mermaid", "text", "powershell"}
     assert [str(block) for block in BLOCKS if block.kind not in known] == []
 
 
@@ -61,6 +69,20 @@ def test_a_block_of_another_kind_would_be_seen() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_command_stands_outside_a_block(page: Path) -> None:
     assert unfenced_commands(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("block", of_kind("powershell"), ids=str)
+def test_roles_are_granted_where_the_pages_table_says(block: Block) -> None:
+    page = (ROOT / block.page).read_text(encoding="utf-8")
+    rows = {
+        line.split("|")[1].strip(" `"): line for line in page.splitlines() if line.startswith("|")
+    }
+    granted = [one[1:] for one in commands_in(block) if one[0] == "New-AzRoleAssignment"]
+    assert granted
+    for words in granted:
+        said = dict(zip(words[::2], words[1::2], strict=True))
+        where = said["-Scope"].replace("$subscription", "the paying subscription")
+        assert said["-RoleDefinitionName"] in rows[where]
 
 
 @pytest.mark.parametrize("block", of_kind("text"), ids=str)
