@@ -195,7 +195,7 @@ def test_33_a_role_without_calculateprice_is_told_with_its_mend() -> None:
         proofs = AzurePermissions(cloud.clients()).permissions("copilot")
         (lacking,) = [one for one in proofs if one.action.endswith("calculateprice/action")]
         assert lacking.allowed is False
-        assert "azure-copilot.json" in lacking.mend
+        assert "Reservations Contributor on" in lacking.mend
         with pytest.raises(ProviderError, match="calculateprice"):
             buyer(cloud).quote(order(cloud))
 
