@@ -24,6 +24,7 @@ from service.domain.ids import CommitmentId
 from service.domain.usage import SkuKey
 from service.settings import Settings
 from service.store import migrate
+from service.store.clock import clock_of
 from service.store.engine import open_engine
 from service.store.usage_days import UsageDays
 
@@ -124,8 +125,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     An embedded database (SQLite) is created and brought up to date here; a served one must have
     been migrated with ``tenor migrate``, or ``InputError`` says so.
     """
-    running_clock = clock or WallClock()
     engine = open_engine(settings.database_url)
+    running_clock = clock or clock_of(engine)
     if engine.dialect.name == "sqlite":
         _make_folder_of(settings.database_url)
         migrate.upgrade(engine)

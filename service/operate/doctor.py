@@ -15,6 +15,7 @@ from service.operate.daemon import not_ready
 from service.operate.unlisted import TOLD_AFTER, advice_only
 from service.providers.port import PermissionProof
 from service.settings import Settings
+from service.store.clock import SharedClock
 from service.store.engine import reading
 from service.store.lease import database_now
 from service.wiring import Parts, build, shipped
@@ -167,7 +168,9 @@ def _durable(parts: Parts) -> str:
 
 def _clock(parts: Parts) -> str:
     with reading(parts.engine) as connection:
-        skew = abs(parts.clock.now() - database_now(connection))
+        clock = parts.clock
+        ours = clock.machine_now() if isinstance(clock, SharedClock) else clock.now()
+        skew = abs(ours - database_now(connection))
     if skew > CLOCK_SKEW_MAX:
         raise _fail(f"this machine and the database differ by {skew.total_seconds():.0f} s")
     return f"{skew.total_seconds():.1f} s from the database's"

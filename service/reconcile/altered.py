@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from service.domain.alterations import MAKING, Alteration, AlterationKind, AlterationState
-from service.domain.hours import iso
+from service.domain.hours import has_waited, iso
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.money import text
 from service.domain.purchases import InventoryItem, is_part_of
@@ -55,6 +55,11 @@ class Reading:
     account: AccountId
     read_at: datetime
     grace: timedelta
+    steady_since: datetime | None = None
+
+    def waited_for(self, one: Alteration) -> bool:
+        """Whether the grace period passed since ``one`` moved, on a clock not set since."""
+        return has_waited(one.updated_at, self.read_at, self.grace, self.steady_since)
 
 
 def explain(alterations: Sequence[Alteration], reading: Reading) -> Explained:
@@ -120,7 +125,7 @@ def is_listed(one: Alteration, before: Mapping[CommitmentId, str], reading: Read
     """
     if reading.read_at < one.updated_at:
         return False
-    if reading.read_at - one.updated_at >= reading.grace:
+    if reading.waited_for(one):
         return True
     made = _made_by(one, reading)
     # Where the provider's answer named nothing, an exchange made as many as it asked for.
@@ -137,7 +142,7 @@ def _of_unknown(
 ) -> AlterationFinding:
     changed = _changed(one, before, reading)
     made = _made_by(one, reading)
-    waited = reading.read_at - one.updated_at >= reading.grace
+    waited = reading.waited_for(one)
     if len(changed) == len(before):
         missing = [name for name in changed if name not in reading.items]
         if missing and not made and not waited:

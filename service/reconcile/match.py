@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from service.domain.commitments import CommitmentState, Kind
+from service.domain.hours import has_waited
 from service.domain.ids import AccountId, CommitmentId, IntentId
 from service.domain.purchases import (
     Absent,
@@ -85,6 +86,7 @@ def match(
     answers: Answers = NO_ANSWERS,
     explained: Explained = NOTHING_EXPLAINED,
     fence: int = 0,
+    steady_since: datetime | None = None,
 ) -> Match:
     """Compare one provider's intents and mirror with a complete reading begun at ``read_at``.
 
@@ -94,6 +96,7 @@ def match(
     ``explained`` is what alterations of ours made, and what they took away.
     ``fence`` is the reader's: what an older one left ``recorded`` or ``calling`` has nobody at
     work on it, and may have been bought all the same where the log's tail was lost.
+    ``steady_since``: the clock was set then; what was dated before is waited for anew.
     """
     items = {item.commitment.commitment: item for item in inventory}
     before = {one.item.commitment.commitment: one for one in known}
@@ -104,19 +107,20 @@ def match(
     owner = {identity: intent for intent, found in claims.items() for identity in found}
     findings: list[Finding] = []
     for intent in intents:
+        waited = has_waited(intent.updated_at, read_at, grace, steady_since)
         listed = tuple(items[one] for one in claims.get(intent.order.intent, ()))
         maybe = likely.get(intent.order.intent, ())
-        said = _of_answer(intent, listed, answers, waited=read_at - intent.updated_at >= grace)
+        said = _of_answer(intent, listed, answers, waited=waited)
         if said is not None:
             findings.append(said)
             continue
         if not listed and intent.order.account != account:
-            findings += _of_elsewhere(intent, account, waited=read_at - intent.updated_at >= grace)
+            findings += _of_elsewhere(intent, account, waited=waited)
             continue
         if intent.state in _UNDER_WAY:
             findings += _of_left(intent, listed, maybe, is_left=intent.order.intent in left)
             continue
-        findings += _of_intent(intent, listed, maybe, before, read_at=read_at, grace=grace)
+        findings += _of_intent(intent, listed, maybe, before, waited=waited)
     first = not known and not intents
     findings += _of_inventory(items, before, owner, explained, first_reading=first)
     mine = {
@@ -217,8 +221,7 @@ def _of_intent(
     maybe: tuple[CommitmentId, ...],
     before: Mapping[CommitmentId, Known],
     *,
-    read_at: datetime,
-    grace: timedelta,
+    waited: bool,
 ) -> list[Finding]:
     findings: list[Finding] = []
     sound = _sound(listed)
@@ -226,7 +229,6 @@ def _of_intent(
     if len(wholes) > 1:
         is_new = any(one.commitment.commitment not in before for one in wholes)
         findings.append(Duplicate(intent, wholes, is_new))
-    waited = read_at - intent.updated_at >= grace
     match intent.state:
         case IntentState.UNKNOWN:
             findings.append(_of_unknown(intent, listed, maybe, waited=waited))

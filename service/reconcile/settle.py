@@ -14,7 +14,7 @@ from typing import assert_never
 from sqlalchemy import Connection, Engine
 
 from service.domain.errors import ProviderError
-from service.domain.hours import Clock
+from service.domain.hours import Clock, steady_since
 from service.domain.ids import AccountId, CommitmentId, IntentId
 from service.domain.purchases import Evidence, Intent, IntentState, InventoryItem
 from service.observe.events import (
@@ -111,6 +111,7 @@ def reconcile(
         ledger.lock(connection)
         mirrored = holdings.list_holdings(connection, provider=provider)
         known = tuple(_known(one) for one in mirrored)
+        steady = steady_since(clock)
         waits = max(grace, SHORTEST_GRACE)
         changes = AlterationsRead(
             connection,
@@ -120,6 +121,7 @@ def reconcile(
             account=account,
             read_at=read_at,
             grace=waits,
+            steady_since=steady,
         )
         result = match(
             intents=intents.list_intents(connection, provider=provider),
@@ -128,6 +130,7 @@ def reconcile(
             account=account,
             read_at=read_at,
             grace=waits,
+            steady_since=steady,
             idempotency=buyer.idempotency,
             answers=answers,
             explained=changes.explained,

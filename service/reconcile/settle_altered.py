@@ -42,6 +42,7 @@ class AlterationsRead:
         account: AccountId,
         read_at: datetime,
         grace: timedelta,
+        steady_since: datetime | None = None,
     ) -> None:
         self._connection = connection
         self._provider = provider
@@ -56,6 +57,7 @@ class AlterationsRead:
             account=account,
             read_at=read_at,
             grace=grace,
+            steady_since=steady_since,
         )
         self.explained: Explained = explain(self._called, self._reading)
 

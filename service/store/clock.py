@@ -1,0 +1,123 @@
+"""Decides what time it is for a running service: one time for all replicas, and no unseen step.
+
+Who waits for a purchase to be listed compares when one process wrote it down with when another one
+read. Where replicas share a database server, its clock is everybody's. An embedded database has the
+clock of its one machine, which may be set: then what was dated before says nothing of how long ago
+it was, and waiting begins anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.store.engine import reading
+from service.store.lease import database_now
+
+STEP = timedelta(seconds=30)
+"""How far a clock may run from the time that has passed before it counts as having been set."""
+
+ASKED_EVERY = timedelta(seconds=30)
+"""How often the database is asked for the time; in between, the time that passes is added."""
+
+UNASKED_AT_MOST = timedelta(minutes=10)
+"""How long the last answer is good for while the database does not answer."""
+
+Elapsed = Callable[[], timedelta]
+"""Time that has passed since some moment, on a clock that nobody sets."""
+
+
+def machine_now() -> datetime:
+    """What this machine's clock says, in UTC."""
+    return datetime.now(UTC)
+
+
+def since_boot() -> timedelta:
+    """Time since this machine started, its sleep included where the system can tell."""
+    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return timedelta(seconds=time.clock_gettime(source))
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    instant: datetime
+    elapsed: timedelta
+
+    def after(self, elapsed: timedelta) -> datetime:
+        return self.instant + (elapsed - self.elapsed)
+
+
+class SharedClock:
+    """A ``Clock`` that is the database's, and notices when the clock behind it is set.
+
+    ``shared`` asks the database's clock; ``None``: it is this machine's. ``stepped_at`` is the time
+    as of which it was set last, ``None`` while it has run evenly. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        shared: Callable[[], datetime] | None,
+        *,
+        machine: Callable[[], datetime] = machine_now,
+        elapsed: Elapsed = since_boot,
+    ) -> None:
+        self._shared = shared
+        self._machine = machine
+        self._elapsed = elapsed
+        self._anchor: _Anchor | None = None
+        self._lock = threading.Lock()
+        self._stepped_at: datetime | None = None
+
+    @property
+    def stepped_at(self) -> datetime | None:
+        """The instant from which on the clock is known to have run evenly; ``None``: always."""
+        self.now()
+        return self._stepped_at
+
+    def now(self) -> datetime:
+        """The current instant in UTC. Raises what asking the database raises, once it must."""
+        with self._lock:
+            elapsed = self._elapsed()
+            anchor = self._anchor
+            young = anchor is not None and elapsed - anchor.elapsed < ASKED_EVERY
+            if anchor is None or self._shared is None or not young:
+                anchor = self._asked(elapsed, anchor)
+                elapsed = self._elapsed()
+            return anchor.after(elapsed)
+
+    def machine_now(self) -> datetime:
+        """What this machine's own clock says, however wrong."""
+        return self._machine()
+
+    def _asked(self, begun: timedelta, before: _Anchor | None) -> _Anchor:
+        try:
+            instant = self._machine() if self._shared is None else self._shared()
+        except SQLAlchemyError:
+            if before is None or begun - before.elapsed > UNASKED_AT_MOST:
+                raise
+            return before
+        # The answer is of some moment between question and now: taken as of the middle.
+        halfway = begun + (self._elapsed() - begun) / 2
+        anchor = _Anchor(instant, begun if self._shared is None else halfway)
+        if before is not None and abs(instant - before.after(anchor.elapsed)) > STEP:
+            self._stepped_at = instant
+        self._anchor = anchor
+        return anchor
+
+
+def clock_of(engine: Engine) -> SharedClock:
+    """The clock of those who share ``engine``'s database."""
+    if engine.dialect.name == "sqlite":
+        return SharedClock(None)
+
+    def ask() -> datetime:
+        with reading(engine) as connection:
+            return database_now(connection)
+
+    return SharedClock(ask)

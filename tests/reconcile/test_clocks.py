@@ -1,0 +1,171 @@
+"""How long a purchase is waited for does not hang on whose clock says so, nor on a clock set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from service.domain.hours import Clock, steady_since
+from service.domain.purchases import IntentState
+from service.purchase.desk import Desk
+from service.purchase.execute import execute
+from service.reconcile.settle import reconcile
+from service.settings import Settings
+from service.store.clock import ASKED_EVERY, UNASKED_AT_MOST, SharedClock, clock_of
+from service.store.engine import open_engine, reading
+from service.store.lease import database_now
+from service.wiring import opened
+from tests.purchase.cloud import Fault, FileCloud
+from tests.purchase.world import (
+    CYCLE,
+    PLAN,
+    START,
+    HandClock,
+    let_lease_run_out,
+    make_line,
+    open_desk,
+    states,
+    store_plan,
+    take_lease,
+)
+
+GRACE = timedelta(hours=1)
+LISTED_AFTER = timedelta(minutes=30)
+AHEAD = timedelta(minutes=61)
+
+
+@dataclass
+class Machine:
+    """A machine whose clock is ``off`` from the true time."""
+
+    true: HandClock
+    off: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        return self.true.now() + self.off
+
+    def elapsed(self) -> timedelta:
+        return self.true.now() - START
+
+
+def read(desk: Desk, cloud: FileCloud) -> None:
+    reconcile(
+        provider=desk.provider,
+        engine=desk.engine,
+        reader=cloud,
+        buyer=cloud,
+        clock=desk.clock,
+        held=desk.lease,
+        grace=GRACE,
+    )
+
+
+def times_out(engine: Engine, cloud: FileCloud, clock: Clock) -> Desk:
+    """The desk of a process whose purchase took effect, was not answered, and is not listed yet."""
+    store_plan(engine, make_line(1))
+    cloud.fault = Fault.TIMEOUT_AFTER
+    desk = replace(open_desk(engine, cloud, take_lease(engine, "a"), HandClock()), clock=clock)
+    execute(desk, line=make_line(1), plan=PLAN, cycle=CYCLE)
+    return desk
+
+
+def test_a_replica_whose_clock_is_ahead_waits_as_long_as_the_one_that_bought(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    true = HandClock()
+    cloud = FileCloud(tmp_path / "cloud.db", true, lag=LISTED_AFTER)
+    right, wrong = Machine(true), Machine(true, off=AHEAD)
+    ours = SharedClock(true.now, machine=right.now, elapsed=right.elapsed)
+    first = times_out(sqlite_engine, cloud, ours)
+    let_lease_run_out(sqlite_engine)
+    true.pass_time(timedelta(minutes=1))
+    theirs = SharedClock(true.now, machine=wrong.now, elapsed=wrong.elapsed)
+    second = replace(first, lease=take_lease(sqlite_engine, "b"), clock=theirs)
+    read(second, cloud)
+    assert states(sqlite_engine) == [IntentState.UNKNOWN]
+    true.pass_time(LISTED_AFTER)
+    read(second, cloud)
+    assert states(sqlite_engine) == [IntentState.BOUGHT]
+
+
+@pytest.mark.parametrize("by", [AHEAD, -timedelta(minutes=5)])
+def test_after_the_machines_clock_was_set_the_grace_period_begins_anew(
+    sqlite_engine: Engine, tmp_path: Path, by: timedelta
+) -> None:
+    true = HandClock()
+    cloud = FileCloud(tmp_path / "cloud.db", true, lag=timedelta(days=9))
+    machine = Machine(true)
+    clock = SharedClock(None, machine=machine.now, elapsed=machine.elapsed)
+    desk = times_out(sqlite_engine, cloud, clock)
+    true.pass_time(timedelta(minutes=10))
+    assert steady_since(clock) is None
+    machine.off = by
+    for _ in range(2):
+        read(desk, cloud)
+        assert states(sqlite_engine) == [IntentState.UNKNOWN]
+        assert steady_since(clock) is not None
+        true.pass_time(GRACE / 2)
+    true.pass_time(timedelta(minutes=10))
+    read(desk, cloud)
+    assert states(sqlite_engine) == [IntentState.REFUSED]
+
+
+def test_a_clock_that_drifts_slowly_was_not_set() -> None:
+    true = HandClock()
+    machine = Machine(true)
+    clock = SharedClock(None, machine=machine.now, elapsed=machine.elapsed)
+    for _ in range(100):
+        clock.now()
+        true.pass_time(timedelta(minutes=1))
+        machine.off += timedelta(seconds=1)
+    assert clock.stepped_at is None
+
+
+def test_a_database_that_does_not_answer_is_waited_for_only_so_long() -> None:
+    true = HandClock()
+    machine = Machine(true, off=AHEAD)
+    answers = [START]
+
+    def ask() -> datetime:
+        if not answers:
+            raise OperationalError("", None, Exception("gone"))
+        return answers.pop()
+
+    clock = SharedClock(ask, machine=machine.now, elapsed=machine.elapsed)
+    assert clock.now() == START
+    true.pass_time(2 * ASKED_EVERY)
+    assert clock.now() == true.now()
+    true.pass_time(UNASKED_AT_MOST)
+    with pytest.raises(OperationalError):
+        clock.now()
+
+
+def test_replicas_of_a_served_database_go_by_its_clock_or_by_none() -> None:
+    engine = open_engine("postgresql://nobody@127.0.0.1:1/nowhere")
+    try:
+        with pytest.raises(OperationalError):
+            clock_of(engine).now()
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.postgres
+def test_a_served_databases_clock_is_asked(postgres_database_url: str) -> None:
+    engine = open_engine(postgres_database_url)
+    try:
+        with reading(engine) as connection:
+            told = database_now(connection)
+        assert abs(clock_of(engine).now() - told) < AHEAD / 2
+    finally:
+        engine.dispose()
+
+
+def test_a_running_service_goes_by_the_shared_clock(tmp_path: Path) -> None:
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'tenor.db'}")
+    with opened(settings) as parts:
+        assert isinstance(parts.clock, SharedClock)
