@@ -50,6 +50,7 @@ from service.plan.pools import (
 from service.plan.problem import candidate
 from service.plan.quantise import usd
 from service.plan.risk import ANY_RISK, Exposure, Risk, RiskBudget, Slice, within
+from service.plan.sizable import sizable
 from service.plan.worth import replay
 
 Floats = NDArray[np.float64]
@@ -93,7 +94,8 @@ class DecisionRequest:
 
 def decide(request: DecisionRequest) -> Plan:
     """The plan for ``request``. Raises ``InvariantError`` when usage lies after the decision."""
-    menu, declined = decidable(request.menu, request.dataset.offerings, request.inputs)
+    menu, odd = sizable(request.dataset.offerings, request.menu)
+    menu, declined = decidable(menu, request.dataset.offerings, request.inputs)
     desk = _Desk(replace(request, menu=menu))
     sized, refusals = _size(desk)
     sized, risky = _within_risk(desk, sized)
@@ -106,7 +108,7 @@ def decide(request: DecisionRequest) -> Plan:
         room=request.room,
     )
     lines, more = lines_of(sized, drafting)
-    told = (*declined, *_unseen(desk), *_leaving(desk), *refusals, *risky, *more)
+    told = (*odd, *declined, *_unseen(desk), *_leaving(desk), *refusals, *risky, *more)
     return _plan(desk, with_warning(lines, request.inputs), told)
 
 

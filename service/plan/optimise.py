@@ -18,7 +18,6 @@ from service.billing.bill import bill
 from service.billing.market import Market, compile_market
 from service.billing.sharing import ORGANISATION, Sharing
 from service.domain.commitments import Commitment
-from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, OfferingId
 from service.domain.plans import PlanStatus, Refusal
 from service.domain.usage import Dataset
@@ -27,6 +26,7 @@ from service.plan.problem import as_sized, candidate
 from service.plan.quantise import CONTINUOUS_STEP, exactly, quantise, usd
 from service.plan.relaxation import LARGE_CELLS, TOLERANCE_RATIO
 from service.plan.search import SAMPLE_CELLS, Search, Solved
+from service.plan.sizable import sizable
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ def optimise(
     more accounts try, those that use least, and the one with the lowest bill buys (on large
     datasets only while the first one's bill stays far from its bound). The bound is the buyer's.
     """
-    names, refusals = _buyable(dataset, menu)
+    names, refusals = sizable(dataset.offerings, dataset.offerings if menu is None else menu)
     market = flat_market(dataset, sharing)
     owned = as_sized(dataset.commitments)
 
@@ -210,23 +210,6 @@ def _by_spend(dataset: Dataset) -> list[AccountId]:
         usd = total * float(dataset.skus[line.key].on_demand_usd)
         spent[line.account] = spent.get(line.account, 0.0) + usd
     return sorted(sorted(spent), key=lambda one: spent[one])
-
-
-def _buyable(
-    dataset: Dataset, menu: Sequence[OfferingId] | None
-) -> tuple[list[OfferingId], tuple[Refusal, ...]]:
-    """The menu's offerings that can be sized, in order of their ids, and why others cannot."""
-    names, refusals = [], []
-    for name in sorted(dataset.offerings if menu is None else set(menu)):
-        offering = dataset.offerings[name]
-        if offering.term_months not in TERM_HOURS:
-            detail = f"a term of {offering.term_months} months is not sold"
-            refusals.append(Refusal("term", name, detail))
-        elif not offering.kind.is_spend and min(offering.rates_usd.values()) <= 0:
-            refusals.append(Refusal("rate", name, "a rate of 0 has no best amount"))
-        else:
-            names.append(name)
-    return names, tuple(refusals)
 
 
 def flat_market(dataset: Dataset, sharing: Sharing) -> Market:

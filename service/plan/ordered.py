@@ -34,6 +34,9 @@ Floats = NDArray[np.float64]
 _THREADS = 2
 _ROUNDING_RATIO = 1e-11
 _HALVINGS = 60
+_FREE_USD = 1e-9
+"""What usage that costs nothing on demand counts as: it takes room, and its needs are in shares of
+its price. What that adds to the bound is taken off again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,9 @@ class Ordered:
         self, order: Waterfall, *, held: int, quantity: Floats, on_demand_usd: Floats
     ) -> None:
         hours = quantity.shape[1]
+        free = on_demand_usd <= 0
+        on_demand_usd = np.where(free, _FREE_USD, on_demand_usd)
+        self._never_usd = _FREE_USD * float(quantity[free].sum())
         taken = layers_of(order, held=held, hours=hours, on_demand_usd=on_demand_usd)
         self._order = order
         self._alone = list(taken.alone)
@@ -141,6 +147,7 @@ class Ordered:
             )
         lower = float(np.vdot(cost[self._alone], self._demand[self._alone])) - owned_usd
         lower += sum(one.lower_usd for one in found) - _ROUNDING_RATIO * self._total_usd
+        lower -= self._never_usd
         gains = [Gain(one.gain_usd, one.levels) for one in found if one.gain_usd > 0]
         fitted = {**levels, **at.fitted}
         return Found(lower, fitted, tuple(sorted(gains, key=lambda one: -one.usd)))

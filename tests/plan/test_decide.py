@@ -184,6 +184,15 @@ def test_below_the_smallest_purchase_is_a_refusal_not_a_purchase() -> None:
     assert [one.rule for one in plan.refusals] == ["min_quantity"]
 
 
+def test_an_offering_at_a_rate_of_0_is_refused_by_name() -> None:
+    dataset = steady()
+    name = OfferingId("csp-12")
+    odd = {name: replace(dataset.offerings[name], rates_usd={"BoxUsage:f0.0": Decimal(0)})}
+    plan = decide(request(replace(dataset, offerings=odd)))
+    assert plan.lines == ()
+    assert [(one.rule, one.offering) for one in plan.refusals] == [("rate", name)]
+
+
 def test_where_the_caps_leave_too_little_the_refusal_says_so() -> None:
     plan = decide(request(steady(), room=lambda _offering, _lines: Decimal("0.0004")))
     assert plan.lines == ()

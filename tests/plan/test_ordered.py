@@ -107,6 +107,25 @@ def test_no_portfolio_is_billed_below_the_bound_at_any_portfolios_prices(seed: i
             assert found <= least * (1 + 1e-9)
 
 
+def test_usage_that_is_free_on_demand_takes_room_and_leaves_the_bound_close() -> None:
+    random = np.random.default_rng(4)
+    dataset = market(skus=12, families=3, hours=48, seed=4)
+    free = set(list(dataset.skus)[::4])
+    prices = {
+        key: replace(one, on_demand_usd=Decimal(0)) if key in free else one
+        for key, one in dataset.skus.items()
+    }
+    one = search(replace(dataset, skus=prices))
+    solved = one.solve(())
+    stack, names = one.stack(()), list(one.names)
+    tried = portfolios(random, names, dict(solved.levels))
+    bills = [billed(stack, 0, names, of) for of in tried]
+    assert solved.lower_bound_usd <= min(bills) * (1 + 1e-9)
+    assert min(bills) - solved.lower_bound_usd <= 2e-4 * billed(
+        stack, 0, names, dict.fromkeys(names, 0.0)
+    )
+
+
 def climbed(
     ordered: Ordered, of: dict[OfferingId, float], bill_usd: float, steps: int
 ) -> list[float]:
