@@ -36,7 +36,6 @@ from sqlalchemy import (
 from service.domain.commitments import OWNED_STATES
 from service.domain.hours import TERM_HOURS
 from service.domain.money import from_nano
-from service.domain.purchases import RENEWAL_SHOWN_WITHIN
 from service.guard.caps import Sum
 from service.guard.context import DAY
 from service.store.intents import COUNTED, is_listed
@@ -62,7 +61,6 @@ def used(connection: Connection, now: datetime) -> Used:
     instants = {
         "now": now,
         "day_ago": now - DAY,
-        "renewed": now - RENEWAL_SHOWN_WITHIN,
         **{_term_ago(hours).key: now - timedelta(hours=hours) for hours in TERM_HOURS.values()},
     }
     day, total = [Decimal(0)] * 3, [Decimal(0)] * 3
@@ -151,7 +149,7 @@ def _of_inventory() -> Select[Any]:
 def _of_renewals() -> Select[Any]:
     """The next term of whatever is listed and renews."""
     item = commitments
-    lives = and_(item.c.state.in_(_OWNED), item.c.end_at > _instant("renewed"))
+    lives = item.c.state.in_(_OWNED)
     query = _summed(item.c.start_at, lives, _amounts(item))
     return query.where(item.c.vanished_at.is_(None), item.c.renews)
 

@@ -142,7 +142,7 @@ class InventoryItem:
 
 
 RENEWAL_SHOWN_WITHIN = timedelta(days=3)
-"""How long after the end of a term its renewal is counted on, whatever is listed: listings lag."""
+"""How long after the end of a term a reading may still not list its renewal: listings lag."""
 
 
 def owned_until(item: InventoryItem) -> datetime:

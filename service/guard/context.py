@@ -16,7 +16,6 @@ from service.domain.hours import TERM_HOURS, require_utc
 from service.domain.ids import CommitmentId, LineId, PlanId
 from service.domain.plans import PlanLine
 from service.domain.purchases import (
-    RENEWAL_SHOWN_WITHIN,
     Intent,
     IntentState,
     InventoryItem,
@@ -123,6 +122,8 @@ class GuardContext:
     approved a line that is signed off; one where it is left out. ``demoted`` names the providers in
     which autopilot has given itself up: there it asks a person, as copilot does.
     ``starts_decided_at``: when it was decided when the lines start; ``None``: that is still to be.
+    ``inventory_age_hours`` is that of the oldest reading of any cloud; ``inventory_detail`` says
+    whose, where another cloud's is too old.
     """
 
     now: datetime
@@ -142,6 +143,7 @@ class GuardContext:
     approvals: Mapping[LineId, int] = field(default_factory=lambda: MappingProxyType({}))
     demoted: frozenset[str] = frozenset()
     starts_decided_at: datetime | None = None
+    inventory_detail: str = ""
 
     def __post_init__(self) -> None:
         require_utc(self.now)
@@ -312,10 +314,11 @@ def _of_item(item: InventoryItem, *, now: datetime) -> Spend:
 
 
 def _of_renewal(item: InventoryItem, *, now: datetime) -> Spend:
-    """The term that ``item`` will be bought for again, owed since that was switched on."""
-    owned = item.commitment
-    shown = owned.end + RENEWAL_SHOWN_WITHIN <= now
-    return replace(_of_item(item, now=now), live=owned.state.is_owned and not shown)
+    """The term that ``item`` will be bought for again, owed since that was switched on.
+
+    However long ago ``item`` ended: a reading shows the next term, the clock alone does not.
+    """
+    return replace(_of_item(item, now=now), live=item.commitment.state.is_owned)
 
 
 def provider_of(item: InventoryItem) -> str:

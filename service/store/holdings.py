@@ -22,7 +22,12 @@ from service.domain.commitments import (
 from service.domain.hours import TERM_HOURS, floor_hour
 from service.domain.ids import AccountId, CommitmentId, IntentId, OfferingId
 from service.domain.money import CommitUsdPerHour
-from service.domain.purchases import RENEWAL_SHOWN_WITHIN, Intent, InventoryItem
+from service.domain.purchases import (
+    RENEWAL_SHOWN_WITHIN,
+    Intent,
+    InventoryItem,
+    owned_until,
+)
 from service.store import intents as intent_rows
 from service.store.schema import commitments
 from service.store.states import Origin
@@ -194,29 +199,31 @@ def owed(
 
     A listing that leaves out something owned would otherwise have it bought again. What truly
     went away before its term was over is listed as returned or retired. What renews is owned on
-    for some days after its term, until the next one must be listed.
+    after its term, until a reading some days later, which must list the next one, has been made.
     """
+    found = list_holdings(connection, provider=provider)
+    read_at: dict[str, datetime] = {}
+    for one in found:
+        read_at[one.provider] = max(one.last_seen_at, read_at.get(one.provider, one.last_seen_at))
+    kept = (_renewing(one, now, read_at[one.provider]) for one in found)
     return tuple(
-        _renewing(holding.item, now)
-        for holding in list_holdings(connection, provider=provider)
-        if holding.vanished_at is None
-        or _between_terms(holding.item, now)
-        or (holding.item.commitment.state.is_owned and holding.item.commitment.end > now)
+        one.item
+        for one in kept
+        if one.vanished_at is None
+        or (one.item.commitment.state.is_owned and owned_until(one.item) > now)
     )
 
 
-def _between_terms(item: InventoryItem, now: datetime) -> bool:
-    owned = item.commitment
+def _renewing(holding: Holding, now: datetime, read_at: datetime) -> Holding:
+    """``holding`` as it is owned when its term is over and the next one may not be listed yet."""
+    item, owned = holding.item, holding.item.commitment
+    if not item.renews or owned.end > now:
+        return holding
+    if read_at >= owned.end + RENEWAL_SHOWN_WITHIN:
+        return replace(holding, item=replace(item, renews=False))
     lasted = owned.state.is_owned or owned.state is CommitmentState.RETIRED
-    return item.renews and lasted and owned.end <= now < owned.end + RENEWAL_SHOWN_WITHIN
-
-
-def _renewing(item: InventoryItem, now: datetime) -> InventoryItem:
-    if item.renews and item.commitment.end + RENEWAL_SHOWN_WITHIN <= now:
-        return replace(item, renews=False)
-    if not _between_terms(item, now):
-        return item
-    return replace(item, commitment=replace(item.commitment, state=CommitmentState.ACTIVE))
+    state = CommitmentState.ACTIVE if lasted else owned.state
+    return replace(holding, item=replace(item, commitment=replace(owned, state=state)))
 
 
 def in_flight(connection: Connection, *, provider: str | None = None) -> tuple[Commitment, ...]:

@@ -30,7 +30,6 @@ from service.domain.ids import (
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import Companion, Decision
 from service.domain.purchases import (
-    RENEWAL_SHOWN_WITHIN,
     Intent,
     IntentState,
     InventoryItem,
@@ -162,7 +161,7 @@ def test_a_purchase_that_was_never_listed_is_owed_until_it_is() -> None:
     assert [one.live for one in spent] == [True, True]
 
 
-def test_what_renews_counts_for_the_next_term_too_until_that_must_be_listed() -> None:
+def test_what_renews_counts_for_the_next_term_too_and_on_when_its_own_is_over() -> None:
     renewing = replace(item("sp-i1", by="i1"), renews=True)
     bought = [intent(IntentState.BOUGHT, name="i1")]
     (one, again) = spent_so_far(bought, [renewing], now=NOW, run=None)
@@ -175,8 +174,6 @@ def test_what_renews_counts_for_the_next_term_too_until_that_must_be_listed() ->
     end = renewing.commitment.end
     (over, renewed) = spent_so_far(bought, [renewing], now=end, run=None)
     assert (over.live, renewed.live) == (False, True)
-    (_, shown) = spent_so_far(bought, [renewing], now=end + RENEWAL_SHOWN_WITHIN, run=None)
-    assert not shown.live
     gone = replace(
         renewing, commitment=replace(renewing.commitment, state=CommitmentState.RETURNED)
     )
