@@ -116,8 +116,11 @@ def joined(line: PlanLine, beside: PlanLine, unit: str) -> PlanLine:
     used = sum(
         (one.expected_utilization_ratio * one.commit_usd_per_hour for one in (line, beside)), _ZERO
     )
+    saved = line.expected_savings_usd_per_hour + beside.expected_savings_usd_per_hour
     reason = (
-        f"{line.reason}; in the same purchase {beside.quantity.normalize():f} {unit} "
+        f"two things in one purchase, {commit:.4f} USD/h committed and {saved:.4f} USD/h saved in "
+        f"expectation by both; {line.reason}; in the same purchase "
+        f"{beside.quantity.normalize():f} {unit} "
         f"({beside.commit_usd_per_hour:.4f} USD/h committed), sold beside it only; {beside.reason}"
     )
     return replace(
@@ -125,8 +128,7 @@ def joined(line: PlanLine, beside: PlanLine, unit: str) -> PlanLine:
         commit_usd_per_hour=CommitUsdPerHour(commit),
         upfront_usd=line.upfront_usd + beside.upfront_usd,
         total_usd=line.total_usd + beside.total_usd,
-        expected_savings_usd_per_hour=line.expected_savings_usd_per_hour
-        + beside.expected_savings_usd_per_hour,
+        expected_savings_usd_per_hour=saved,
         expected_savings_low_usd_per_hour=line.expected_savings_low_usd_per_hour
         + beside.expected_savings_low_usd_per_hour,
         expected_savings_high_usd_per_hour=line.expected_savings_high_usd_per_hour

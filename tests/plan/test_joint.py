@@ -122,6 +122,8 @@ def test_machines_are_covered_whole_in_one_line_with_the_sums_of_both() -> None:
     assert line.expected_utilization_ratio > Decimal("0.98")
     assert float(line.break_even_months) == pytest.approx(0.63 * 12, rel=1e-3)
     assert f"{beside.quantity.normalize():f} GB of memory" in line.reason
+    saved = f"{line.expected_savings_usd_per_hour:.4f} USD/h saved in expectation by both"
+    assert saved in line.reason.split(";")[0]
     # The bill with the plan is replayed with both parts of it.
     assert plan.after_usd < decide(request(steady(100.0, 400.0, CORES))).after_usd
 
