@@ -52,11 +52,7 @@ def seen(cloud: GcpSandbox) -> dict[str, tuple[str, str, str, str]]:
         if one not in sold
     ]
     alone = buyer.buy(vcpus("8", intent="alone", offering="gcp_cud/us-central1/n2/ram/1"))
-    for name in ("theirs", "theirs-too"):
-        assert insert_raw(cloud, name=name, vcpus=8, memory_mb=8_192) == 200
-    for record in cloud.world.commitments.records.values():
-        if record.name.startswith("theirs"):
-            record.commitment_type = others["x4-960-16t"]
+    bought_by_others(cloud, others["x4-960-16t"])
     cloud.advance(48)
     items = list(reader_of(cloud).inventory())
     flexible = [one for one in items if one.kind.is_spend]
@@ -94,6 +90,15 @@ def seen(cloud: GcpSandbox) -> dict[str, tuple[str, str, str, str]]:
             undone(cloud, flexible) or "no",
         ),
     }
+
+
+def bought_by_others(cloud: GcpSandbox, commitment_type: str) -> None:
+    """Two commitments of ``commitment_type``, which Tenor does not buy."""
+    for name in ("theirs", "theirs-too"):
+        assert insert_raw(cloud, name=name, vcpus=8, memory_mb=8_192) == 200
+    for record in cloud.world.commitments.records.values():
+        if record.name.startswith("theirs"):
+            record.commitment_type = commitment_type
 
 
 def proposed(offers: Iterable[Offering], kind: Kind) -> str:
