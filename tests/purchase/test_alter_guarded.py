@@ -28,6 +28,7 @@ from service.purchase.written_alterations import (
     approve_alteration,
 )
 from service.store import alterations, proposals
+from service.store.demotion import restore
 from service.store.engine import reading, writing
 from tests.purchase.altering import (
     Bent,
@@ -39,6 +40,7 @@ from tests.purchase.altering import (
     target,
     worth,
 )
+from tests.purchase.cloud import PROVIDER
 from tests.purchase.shop import Shop
 from tests.purchase.world import (
     CYCLE,
@@ -216,6 +218,8 @@ def test_what_others_bought_is_altered_at_a_persons_word_alone(shop: Shop) -> No
         )
     )
     shop.read()
+    with writing(shop.engine) as connection:
+        restore(connection, PROVIDER, by="ana", reason="it is hers", now=START)
     order = make_order(foreign)
     ask_for(shop.engine, order)
     bench = open_bench(shop.desk, shop.alterer, rules())
