@@ -19,8 +19,7 @@ _APART = 6  # families that are also moved one by one
 _LEAST_GAIN_RATIO = 1e-8
 _BLUNT = 10.0  # gaps of so many times what is enough are worth sharper prices
 _SHARES = (0.6, 0.3, 0.15, 0.05)
-_WIDE = 20.0  # gaps of so many times what is enough are worth a search without slopes
-_FAR = 40.0  # gaps of so many times what is enough are worth the long way up
+_FAR = 40.0  # gaps of so many times what is enough are worth jolts and the long way up
 _STEPS_A_ROUND = 12
 _STEP, _SHORTER, _PATIENCE, _TRIES = 0.7, 0.6, 6, 4
 _REPLAY_EVERY = 5
@@ -57,7 +56,7 @@ def climb(
     _rounds(state, owned_usd, enough_usd, rounds, expired)
     if within_ratio is not None:
         before = state.usd
-        if state.gap_usd - owned_usd > _WIDE * enough_usd and not expired():
+        if state.gap_usd - owned_usd > _FAR * enough_usd and not expired():
             state.consider(jolted(state.levels))
         if state.usd < before * (1.0 - _LEAST_GAIN_RATIO):
             _rounds(state, owned_usd, enough_usd, rounds, expired)
