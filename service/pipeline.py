@@ -22,7 +22,7 @@ from service.observe.events import CycleFailed, CycleFinished, CycleStarted, Pla
 from service.observe.log import bound_ids
 from service.operate.acting import Acted, act, record_verdicts
 from service.operate.deciding import forecast_and_plan, guard
-from service.operate.reconciling import reconcile
+from service.operate.reconciling import read_elsewhere, reconcile
 from service.operate.reporting import Reported, report
 from service.operate.situation import read_situation, with_inventory
 from service.store import ledger, records
@@ -76,6 +76,7 @@ def run_cycle(parts: Parts, cycle: Cycle, *, lease: Lease) -> CycleResult:
 
 def _stages(parts: Parts, cycle: Cycle, lease: Lease) -> CycleResult:
     owned = reconcile(parts, lease=lease)
+    read_elsewhere(parts, lease=lease)
     situation = read_situation(  # 1. usage
         parts, inventory_read_at=owned.read_at, prices_reused_for=PRICES_REUSED_FOR
     )

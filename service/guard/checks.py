@@ -30,7 +30,11 @@ def facts(policy: Policy, context: GuardContext) -> Iterator[RuleResult]:
     yield at_most("data_age", fresh.max_data_age_hours, context.data_age_hours, unit="h")
     yield at_most("price_age", fresh.max_price_age_hours, context.prices_age_hours, unit="h")
     yield at_most(
-        "inventory_age", fresh.max_inventory_age_hours, context.inventory_age_hours, unit="h"
+        "inventory_age",
+        fresh.max_inventory_age_hours,
+        context.inventory_age_hours,
+        unit="h",
+        detail=context.inventory_detail,
     )
     yield at_most(
         "solver_gap", policy.finance.solver_gap_tolerance_ratio, context.gap_ratio, unit="ratio"

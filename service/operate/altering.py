@@ -24,7 +24,9 @@ from service.domain.plans import PlanLine, Verdict
 from service.guard.alterations import judge_alteration, mode_of_item
 from service.guard.fields import Mode
 from service.guard.obliging import TargetEvidence
+from service.operate.guarding import too_old
 from service.operate.obliging import evidence_for
+from service.operate.reconciling import read_elsewhere
 from service.operate.risking import risks
 from service.operate.situation import Situation, read_situation
 from service.purchase.alter import AlterationDone, Bench, Valuer, alter, resume_alterations
@@ -58,21 +60,24 @@ def bench_of(parts: Parts, lease: Lease, *, inventory_read_at: datetime) -> Benc
             order, quote, policy=parts.policy().policy, facts=facts
         ),
         inventory_read_at=inventory_read_at,
-        evidence=_valuer(parts, inventory_read_at),
+        evidence=_valuer(parts, lease, inventory_read_at),
         rebuy_held_for=timedelta(hours=float(parts.policy().policy.alterations.rebuy_holds_hours)),
     )
 
 
-def _valuer(parts: Parts, inventory_read_at: datetime) -> Valuer:
+def _valuer(parts: Parts, lease: Lease, inventory_read_at: datetime) -> Valuer:
     """Values targets on the facts of now, read when the first one is to be valued."""
     read: list[Situation] = []
 
     def value(order: AlterationOrder, quote: AlterationQuote) -> TargetEvidence | None:
         try:
             if not read:
+                read_elsewhere(parts, lease=lease)
                 read.append(read_situation(parts, inventory_read_at=inventory_read_at))
         except (RefusedError, ProviderError, InputError):
             return None  # the guard refuses what is not known
+        if too_old(read[0]):
+            return None  # its caps count what another cloud may own by now
         try:
             return evidence_for(read[0], order, quote, risks=partial(risks, parts))
         except InputError:

@@ -86,7 +86,8 @@ def context_of(
         holds_lease=holds_lease,
         data_age_hours=age_hours(now, situation.usage_through),
         prices_age_hours=age_hours(now, situation.prices.taken_at),
-        inventory_age_hours=age_hours(now, situation.inventory_read_at),
+        inventory_age_hours=oldest_reading_hours(situation),
+        inventory_detail=too_old(situation),
         gap_ratio=gap_ratio,
         coverage_ratio_after=coverage_ratio_after,
         utilization_ratio_after=utilization_ratio_after,
@@ -103,6 +104,33 @@ def context_of(
         approvals=approvals or {},
         demoted=demoted,
         starts_decided_at=starts_decided_at,
+    )
+
+
+def oldest_reading_hours(situation: Situation) -> Decimal | None:
+    """The age of the oldest inventory that a cap counts, of whichever cloud; ``None``: not known.
+
+    A cap spans every cloud, so what one that is not read may own leaves no room that is known.
+    """
+    read = (situation.inventory_read_at, *situation.elsewhere_read_at.values())
+    ages = [None if at is None else age_hours(situation.now, at) for at in read]
+    known = [age for age in ages if age is not None]
+    return max(known) if len(known) == len(ages) else None
+
+
+def too_old(situation: Situation) -> str:
+    """Which other clouds were not read in time, and what to do; empty where there is none."""
+    limit = situation.policy.freshness.max_inventory_age_hours
+    late = [
+        provider
+        for provider, at in sorted(situation.elsewhere_read_at.items())
+        if at is None or age_hours(situation.now, at) > limit
+    ]
+    if not late:
+        return ""
+    return (
+        f"the caps count every cloud, and what {' and '.join(late)} lists was not read in time: "
+        "mend its access (tenor doctor), or take it out of the settings"
     )
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from service.domain.errors import LeaseLostError, TenorError
 from service.observe.log import get_logger
 from service.observe.tracing import traced
 from service.operate.demoting import may_act_alone
+from service.operate.situation import others
 from service.reconcile import settle
 from service.reconcile.settle import Reconciliation
+from service.store import readings
+from service.store.engine import reading
 from service.store.lease import Lease
 from service.wiring import Parts
 
 log = get_logger(__name__)
+
+JUST_READ = timedelta(minutes=15)
+"""How old another cloud's reading may be for a purchase that is to be counted beside it."""
 
 
 @traced("reconcile")
@@ -32,3 +39,22 @@ def reconcile(parts: Parts, *, lease: Lease) -> Reconciliation:
     for finding in done.alarms:
         log.warning("reconcile.alarm", finding=type(finding).__name__, detail=str(finding))
     return done
+
+
+def read_elsewhere(parts: Parts, *, lease: Lease) -> None:
+    """Read the other clouds of this deployment, unless that was just done: caps count them all.
+
+    One that cannot be read stays as old as it is, and the guard refuses for that.
+    """
+    now = parts.clock.now()
+    with reading(parts.engine) as connection:
+        known = readings.read_at(connection, others(parts), now=now)
+    for provider, at in sorted(known.items()):
+        if at is not None and abs(now - at) < JUST_READ:
+            continue
+        try:
+            reconcile(parts.about(provider), lease=lease)
+        except LeaseLostError:
+            raise
+        except TenorError as error:
+            log.warning("reconcile.elsewhere", provider=provider, error=str(error))

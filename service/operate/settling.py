@@ -17,7 +17,7 @@ from service.operate import altering
 from service.operate.acting import buy, count, desk_of, left_over
 from service.operate.altering import do_decided
 from service.operate.demoting import demote_on_stale_data
-from service.operate.reconciling import reconcile
+from service.operate.reconciling import read_elsewhere, reconcile
 from service.operate.situation import read_situation
 from service.purchase.checks import NO_FACTS
 from service.purchase.desk import Desk, Facts
@@ -99,6 +99,7 @@ def _desk(parts: Parts, done: Reconciliation, lease: Lease, plans: Collection[Pl
     with reading(parts.engine) as connection:
         found = (records.find_plan(connection, plan) for plan in sorted(plans))
         known = [plan for plan in found if plan is not None]
+    read_elsewhere(parts, lease=lease)
     try:
         situation = read_situation(parts, inventory_read_at=done.read_at)
     except (RefusedError, ProviderError, InputError) as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -24,7 +24,7 @@ from service.guard.policy import Policy
 from service.observe.events import PolicyChanged, PricesRecorded
 from service.observe.tracing import traced
 from service.operate.unlisted import refuse_unlisted
-from service.store import holdings, ledger, price_snapshots, records
+from service.store import holdings, ledger, price_snapshots, readings, records
 from service.store.engine import reading, writing
 from service.store.price_snapshots import PriceSnapshot
 from service.usage.days import ObservedPrice
@@ -47,6 +47,8 @@ class Situation:
     longer shows before its term is over; ``inventory`` the listing alone, read at
     ``inventory_read_at``. ``set_aside``: owned commitments that are left out of everything, as if
     they had never been bought. ``estimated_days``: how many days' hours were estimated.
+    ``elsewhere_read_at``: when each other cloud of this deployment was read last, ``None`` where
+    it never was; caps count every cloud's.
     """
 
     now: datetime
@@ -62,6 +64,7 @@ class Situation:
     inventory_read_at: datetime
     set_aside: frozenset[CommitmentId] = frozenset()
     estimated_days: int = 0
+    elsewhere_read_at: Mapping[str, datetime | None] = field(default_factory=dict)
 
     @property
     def usage_through(self) -> datetime:
@@ -113,6 +116,7 @@ def read_situation(
         listed = holdings.inventory(connection, provider=parts.cloud.provider)
         owed = holdings.owed(connection, now=parts.clock.now(), provider=parts.cloud.provider)
         unlisted = holdings.in_flight(connection, provider=parts.cloud.provider)
+        elsewhere = readings.read_at(connection, others(parts), now=parts.clock.now())
     owned = read_owned(parts, usage, owed)
     now = parts.clock.now()  # after everything was read, or ages would come out negative
     offerings = {**prices.offerings, **{one.offering: one for one in owned.values()}}
@@ -130,7 +134,13 @@ def read_situation(
         inventory=listed,
         inventory_read_at=inventory_read_at,
         estimated_days=_estimated_days(parts, usage.hours),
+        elsewhere_read_at=elsewhere,
     )
+
+
+def others(parts: Parts) -> frozenset[str]:
+    """The other clouds that this deployment speaks to, whose purchases count against its caps."""
+    return frozenset(cloud.provider for cloud in parts.clouds) - {parts.cloud.provider}
 
 
 def _estimated_days(parts: Parts, hours: HourRange) -> int:
