@@ -54,7 +54,9 @@ class Settings(BaseModel):
         default=None, description="loopback only: a sandbox cloud instead of AWS"
     )
     aws_role_arn: str | None = Field(default=None, description="role to assume in the payer")
-    aws_external_id: str | None = Field(default=None, description="external id of that role")
+    aws_external_id: str | None = Field(
+        default=None, description="external id of that role; `none` where its trust asks for none"
+    )
     aws_profile: str | None = Field(
         default=None, description="named credentials that may assume the role; one of these three"
     )
