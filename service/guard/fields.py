@@ -18,6 +18,8 @@ from pydantic_core import PydanticCustomError
 
 MAX_HOURS = 8_760
 MAX_DELAY_HOURS = 720
+MIN_DELAY_HOURS = 25
+"""Recent purchases are looked at again once a day; a shorter delay could end before that."""
 MINUTES_PER_HOUR = 60
 HOURS_PER_DAY = 24
 
@@ -121,6 +123,17 @@ def _bool(value: object) -> object:
     return value
 
 
+def _long_enough(value: Decimal) -> Decimal:
+    if 0 < value < MIN_DELAY_HOURS:
+        kind = "delay_too_short"
+        message = (
+            f"must be 0 or at least {MIN_DELAY_HOURS}: what is queued is looked at again once a "
+            "day, and a shorter delay could end before that"
+        )
+        raise PydanticCustomError(kind, message)
+    return value
+
+
 Number = Annotated[Decimal, BeforeValidator(_number)]
 Usd = Annotated[Number, Field(ge=0), WithJsonSchema({"type": "number", "minimum": 0})]
 """Dollars, or dollars per hour: any number from 0 up."""
@@ -149,9 +162,17 @@ LeadHours = Annotated[
 DelayHours = Annotated[
     Number,
     Field(ge=0, le=MAX_DELAY_HOURS),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_DELAY_HOURS}),
+    AfterValidator(_long_enough),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "const": 0},
+                {"type": "number", "minimum": MIN_DELAY_HOURS, "maximum": MAX_DELAY_HOURS},
+            ]
+        }
+    ),
 ]
-"""How long a purchase is queued: 0, or up to thirty days."""
+"""How long a purchase is queued: 0, or more than a day, up to thirty days."""
 Months = Annotated[
     Number,
     Field(ge=0, le=60),

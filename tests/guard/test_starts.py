@@ -61,7 +61,7 @@ def test_no_start_is_early_or_in_the_last_day_of_a_month(at: datetime) -> None:
 
 SCOPES = """
 scopes:
-  - {name: a, match: {families: [m5]}, mode: autopilot, purchase_delay_hours: 24}
+  - {name: a, match: {families: [m5]}, mode: autopilot, purchase_delay_hours: 36}
   - {name: b, match: {regions: [us-east-1]}, mode: autopilot, purchase_delay_hours: 72}
   - {name: c, match: {regions: [us-east-1], families: [c6i]}, mode: autopilot,
      purchase_delay_hours: 0}
@@ -70,7 +70,7 @@ scopes:
 
 @pytest.mark.parametrize(
     ("family", "region", "hours"),
-    [("m5", "eu-west-1", 24), ("m5", "us-east-1", 72), ("c6i", "us-east-1", 0), (None, None, 48)],
+    [("m5", "eu-west-1", 36), ("m5", "us-east-1", 72), ("c6i", "us-east-1", 0), (None, None, 48)],
 )
 def test_the_most_specific_scope_that_states_a_delay_decides(
     family: str | None, region: str | None, hours: int
@@ -131,7 +131,7 @@ def test_a_start_that_was_decided_must_have_the_delay_of_now(since: int, wanted:
     assert [one.decision for one in verdict.results if one.rule == "start"] == [wanted]
 
 
-@pytest.mark.parametrize("hours", ["-1", "721", "2d"])
-def test_a_delay_is_a_number_of_hours_up_to_thirty_days(hours: str) -> None:
+@pytest.mark.parametrize("hours", ["-1", "1", "24.9", "721", "2d"])
+def test_a_delay_is_none_or_more_than_a_day_up_to_thirty_days(hours: str) -> None:
     with pytest.raises(PolicyError, match="purchase_delay_hours"):
         policy(TIMING, TIMING.replace("336}", f"336, purchase_delay_hours: {hours}}}"))

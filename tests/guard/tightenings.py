@@ -242,7 +242,7 @@ def tighten_time(raw: Raw, draw: Draw) -> None:
 
 
 def tighten_delay(raw: Raw, draw: Draw) -> None:
-    raw["timing"] |= {"purchase_delay_hours": draw(st.integers(1, 48))}
+    raw["timing"] |= {"purchase_delay_hours": draw(st.integers(25, 48))}
 
 
 def add_scope_caps(raw: Raw, draw: Draw) -> None:
