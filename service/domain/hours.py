@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from service.domain.errors import InvariantError
 
@@ -24,21 +24,6 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The current instant, aware, in UTC."""
         ...
-
-
-@runtime_checkable
-class Steppable(Protocol):
-    """A clock that somebody may set, and that notices."""
-
-    @property
-    def stepped_at(self) -> datetime | None:
-        """When it was set last, by its own time since; ``None``: it has run evenly."""
-        ...
-
-
-def steady_since(clock: Clock) -> datetime | None:
-    """Since when two instants of ``clock`` tell how much time lay between; ``None``: always."""
-    return clock.stepped_at if isinstance(clock, Steppable) else None
 
 
 def has_waited(

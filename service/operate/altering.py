@@ -24,6 +24,7 @@ from service.domain.plans import PlanLine, Verdict
 from service.guard.alterations import judge_alteration, mode_of_item
 from service.guard.fields import Mode
 from service.guard.obliging import TargetEvidence
+from service.observe.log import get_logger
 from service.operate.guarding import too_old
 from service.operate.obliging import evidence_for
 from service.operate.reconciling import read_elsewhere
@@ -37,6 +38,14 @@ from service.store import alterations, demotion, holdings
 from service.store.engine import reading, writing
 from service.store.lease import Lease
 from service.wiring import Parts
+
+log = get_logger(__name__)
+
+Standing = Callable[[Alteration], Declined | None]
+"""Whether what was asked for may still be done on the evidence of now; ``None``: it may."""
+
+TURNED = Declined("evidence", "the newest evidence no longer speaks for it", final=True)
+"""What was asked for would not be asked for now."""
 
 
 def bench_of(parts: Parts, lease: Lease, *, inventory_read_at: datetime) -> Bench | None:
@@ -92,9 +101,12 @@ def _buys_nothing(line: PlanLine, facts: Facts) -> Verdict:
 
 
 def do_decided(
-    parts: Parts, *, lease: Lease, inventory_read_at: datetime
+    parts: Parts, *, lease: Lease, inventory_read_at: datetime, stands: Standing
 ) -> tuple[AlterationDone | Declined, ...]:
-    """Take up what was left half done, then do what a person approved or autopilot may do."""
+    """Take up what was left half done, then do what a person approved or autopilot may do.
+
+    ``stands`` is asked before each: what it declines for good is withdrawn, else it waits.
+    """
     try:
         bench = bench_of(parts, lease, inventory_read_at=inventory_read_at)
     except PolicyError:
@@ -111,7 +123,29 @@ def do_decided(
     decided = [one for one in asked if one.state is AlterationState.APPROVED]
     if len(decided) < len(asked):
         decided += [one for one in asked if one not in decided and _may(parts, one)]
-    return (*resumed, *(alter(bench, one.order.intent) for one in decided))
+    done: list[AlterationDone | Declined] = list(resumed)
+    for one in decided:
+        declined = stands(one)
+        if declined is not None and declined.final:
+            _withdraw(parts, one, declined)
+        elif declined is not None:
+            told = {"alteration": one.order.intent, "rule": declined.rule}
+            log.warning("alteration.waits", **told, detail=declined.detail)
+        done.append(declined or alter(bench, one.order.intent))
+    return tuple(done)
+
+
+def _withdraw(parts: Parts, one: Alteration, declined: Declined) -> None:
+    now = parts.clock.now()
+    with writing(parts.engine) as connection:
+        withdraw(
+            connection,
+            one,
+            rule=declined.rule,
+            detail=declined.detail,
+            word=Word.TENOR,
+            now=now,
+        )
 
 
 def withdraw_turned(parts: Parts, reason: str, stands: Callable[[Alteration], bool]) -> None:
@@ -125,8 +159,8 @@ def withdraw_turned(parts: Parts, reason: str, stands: Callable[[Alteration], bo
                 withdraw(
                     connection,
                     one,
-                    rule="evidence",
-                    detail="the newest evidence no longer speaks for it",
+                    rule=TURNED.rule,
+                    detail=TURNED.detail,
                     word=Word.TENOR,
                     now=now,
                 )

@@ -19,6 +19,7 @@ from service.operate.altering import do_decided
 from service.operate.demoting import demote_on_stale_data
 from service.operate.reconciling import read_elsewhere, reconcile
 from service.operate.situation import read_situation
+from service.operate.undoing import standing
 from service.purchase.checks import NO_FACTS
 from service.purchase.desk import Desk, Facts
 from service.purchase.execute import execute_approved
@@ -57,7 +58,12 @@ def tie_loose_ends(parts: Parts, *, lease: Lease) -> str:
     """Reconcile, then go on with what was left half done, approved, or kept from being bought."""
     provider = parts.cloud.provider
     done = reconcile(parts, lease=lease)
-    altered = do_decided(parts, lease=lease, inventory_read_at=done.read_at)
+    altered = do_decided(
+        parts,
+        lease=lease,
+        inventory_read_at=done.read_at,
+        stands=standing(parts, inventory_read_at=done.read_at),
+    )
     if altered:
         # Until what was altered is listed, nothing more is bought beside it.
         done = reconcile(parts, lease=lease)

@@ -14,7 +14,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
-from service.domain.alterations import AlterationKind, AlterationOrder
+from service.domain.alterations import (
+    Alteration,
+    AlterationKind,
+    AlterationOrder,
+    AlterationState,
+)
 from service.domain.commitments import CommitmentState
 from service.domain.errors import LeaseLostError, TenorError
 from service.domain.hours import DAY_HOURS, HOUR, iso
@@ -24,12 +29,14 @@ from service.domain.purchases import InventoryItem
 from service.guard.alterations import mode_of_item
 from service.guard.fields import Mode
 from service.observe.events import UndoNotJudged
-from service.operate.altering import do_decided, said, withdraw_turned
+from service.operate.altering import TURNED, Standing, do_decided, said, withdraw_turned
 from service.operate.deciding import forecast_and_plan
 from service.operate.exchanging import ask_for_exchanges
 from service.operate.reconciling import reconcile
 from service.operate.replaying import REPLAY_HOURS, saving_usd_per_hour
 from service.operate.situation import Situation, read_situation
+from service.purchase.checks import NO_FACTS
+from service.purchase.desk import Declined
 from service.purchase.written_alterations import ask
 from service.store import demotion, holdings, ledger
 from service.store.engine import reading, writing
@@ -83,16 +90,60 @@ def undo(parts: Parts, *, lease: Lease) -> str:
 def give_back(parts: Parts, situation: Situation, *, lease: Lease) -> str:
     """Give back, or ask a person to give back, what ``situation`` says should not be owned."""
     ways = _ways_back(parts, situation)
-    regrets = _regrets(parts, situation, ways)
+    unjudged: set[CommitmentId] = set()
+    regrets = _regrets(parts, situation, ways, unjudged)
     regretted = {one.item.commitment.commitment for one in regrets}
-    withdraw_turned(parts, REASON, lambda one: bool(regretted & set(one.order.sources)))
+    withdraw_turned(parts, REASON, lambda one: _stands(one, regretted, unjudged) is not TURNED)
     asked = sum(_ask(parts, situation, one, ways) for one in regrets)
-    acted = do_decided(parts, lease=lease, inventory_read_at=situation.inventory_read_at)
+    acted = do_decided(
+        parts,
+        lease=lease,
+        inventory_read_at=situation.inventory_read_at,
+        stands=lambda one: _stands(one, regretted, unjudged),
+    )
     if acted:
         reconcile(parts, lease=lease)
     return (
         f"{len(ways)} can be taken back, {len(regrets)} regretted, {asked} asked for{said(acted)}"
     )
+
+
+def standing(parts: Parts, *, inventory_read_at: datetime) -> Standing:
+    """Judges what this check asked for again, on the facts of now, before it is done.
+
+    The facts are read when the first that a person approved is to be done. While they cannot be
+    had it waits. What autopilot may do by itself is judged, and done, once a day.
+    """
+    judged: list[tuple[set[CommitmentId], set[CommitmentId]]] = []
+
+    def stands(one: Alteration) -> Declined | None:
+        if not one.reason.startswith(REASON):
+            return None
+        if one.state is not AlterationState.APPROVED:
+            return Declined("evidence", "it is judged again once a day", final=False)
+        try:
+            if not judged:
+                situation = read_situation(parts, inventory_read_at=inventory_read_at)
+                unjudged: set[CommitmentId] = set()
+                regrets = _regrets(parts, situation, _ways_back(parts, situation), unjudged)
+                judged.append(({regret.item.commitment.commitment for regret in regrets}, unjudged))
+        except LeaseLostError:
+            raise
+        except TenorError as error:
+            return Declined(NO_FACTS, f"it cannot be judged again: {error}", final=False)
+        return _stands(one, *judged[0])
+
+    return stands
+
+
+def _stands(
+    one: Alteration, regretted: set[CommitmentId], unjudged: set[CommitmentId]
+) -> Declined | None:
+    if not one.reason.startswith(REASON) or regretted & set(one.order.sources):
+        return None
+    if unjudged & set(one.order.sources):
+        return Declined(NO_FACTS, "it could not be judged again", final=False)
+    return TURNED
 
 
 def _ways_back(parts: Parts, situation: Situation) -> Mapping[CommitmentId, AlterationKind]:
@@ -130,9 +181,14 @@ def _is_recent(one: Holding, situation: Situation, now: datetime) -> bool:
 
 
 def _regrets(
-    parts: Parts, situation: Situation, ways: Mapping[CommitmentId, AlterationKind]
+    parts: Parts,
+    situation: Situation,
+    ways: Mapping[CommitmentId, AlterationKind],
+    unjudged: set[CommitmentId],
 ) -> list[Regret]:
     """What should not be owned, the worst first; each judged as if those before it were gone.
+
+    What loses and cannot be judged is added to ``unjudged``.
 
     Of two that cover the same usage each loses beside the other, and only one should go. What a
     decision would buy again stays: with others gone it would buy no less of it.
@@ -150,7 +206,7 @@ def _regrets(
         if not losing:
             return regrets
         loses, worst = max(losing, key=lambda one: one[0])
-        regret = _regret(parts, situation, worst, loses)
+        regret = _regret(parts, situation, worst, loses, unjudged)
         if regret is None:
             stay.add(worst.commitment.commitment)
         else:
@@ -171,7 +227,11 @@ def _loses(situation: Situation, item: InventoryItem) -> Decimal | None:
 
 
 def _regret(
-    parts: Parts, situation: Situation, item: InventoryItem, loses: Decimal
+    parts: Parts,
+    situation: Situation,
+    item: InventoryItem,
+    loses: Decimal,
+    unjudged: set[CommitmentId],
 ) -> Regret | None:
     """``item`` as regretted; ``None`` when it would be bought again, or cannot be judged."""
     name = item.commitment.commitment
@@ -184,6 +244,7 @@ def _regret(
         event = UndoNotJudged(commitment=name, detail=str(error))
         with writing(parts.engine) as connection:
             ledger.append(connection, event, now=parts.clock.now())
+        unjudged.add(name)
         return None
     again = bought_again_usd_per_hour(plan, item)
     if again >= Decimal(item.commit_usd_per_hour) * BOUGHT_AGAIN_RATIO:

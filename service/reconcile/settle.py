@@ -14,7 +14,7 @@ from typing import assert_never
 from sqlalchemy import Connection, Engine
 
 from service.domain.errors import ProviderError
-from service.domain.hours import Clock, steady_since
+from service.domain.hours import Clock
 from service.domain.ids import AccountId, CommitmentId, IntentId
 from service.domain.purchases import Evidence, Intent, IntentState, InventoryItem
 from service.observe.events import (
@@ -44,6 +44,7 @@ from service.reconcile.match import Match, match
 from service.reconcile.settle_altered import AlterationsRead
 from service.reconcile.stopping import stop
 from service.store import holdings, intents, lease, ledger
+from service.store.clock import steady_since
 from service.store.engine import reading, writing
 
 GRACE = timedelta(hours=2)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.domain.hours import Clock
 from service.store.engine import reading
 from service.store.lease import database_now
 
@@ -121,3 +122,8 @@ def clock_of(engine: Engine) -> SharedClock:
             return database_now(connection)
 
     return SharedClock(ask)
+
+
+def steady_since(clock: Clock) -> datetime | None:
+    """Since when two instants of ``clock`` tell how much time lay between; ``None``: always."""
+    return clock.stepped_at if isinstance(clock, SharedClock) else None

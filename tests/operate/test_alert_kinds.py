@@ -121,12 +121,12 @@ def test_every_kind_of_alert_is_raised_by_what_happens(demo: Demo, lease: Lease)
     with reading(parts.engine) as connection:
         one, other = holdings.inventory(connection)[:2]
     give_back(demo, one, "first")
-    do_decided(parts, lease=lease, inventory_read_at=read_at)
+    do_decided(parts, lease=lease, inventory_read_at=read_at, stands=lambda _: None)
     told.update(now := kinds(demo))
     assert set(now) == {AlertKind.PROPOSAL_WAITING, AlertKind.CHANGE_MADE}
     give_back(demo, other, "second")
     faults.add(Fault(RETURN, FaultKind.ERROR_AFTER))
-    do_decided(parts, lease=lease, inventory_read_at=read_at)
+    do_decided(parts, lease=lease, inventory_read_at=read_at, stands=lambda _: None)
     told.update(now := kinds(demo))
     assert set(now) == {AlertKind.PROPOSAL_WAITING, AlertKind.CHANGE_UNKNOWN}
 

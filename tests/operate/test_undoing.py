@@ -7,15 +7,17 @@ from decimal import Decimal
 from pathlib import Path
 
 from service.domain.alterations import AlterationState
-from service.domain.ids import PlanId
+from service.domain.ids import IntentId, PlanId
 from service.observe.events import UndoNotJudged
 from service.operate.demo import Demo
 from service.operate.guarding import context_of
 from service.operate.reconciling import reconcile
 from service.operate.replaying import saving_usd_per_hour
+from service.operate.settling import tie_loose_ends
 from service.operate.situation import Situation, read_situation
 from service.operate.undoing import give_back, undo, without
 from service.pipeline import run_cycle
+from service.purchase.written_alterations import approve_alteration
 from service.store import alterations, demotion, holdings, intents, ledger
 from service.store.engine import reading, writing
 from service.store.lease import Lease
@@ -71,6 +73,50 @@ def test_a_copilot_asks_first_and_withdraws_what_the_evidence_takes_back(
     assert set(states(demo)) == {"active"}
     give_back(demo.parts, facts(demo, lease), lease=lease)
     assert set(asked(demo)) == {AlterationState.WITHDRAWN}
+
+
+def approved_return(demo: Demo, lease: Lease) -> IntentId:
+    """A return that the check asked for on fallen usage, and that a person said yes to."""
+    bought_for_a_while(demo, lease)
+    now = demo.parts.clock.now()
+    with writing(demo.parts.engine) as connection:
+        demotion.demote(connection, "aws", rule="drift", detail="", now=now)
+    give_back(demo.parts, facts(demo, lease, usage_ratio=0.02), lease=lease)
+    with writing(demo.parts.engine) as connection:
+        one = alterations.list_alterations(connection)[0]
+        obstacle = approve_alteration(
+            connection,
+            one.order.intent,
+            version=one.version,
+            by="ana",
+            comment="",
+            now=demo.parts.clock.now(),
+        )
+    assert obstacle is None
+    return one.order.intent
+
+
+def state_of(demo: Demo, intent: IntentId) -> AlterationState:
+    with reading(demo.parts.engine) as connection:
+        found = alterations.find(connection, intent)
+    assert found is not None
+    return found.state
+
+
+def test_an_approved_return_is_judged_again_before_it_is_done(demo: Demo, lease: Lease) -> None:
+    approved = approved_return(demo, lease)
+    policy = demo.parts.settings.policy_file
+    text = policy.read_text("utf-8")
+    stale = policy.with_name("stale.yaml")
+    age = next(line for line in text.splitlines() if "max_data_age_hours" in line)
+    stale.write_text(text.replace(age, "  max_data_age_hours: 1"), "utf-8")
+    settings = demo.parts.settings.model_copy(update={"policy_file": stale})
+    told = tie_loose_ends(replace(demo.parts, settings=settings), lease=lease)
+    assert "0 of 1 alterations done" in told
+    assert state_of(demo, approved) is AlterationState.APPROVED  # it waits for facts
+    tie_loose_ends(demo.parts, lease=lease)  # on the usage as it is, nothing is regretted
+    assert state_of(demo, approved) is AlterationState.WITHDRAWN
+    assert set(states(demo)) == {"active"}
 
 
 def bought_for_a_while(demo: Demo, lease: Lease) -> None:

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from service.domain.hours import Clock, steady_since
+from service.domain.hours import Clock
 from service.domain.purchases import IntentState
 from service.purchase.desk import Desk
 from service.purchase.execute import execute
 from service.reconcile.settle import reconcile
 from service.settings import Settings
-from service.store.clock import ASKED_EVERY, UNASKED_AT_MOST, SharedClock, clock_of
+from service.store.clock import ASKED_EVERY, UNASKED_AT_MOST, SharedClock, clock_of, steady_since
 from service.store.engine import open_engine, reading
 from service.store.lease import database_now
 from service.wiring import opened
