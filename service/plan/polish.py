@@ -100,27 +100,27 @@ def jolt(bills: Bills, start: Floats, expired: Callable[[], bool]) -> Floats:
 
     Leaves valleys that no slope leads out of. Draws are seeded: the same bills, the same levels.
     """
-    random = np.random.default_rng(_SEED)
+    draws = np.random.default_rng(_SEED)
     bills.cost(start)
     try:
         while not expired():
-            _descend(bills, _jolted(bills.best, random), _ITERATIONS_JOLTED)
+            _descend(bills, _jolted(bills.best, draws), _ITERATIONS_JOLTED)
     except _Spent:
         pass
     return bills.best
 
 
-def _jolted(levels: Floats, random: np.random.Generator) -> Floats:
+def _jolted(levels: Floats, draws: np.random.Generator) -> Floats:
     """Some levels anywhere up to twice as high, or all a little off, or one gone for another."""
-    sort, count = int(random.integers(3)), len(levels)
+    sort, count = int(draws.integers(3)), len(levels)
     if sort == 0:
-        some = random.random(count) < _SOME_RATIO
-        return np.where(some, levels * random.uniform(0.0, 2.0, count), levels)
+        some = draws.random(count) < _SOME_RATIO
+        return np.where(some, levels * draws.uniform(0.0, 2.0, count), levels)
     if sort == 1:
-        return np.asarray(levels * np.exp(_SPREAD * random.normal(size=count)))
+        return np.asarray(levels * np.exp(_SPREAD * draws.normal(size=count)))
     moved = levels.copy()
-    moved[random.integers(count)] = 0.0
-    moved[random.integers(count)] *= random.uniform(0.5, 2.0)
+    moved[draws.integers(count)] = 0.0
+    moved[draws.integers(count)] *= draws.uniform(0.5, 2.0)
     return moved
 
 
