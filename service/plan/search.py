@@ -231,7 +231,7 @@ class Search:
     ) -> Mapping[OfferingId, float]:
         """Levels out of reach of slopes, where bills are cheap enough to look for them."""
         most = min(_JOLTS * self.evaluations, _JOLT_CELLS // self.market.quantity.high.size)
-        if most < _FEWEST_JOLTED:
+        if most < _FEWEST_JOLTED or not levels:
             return levels
         names = sorted(levels)
         owned = [room.commitment for room in stack.plan.rooms[:held]]
