@@ -277,6 +277,7 @@ def read_inventory(desk: Desk, cloud: FileCloud, hours: float = 1) -> Reconcilia
         clock=desk.clock,
         held=desk.lease,
         grace=timedelta(hours=hours),
+        autopilot=False,
     )
 
 
