@@ -6,17 +6,15 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from service.domain.alterations import AlterationOrder, AlterationState
-from service.domain.ids import CommitmentId
+from service.domain.alterations import AlterationOrder
 from service.domain.plans import PlanLine
 from service.domain.purchases import IntentState, InventoryItem
 from service.purchase.alter import DECIDED, Bench, alter, resume_alterations
@@ -25,19 +23,18 @@ from service.purchase.execute import execute
 from service.purchase.resume import resume
 from service.reconcile.settle import Reconciliation, reconcile
 from service.sandbox.faults import FaultKind
-from service.store import intents, ledger, schema
-from service.store.alteration_tables import alterations
+from service.store import intents
 from service.store.alterations import find
 from service.store.engine import open_engine, reading
 from service.store.lease import Lease
 from tests.purchase.altering import ask_for_in, yes
+from tests.purchase.enumeration.judging import judge_change, judge_purchase
 from tests.purchase.enumeration.kinds import kind_of
 from tests.purchase.enumeration.sites import Change, Purchase, Site
-from tests.purchase.enumeration.victims import Breeder, Errand, Way
+from tests.purchase.enumeration.victims import GRACE, Breeder, Errand, InCall, InSettling, Way
 from tests.purchase.simulation.run import scratch
 from tests.purchase.world import CYCLE, PLAN, cap, let_lease_run_out, store_plan, take_lease
 
-GRACE = timedelta(hours=1)
 ROUNDS = 3
 """How often the service looks, an hour apart, before it looks a last time: two purchases, one
 after the other, have had their grace by then."""
@@ -58,7 +55,7 @@ class Case:
     """Where the process dies, and what the cloud does to the call."""
 
     what: Purchase | Change
-    step: Step
+    step: Step | InCall | InSettling
     fault: FaultKind | None
 
     @property
@@ -179,6 +176,7 @@ class Run:
         self.ground = ground
         self.site = ground.site
         self.case = case
+        self.died = False
         self.read = ground.yard.fresh(ground.site)
         self.engine = ground.yard.engine
         # Room for one line beside what earlier cases left in this cloud.
@@ -186,10 +184,24 @@ class Run:
         self.owed = sum((item.commit_usd_per_hour for item in owned if is_owed(item)), Decimal(0))
 
     def kill(self, errand: Errand) -> None:
-        """Run the errand in a process of its own, to its death or to its end."""
+        """Run the errand in a process of its own, to its death; ``died``: there was such a step.
+
+        Every purchase and alteration comes to every ``Step``. How many requests a call takes, and
+        how many transactions settling, the adapter and the store know.
+        """
         status = self.ground.yard.breeder.kill(errand)
-        # 0: what was refused before the call never comes to the later steps.
-        assert status in {-signal.SIGKILL, 0}, (self.case.name, status)
+        self.died = status == -signal.SIGKILL
+        may_end = not isinstance(errand.die_at, Step) and status == 0
+        assert self.died or may_end, (self.case.name, status)
+
+    def befall(self, line: PlanLine) -> None:
+        """Buy ``line`` in a process that dies; or let one die that settles what that one left."""
+        errand = replace(self.errand(line), line=line)
+        if isinstance(self.case.step, InSettling):
+            self.kill(replace(errand, die_at=Step.ANSWERED))
+            let_lease_run_out(self.engine)
+            errand = replace(errand, line=None, settles=True)
+        self.kill(errand)
 
     def desk(self, line: PlanLine) -> Desk:
         """The next process: the dead one's lease has run out."""
@@ -241,13 +253,41 @@ def problems_at(ground: Ground, step: Step) -> list[str]:
     found = []
     for fault in faults_at(what, step):
         case = Case(what, step, fault)
-        is_purchase = isinstance(what, Purchase)
-        problems = _of_purchase(ground, case) if is_purchase else _of_change(ground, case)
-        found += [f"{case.name}: {problem}" for problem in problems]
+        _, problems = run_case(ground, case)
+        found += problems
     return found
 
 
-def _of_purchase(ground: Ground, case: Case) -> list[str]:
+MANY = 60
+"""More requests, or transactions, than any call or settlement takes."""
+
+
+def problems_inside(ground: Ground, inside: type[InCall | InSettling], least: int) -> list[str]:
+    """The same, killed at each request of the call or each transaction of settling, to the last.
+
+    ``least``: in so many places at least it dies, or there is nothing proven.
+    """
+    what = kind_of(ground.site.provider, ground.kind)
+    found: list[str] = []
+    # The settlement that is killed has something to settle: an answer that was lost.
+    fault = FaultKind.TIMEOUT_AFTER if inside is InSettling else None
+    for number in range(1, MANY):
+        died, problems = run_case(ground, Case(what, inside(number), fault))
+        found += problems
+        if not died:
+            break
+    deaths = number - 1
+    return found if least <= deaths < MANY - 2 else [*found, f"died in {deaths} places"]
+
+
+def run_case(ground: Ground, case: Case) -> tuple[bool, list[str]]:
+    """Whether the process died where it should, and what is wrong once all is at rest."""
+    is_purchase = isinstance(case.what, Purchase)
+    died, problems = _of_purchase(ground, case) if is_purchase else _of_change(ground, case)
+    return died, [f"{case.name}: {problem}" for problem in problems]
+
+
+def _of_purchase(ground: Ground, case: Case) -> tuple[bool, list[str]]:
     """Three lines under a cap with room for one: whatever befell the first two, one is sold."""
     assert isinstance(case.what, Purchase)
     site = ground.site
@@ -258,7 +298,7 @@ def _of_purchase(ground: Ground, case: Case) -> list[str]:
     let_lease_run_out(one.engine)
     before, calls = site.paid(), site.calls(case.what.operation)
     site.arm(case.what.operation, case.fault)
-    one.kill(replace(one.errand(lines[0]), line=lines[0]))
+    one.befall(lines[0])
     desk = one.desk(lines[0])
     for number in range(ROUNDS):
         resume(desk)
@@ -271,35 +311,18 @@ def _of_purchase(ground: Ground, case: Case) -> list[str]:
     else:
         read = one.settle(desk)
     site.known = {item.commitment.commitment for item in read.inventory}
-    found = _judge_purchase(one, before)
+    found = judge_purchase(one.engine, site, before)
     if site.calls(case.what.operation) == calls:
         found.append(f"{case.what.operation} was never called: the fault was for nothing")
     site.advance(case.what.pause_hours)
-    return found
+    return one.died, found
 
 
 def is_owed(item: InventoryItem) -> bool:
     return item.commitment.state.is_owned
 
 
-def _judge_purchase(one: Run, before: list[str]) -> list[str]:
-    sold = [name for name in one.site.paid() if name not in before]
-    with reading(one.engine) as connection:
-        rows = connection.execute(select(schema.intents)).mappings().all()
-        ledger.verify(connection)
-    states = [row["state"] for row in rows]
-    bought = [row for row in rows if row["state"] == IntentState.BOUGHT]
-    found = [f"stuck in {one}" for one in states if one not in {"bought", "refused"}]
-    if len(sold) != 1:
-        found.append(f"{len(sold)} sold under a cap for one: {sold}, {states}")
-    if len(bought) != len(sold):
-        found.append(f"{len(bought)} bought in the ledger, {len(sold)} sold")
-    if any(row["calls"] > 1 for row in rows):
-        found.append("an intent was called twice")
-    return found
-
-
-def _of_change(ground: Ground, case: Case) -> list[str]:
+def _of_change(ground: Ground, case: Case) -> tuple[bool, list[str]]:
     """One alteration, killed: it happened once or not at all, and the ledger knows which."""
     assert isinstance(case.what, Change)
     site, change = ground.site, case.what
@@ -326,43 +349,8 @@ def _of_change(ground: Ground, case: Case) -> list[str]:
     after = {item.commitment.commitment: item for item in one.settle(desk).inventory}
     site.known |= set(after)
     calls = site.calls(change.operation) - calls
-    found = _judge_change(one, order, (before, after), calls)
+    found = judge_change(
+        one.engine, site, order, (before, after), calls=calls, uncalled=case.step in UNCALLED
+    )
     site.advance(change.source.pause_hours)
-    return found
-
-
-Listed = Mapping[CommitmentId, InventoryItem]
-
-
-def _judge_change(
-    one: Run,
-    order: AlterationOrder,
-    listed: tuple[Listed, Listed],
-    calls: int,
-) -> list[str]:
-    before, after = listed
-    changed = [name for name in order.sources if _face(before[name]) != _face(after.get(name))]
-    with reading(one.engine) as connection:
-        row = connection.execute(select(alterations)).mappings().one()
-        ledger.verify(connection)
-    state = AlterationState(row["state"])
-    found = []
-    if state in {AlterationState.CALLING, AlterationState.UNKNOWN, AlterationState.RECORDED}:
-        found.append(f"stuck in {state}")
-    if one.case.step in UNCALLED and calls:
-        found.append(f"called {calls} times by a process that was to die before")
-    if calls > 1 or row["calls"] > 1:
-        found.append(f"called {calls} times")
-    if changed and len(changed) != len(order.sources):
-        found.append(f"half done: {changed}")
-    if bool(changed) != (state is AlterationState.ALTERED):
-        found.append(f"{state} in the ledger, {changed or 'nothing'} changed in the cloud")
-    return found
-
-
-def _face(item: InventoryItem | None) -> tuple[object, ...]:
-    """What an alteration of any kind changes of a commitment, as the cloud lists it."""
-    if item is None:
-        return ("gone",)
-    one = item.commitment
-    return (one.state.is_owned, one.quantity, one.end, item.term_months, item.renews)
+    return one.died, found

@@ -269,6 +269,24 @@ def names_of(provider: str, *, plans: bool | None = None) -> list[str]:
     return [one.name for one in KINDS[provider] if plans is None or ("plan" in one.name) is plans]
 
 
+INSIDE = {
+    "aws": {"convertible reservation": 2},
+    "azure": {"reservation": 2},
+    "gcp": {"resource commitment": 2},
+}
+"""Bought by several requests each: killed at every one of them in the ordinary suite."""
+
+
+def names_inside(provider: str, *, every: bool) -> list[tuple[str, int]]:
+    """The names of the kinds that are killed inside the call, and in how many places at least."""
+    known = INSIDE[provider]
+    return [
+        (one.name, known.get(one.name, 1))
+        for one in KINDS[provider]
+        if one.name in known or (every and isinstance(one, Purchase))
+    ]
+
+
 def kind_of(provider: str, name: str) -> Purchase | Change:
     """The kind of that name."""
     return next(one for one in KINDS[provider] if one.name == name)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import pytest
 
 from service.purchase.desk import Step
-from tests.purchase.enumeration.cases import Ground, problems_at
-from tests.purchase.enumeration.kinds import names_of
+from tests.purchase.enumeration.cases import EVERY_CASE, Ground, problems_at, problems_inside
+from tests.purchase.enumeration.kinds import names_inside, names_of
+from tests.purchase.enumeration.victims import InCall, InSettling
 
 PROVIDER = "aws"
 
@@ -20,3 +21,13 @@ PROVIDER = "aws"
 @pytest.mark.parametrize("ground", names_of(PROVIDER, plans=False), indirect=True)
 def test_what_is_killed_wherever_happens_once_or_not_at_all(ground: Ground, step: Step) -> None:
     assert problems_at(ground, step) == []
+
+
+@pytest.mark.parametrize(
+    ("ground", "least"), names_inside(PROVIDER, every=EVERY_CASE), indirect=["ground"]
+)
+def test_what_is_killed_inside_a_call_or_a_settlement_happens_once(
+    ground: Ground, least: int
+) -> None:
+    assert problems_inside(ground, InCall, least) == []
+    assert problems_inside(ground, InSettling, least) == []

@@ -8,14 +8,15 @@ import importlib
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from service.domain.alterations import AlterationOrder
 from service.domain.plans import PlanLine
@@ -23,6 +24,8 @@ from service.domain.purchases import PurchaseOrder
 from service.purchase.alter import Bench, alter
 from service.purchase.desk import Desk, Step
 from service.purchase.execute import execute
+from service.purchase.resume import resume
+from service.reconcile.settle import reconcile
 from service.store.engine import open_engine
 from tests.purchase.altering import ask_for, make_order, open_bench, yes
 from tests.purchase.enumeration.sites import Reach, reach
@@ -30,6 +33,7 @@ from tests.purchase.shop import Shop
 from tests.purchase.world import CYCLE, PLAN, HandClock, cap, take_lease
 
 HANGS_SECONDS = 300
+GRACE = timedelta(hours=1)
 PROCESSES = multiprocessing.get_context("spawn")
 
 
@@ -49,14 +53,40 @@ class Way:
 
 
 @dataclass(frozen=True)
+class InCall:
+    """Right before the adapter's n-th request of the call that spends: n - 1 were answered."""
+
+    number: int
+
+    @property
+    def value(self) -> str:
+        return f"before request {self.number} of the call"
+
+
+@dataclass(frozen=True)
+class InSettling:
+    """When the n-th transaction that settles and may write is about to be committed."""
+
+    number: int
+
+    @property
+    def value(self) -> str:
+        return f"transaction {self.number} of settling"
+
+
+@dataclass(frozen=True)
 class Errand:
-    """What the process does, and where it dies. Everything in it can cross to a process."""
+    """What the process does, and where it dies. Everything in it can cross to a process.
+
+    ``settles``: it takes up what others left, and reconciles.
+    """
 
     now: datetime
-    die_at: Step
+    die_at: Step | InCall | InSettling
     cap_usd_per_hour: Decimal
     line: PlanLine | None = None
     order: AlterationOrder | None = None
+    settles: bool = False
 
 
 def run(errand: Errand, provider: str, engine: Engine, reached: Reach, clock: HandClock) -> None:
@@ -65,7 +95,9 @@ def run(errand: Errand, provider: str, engine: Engine, reached: Reach, clock: Ha
 
     def die(step: Step) -> None:
         if step is errand.die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _die()
+        if step is Step.ABOUT_TO_CALL and isinstance(errand.die_at, InCall):
+            _die_before_request(errand.die_at.number)
 
     desk = Desk(
         provider=provider,
@@ -82,6 +114,54 @@ def run(errand: Errand, provider: str, engine: Engine, reached: Reach, clock: Ha
     if errand.order is not None:
         bench = Bench(desk, reached.alterer, yes, errand.now)
         alter(bench, errand.order.intent)
+    if errand.settles:
+        if isinstance(errand.die_at, InSettling):
+            _die_in_transaction(engine, errand.die_at.number)
+        resume(desk)
+        reconcile(
+            provider=provider,
+            engine=engine,
+            reader=reached.reader,
+            buyer=reached.buyer,
+            clock=clock,
+            held=desk.lease,
+            grace=GRACE,
+            finder=reached.finder,
+        )
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+REQUESTS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ")
+
+
+def _die_before_request(number: int) -> None:
+    """Die when this process is about to write its n-th HTTP request from now."""
+    begun = 0
+
+    def look(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal begun
+        if event == "http.client.send" and bytes(arguments[1]).startswith(REQUESTS):  # type: ignore[call-overload]
+            begun += 1
+            if begun == number:
+                _die()
+
+    sys.addaudithook(look)
+
+
+def _die_in_transaction(engine: Engine, number: int) -> None:
+    """Die right before the n-th commit from now: what it wrote is gone, what came before is not."""
+    begun = 0
+
+    def look(_: object) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == number:
+            _die()
+
+    event.listen(engine, "commit", look)
 
 
 def breed(provider: str, database_url: str, folder: Path, errands: Connection) -> None:

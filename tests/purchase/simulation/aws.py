@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from service.domain.alterations import AlterationKind, AlterationOrder
-from service.domain.commitments import CommitmentState, Kind, Offering
+from service.domain.commitments import CommitmentState, Kind, Offering, Payment
 from service.domain.ids import CommitmentId
 from service.domain.money import text
 from service.domain.purchases import Idempotency, InventoryItem, PurchaseOrder
 from service.providers.aws.words import STATES
 from service.sandbox.savings_plans import PlanRequest
 from service.sandbox.world import INTENT_TAG, World, WorldOptions
-from tests.purchase.simulation.clouds import Mishap, SimCloud, Ware, item
+from tests.purchase.simulation.clouds import Mishap, Owned, SimCloud, Ware, item
 
 REGION = "us-east-1"
 
@@ -52,7 +52,7 @@ class SimAws(SimCloud):
                 offering=order.offering,
                 commitment=text(order.quantity),
                 upfront=None,
-                purchase_time=None,
+                purchase_time=order.start_at,
                 tags=((INTENT_TAG, order.intent),),
             )
             plan, _ = self.world.savings_plans.create(
@@ -67,7 +67,7 @@ class SimAws(SimCloud):
             region=REGION,
             offering_id=order.offering,
             count=int(order.quantity),
-            purchase_time=None,
+            purchase_time=order.start_at,
             offerings=self.world.catalog.offerings,
             convertible=self.world.catalog.convertible,
             now=self.now(),
@@ -94,13 +94,50 @@ class SimAws(SimCloud):
 
     def ways(self, item: InventoryItem, now: datetime) -> frozenset[AlterationKind]:
         plan = self.world.savings_plans.plans.get(item.commitment.commitment)
+        if plan is not None and plan.state(now) == "queued":
+            return frozenset({AlterationKind.CANCEL_QUEUED})
         open_now = plan is not None and plan.returnable_until(now) is not None
         return frozenset({AlterationKind.RETURN} if open_now else ())
 
     def change(self, order: AlterationOrder) -> tuple[CommitmentId, ...]:
         (source,) = order.sources
+        if order.alteration is AlterationKind.CANCEL_QUEUED:
+            self.world.savings_plans.delete_queued(order.account, source, self.now())
+            return ()
         self.world.savings_plans.give_back(order.account, source, order.token, self.now())
         return ()
+
+    def untag(self, record: Any) -> None:  # noqa: ANN401 - a plan or a reservation
+        record.tags.clear()
+
+    def with_cash(self) -> None:
+        paid = [
+            one
+            for one in self.world.catalog.offerings.values()
+            if one.kind is Kind.AWS_COMPUTE_SP
+            and (one.term_months, one.payment) == (12, Payment.ALL_UPFRONT)
+        ]
+        one = paid[0]
+        self._offerings[one.offering] = one
+        ware = Ware(one.offering, one.kind, _rate(one), one.payment, one.upfront_usd)
+        self.wares = (*self.wares, ware)
+
+    def owned(self) -> dict[CommitmentId, Owned]:
+        now = self.now()
+        found = {
+            one.plan_id: Owned(one.commitment_usd_per_hour, one.upfront_usd)
+            for one in self.world.savings_plans.plans.values()
+            if one.state(now) in OWED
+        }
+        found |= {
+            one.reservation_id: Owned(one.count * _rate(one.offering), one.upfront_due_usd)
+            for one in self.world.reservations.reservations.values()
+            if one.state(now) in OWED
+        }
+        return found
+
+
+OWED = frozenset({"queued", "payment-pending", "active"})
 
 
 def _rate(one: Offering) -> Decimal:

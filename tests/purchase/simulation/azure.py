@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,7 +24,7 @@ from service.domain.purchases import (
 from service.sandbox.azure.orders import Reservation, Terms
 from service.sandbox.azure.savings_plans import Plan, PlanTerms
 from service.sandbox.azure.world import INTENT_PREFIX, AzureWorld, AzureWorldOptions
-from tests.purchase.simulation.clouds import NOTHING, Mishap, SimCloud, Ware, item
+from tests.purchase.simulation.clouds import NOTHING, Mishap, Owned, SimCloud, Ware, item
 
 PLAN = OfferingId("plan")
 STATES = {
@@ -162,18 +163,21 @@ class SimAzure(SimCloud):
 
     def quote_alteration(self, order: AlterationOrder) -> AlterationQuote:
         quote = super().quote_alteration(order)
-        if order.alteration is not AlterationKind.EXCHANGE:
+        if order.alteration not in {AlterationKind.EXCHANGE, AlterationKind.RETURN}:
             return quote
         (source,) = order.sources
         left = self.world.changes.find(source).remaining_usd(
             self.world.changes.find(source).quantity, self.now()
         )
+        paid = self.reservation.upfront_usd > 0
+        if order.alteration is AlterationKind.RETURN:
+            return replace(quote, refund_usd=left if paid else NOTHING)
         price = self.world.catalog.reservation_usd(self.machine, 12)
         worth = price * order.targets[0].quantity
         return AlterationQuote(
             allowed=worth >= left,
             detail="" if worth >= left else "worth too little",
-            pay_usd=NOTHING,
+            pay_usd=max(worth - left, NOTHING) if paid else NOTHING,
             refund_usd=NOTHING,
             source_value_usd=left,
             target_value_usd=worth,
@@ -203,6 +207,31 @@ class SimAzure(SimCloud):
             for each in made:
                 each.hidden_until = now + timedelta(hours=self.lag_hours)
         return tuple(CommitmentId(each.reservations[0].resource_id) for each in made)
+
+    def untag(self, record: Any) -> None:  # noqa: ANN401 - a plan
+        record.terms = replace(record.terms, display_name=f"console {record.order_id}")
+
+    def with_cash(self) -> None:
+        price = self.world.catalog.reservation_usd(self.machine, 12)
+        self.reservation = replace(self.reservation, upfront_usd=price)
+        self.wares = (self.reservation, self.wares[1])
+
+    def owned(self) -> dict[CommitmentId, Owned]:
+        now = self.now()
+        found = {
+            CommitmentId(one.resource_id): Owned(
+                one.order.unit_usd * one.quantity / TERM_HOURS[12],
+                one.order.unit_usd * one.quantity,
+            )
+            for one in self.world.book.reservations()
+            if STATES[one.state].is_owned and now < one.end
+        }
+        found |= {
+            CommitmentId(one.resource_id): Owned(one.terms.usd_per_hour, one.upfront_usd)
+            for one in self.world.plans.plans
+            if STATES[one.state].is_owned and now < one.end
+        }
+        return found
 
 
 def _ended(state: str, one: Reservation | Plan) -> Outcome:

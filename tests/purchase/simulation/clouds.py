@@ -7,7 +7,7 @@ goes wrong on the way. The adapters and the wire have their own proof: every cra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -63,12 +63,21 @@ NEVER = {Mishap.REFUSE, Mishap.THROTTLE}
 
 @dataclass(frozen=True)
 class Ware:
-    """One thing that is sold: a unit's hourly commitment in USD."""
+    """One thing that is sold: a unit's hourly commitment, and its cash at once, in USD."""
 
     offering: OfferingId
     kind: Kind
     usd_per_hour: Decimal
     payment: Payment = Payment.NO_UPFRONT
+    upfront_usd: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Owned:
+    """What one commitment obliges to, as the world itself has it: USD per hour, and cash paid."""
+
+    commit_usd_per_hour: Decimal
+    upfront_usd: Decimal
 
 
 class SimCloud:
@@ -83,6 +92,8 @@ class SimCloud:
         self.mishap = Mishap.NONE
         self.lag_hours = 1.0
         self.called: Counter[str] = Counter()
+        self.on_sale: Callable[[PurchaseOrder, CommitmentId], None] = _nobody_watches
+        self.on_change: Callable[[AlterationOrder], None] = _nobody_asks
 
     @property
     def clock(self) -> Clock:
@@ -132,7 +143,9 @@ class SimCloud:
         return next(one for one in self.wares if one.offering == offering)
 
     def ware_of(self, item: InventoryItem) -> Ware:
-        return next(one for one in self.wares if one.kind is item.kind)
+        alike = [one for one in self.wares if one.kind is item.kind]
+        same = [one for one in alike if one.offering == item.commitment.offering]
+        return (same or alike)[0]
 
     def sources(self, item: InventoryItem, kind: AlterationKind) -> tuple[CommitmentId, ...]:
         """What has to be given for ``kind``, beginning with ``item``."""
@@ -145,7 +158,7 @@ class SimCloud:
             offering=order.offering,
             quantity=order.quantity,
             commit_usd_per_hour=CommitUsdPerHour(order.quantity * ware.usd_per_hour),
-            upfront_usd=NOTHING,
+            upfront_usd=order.quantity * ware.upfront_usd,
             quoted_at=self.now(),
             reference=self.mint(order),
             companion=None if order.companion is None else self.beside(ware, order.quantity),
@@ -172,6 +185,7 @@ class SimCloud:
         except ApiError as error:
             known = "AlreadyExists" in error.code or "already" in error.message
             return Unknown(error.message) if known else Refused(error.code, error.message)
+        self.on_sale(order, name)
         if self.mishap is Mishap.LAG:
             record.hidden_until = self.now() + timedelta(hours=self.lag_hours)
         return Unknown(self.mishap.value) if self.mishap in AFTER else Bought(name)
@@ -213,6 +227,7 @@ class SimCloud:
                 made = self.change(order)
         except ApiError as error:
             return Refused(error.code, error.message)
+        self.on_change(order)
         if self.mishap in AFTER:
             return Unknown(self.mishap.value)
         return Altered(made, NOTHING, NOTHING)
@@ -227,13 +242,40 @@ class SimCloud:
             return Unknown("timed out")
         return None
 
+    def at_console(self, order: PurchaseOrder) -> CommitmentId:
+        """Somebody buys without Tenor: nothing says whose purchase it was."""
+        with self.world.lock:
+            self.world.settle()
+            name, record = self.sell(order)
+            self.untag(record)
+        return name
+
+    def untag(self, record: Any) -> None:  # noqa: ANN401 - a record of any world
+        raise NotImplementedError
+
     # What the checker knows, from the world itself.
+
+    def with_cash(self) -> None:
+        """Sell for cash at once as well."""
+        raise NotImplementedError
+
+    def owned(self) -> dict[CommitmentId, Owned]:
+        """All that is owned, pending and queued included, whoever bought it and whoever knows."""
+        raise NotImplementedError
 
     def paid(self) -> dict[str, tuple[str, ...]]:
         return dict(self.world.snapshot().paid_by_intent)
 
     def _shown(self, record: Any) -> bool:  # noqa: ANN401 - a record of any world
         return record.hidden_until is None or self.now() >= record.hidden_until
+
+
+def _nobody_watches(_: PurchaseOrder, __: CommitmentId) -> None:
+    """Sales are looked up in the world itself."""
+
+
+def _nobody_asks(_: AlterationOrder) -> None:
+    """Changes are looked up in the world itself."""
 
 
 def item(
@@ -266,7 +308,7 @@ def item(
         region=None,
         family=None,
         commit_usd_per_hour=CommitUsdPerHour(quantity * ware.usd_per_hour),
-        upfront_usd=NOTHING,
+        upfront_usd=quantity * ware.upfront_usd,
         intent=None if intent is None else IntentId(intent),
         returnable_until=None,
         **more,

@@ -23,7 +23,7 @@ from service.sandbox.gcp.commitments import MB_PER_GB, CommitmentRecord, Content
 from service.sandbox.gcp.operations import Operation
 from service.sandbox.gcp.orders import OrderRecord, term_of
 from service.sandbox.gcp.world import GcpWorld, GcpWorldOptions
-from tests.purchase.simulation.clouds import SimCloud, Ware, item
+from tests.purchase.simulation.clouds import Owned, SimCloud, Ware, item
 
 REGION, FAMILY = "us-central1", "n2"
 FLEXIBLE, RESOURCE = OfferingId("flexible"), OfferingId("resource")
@@ -187,3 +187,26 @@ class SimGcp(SimCloud):
         (source,) = order.sources
         self.world.commitments.records[source].renews = bool(order.renew)
         return ()
+
+    def untag(self, record: Any) -> None:  # noqa: ANN401 - an order
+        record.display_name = f"console {record.order_id}"
+
+    def with_cash(self) -> None:
+        """Google takes none at once."""
+
+    def owned(self) -> dict[CommitmentId, Owned]:
+        now = self.now()
+        found = {
+            CommitmentId(one.key): Owned(
+                sum((usd * part.usd_per_hour for _, part, usd in self._apart(one)), Decimal(0)),
+                Decimal(0),
+            )
+            for one in self.world.commitments.records.values()
+            if STATES[one.status(now)].is_owned
+        }
+        found |= {
+            CommitmentId(f"orders/{one.order_id}"): Owned(one.usd_per_hour, Decimal(0))
+            for one in self.world.orders.records.values()
+            if STATES[one.status(now)].is_owned
+        }
+        return found

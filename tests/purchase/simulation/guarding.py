@@ -5,7 +5,7 @@ No usage is simulated, so what a line is worth is taken as good; what counts is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -24,12 +24,13 @@ from service.purchase.desk import Facts
 from tests.purchase.simulation.clouds import SimCloud, Ware
 from tests.purchase.world import make_line
 
-_WIDE = "{commit_usd_per_hour: 1000000, upfront_usd: 1000000, obligation_usd: 100000000}"
+WIDE = "{commit_usd_per_hour: 1000000, upfront_usd: 1000000, obligation_usd: 100000000}"
 _RULES = f"""\
 version: 1
 name: all but the cap
 mode: autopilot
-purchase_accounts: {{PROVIDER: "ACCOUNT"}}
+purchase_accounts: {{ACCOUNTS}}
+scopes: [SCOPES]
 allowed:
   kinds: [KINDS]
   terms_months: [12]
@@ -43,36 +44,61 @@ after_purchase:
   utilization_ratio: {{min: 0.9, max: 1}}
   line_utilization_ratio: {{min: 0.8, max: 1}}
 caps:
-  per_line: {_WIDE}
-  per_run: {_WIDE}
-  per_day: {_WIDE}
-  in_total: {{commit_usd_per_hour: CAP, upfront_usd: 1000000, obligation_usd: 100000000}}
+  per_line: {WIDE}
+  per_run: RUN
+  per_day: DAY
+  in_total: TOTAL
 sign_off:
-  above: {_WIDE}
+  above: {WIDE}
 risk: {{budget_usd_per_run: 1000000, max_pool_share_per_tranche_ratio: 1}}
 freshness: {{max_data_age_hours: 72, max_price_age_hours: 24, max_inventory_age_hours: 8760}}
 timing: {{proposal_lifetime_hours: 168, lead_time_hours: 336}}
 finance: {{cost_of_capital_annual_ratio: 0.08, solver_gap_tolerance_ratio: 0.001}}
 alterations:
-  allowed: [return, exchange, split, merge, set_renewal]
+  allowed: [return, cancel_queued, exchange, split, merge, set_renewal]
+  max_pay_usd_per_run: 1000000
+  max_pay_usd_per_day: 1000000
+  max_pay_usd_in_total: 1000000
   max_returns_per_year: 1000
 """
 _VAST_USD_PER_HOUR = Decimal(1_000_000)
 _NOW = Decimal(0)
 
 
-def policy_of(cloud: SimCloud, cap_usd_per_hour: Decimal) -> Policy:
-    """Everything that ``cloud`` sells is permitted up to the cap, in USD per hour."""
+def amounts(
+    commit_usd_per_hour: Decimal = Decimal(10**6), upfront_usd: Decimal = Decimal(10**6)
+) -> str:
+    """A ceiling as a policy writes it; what is left out does not bind."""
+    return (
+        f"{{commit_usd_per_hour: {commit_usd_per_hour}, upfront_usd: {upfront_usd}, "
+        "obligation_usd: 100000000}"
+    )
+
+
+def policy_of(
+    *clouds: SimCloud,
+    run: str = WIDE,
+    day: str = WIDE,
+    total: str = WIDE,
+    scopes: Sequence[str] = (),
+) -> Policy:
+    """Everything that ``clouds`` sell is permitted up to the ceilings, and those of ``scopes``."""
     words = {
-        "PROVIDER": cloud.provider,
-        "ACCOUNT": str(cloud.account),
-        "KINDS": ", ".join(sorted({one.kind.value for one in cloud.wares})),
-        "CAP": str(cap_usd_per_hour),
+        "ACCOUNTS": ", ".join(f'{one.provider}: "{one.account}"' for one in clouds),
+        "KINDS": ", ".join(sorted({one.kind.value for cloud in clouds for one in cloud.wares})),
+        "SCOPES": ", ".join(scopes),
+        "RUN": run,
+        "DAY": day,
+        "TOTAL": total,
     }
     text = _RULES
     for word, meaning in words.items():
         text = text.replace(word, meaning)
     return parse_policy(text, file="simulated.yaml")
+
+
+ADDED_UP = ("run_", "day_", "total_")
+"""How the rules begin that add up what was bought."""
 
 
 @dataclass
@@ -94,7 +120,7 @@ class Guard:
 
     def _counted(self, verdict: Verdict) -> Verdict:
         against = [one.rule for one in verdict.results if one.decision is Decision.REFUSE]
-        self.capped += "total_commit" in against
+        self.capped += any(one.startswith(ADDED_UP) for one in against)
         return verdict
 
     def evidence(self, order: AlterationOrder, quote: AlterationQuote) -> TargetEvidence:
@@ -168,7 +194,7 @@ def line_of(
         payment=ware.payment,
         quantity=quantity,
         commit_usd_per_hour=CommitUsdPerHour(commit),
-        upfront_usd=Decimal(0),
+        upfront_usd=quantity * ware.upfront_usd,
         total_usd=commit * 8_760,
         expected_savings_usd_per_hour=commit * 4,
         expected_savings_low_usd_per_hour=commit * 3,

@@ -29,11 +29,11 @@ from service.purchase.propose import approve, expire_due, record_proposals
 from service.purchase.resume import resume
 from service.purchase.written_alterations import ask, expire_alterations
 from service.reconcile.settle import reconcile
-from service.store import alterations, holdings, intents, ledger, proposals, schema
+from service.store import alterations, demotion, holdings, intents, ledger, proposals, schema
 from service.store.engine import reading, writing
 from service.store.halt import set_halt
 from tests.purchase.simulation.clouds import Mishap, SimCloud
-from tests.purchase.simulation.guarding import Guard, line_of, policy_of
+from tests.purchase.simulation.guarding import Guard, amounts, line_of, policy_of
 from tests.purchase.simulation.person import settle_held
 from tests.purchase.world import (
     CYCLE,
@@ -88,7 +88,7 @@ class Life:
         )
 
     def make_guard(self) -> Guard:
-        return Guard(policy_of(self.cloud, CAP), self.cloud)
+        return Guard(policy_of(self.cloud, total=amounts(CAP)), self.cloud)
 
     def new_key(self) -> str:
         bits = f"{self.random.getrandbits(128):032x}"
@@ -198,7 +198,7 @@ class Life:
             kind=item.kind,
             sources=self.cloud.sources(item, kind),
             targets=(target,) if kind is AlterationKind.EXCHANGE else (),
-            most_to_pay_usd=Decimal(0),
+            most_to_pay_usd=Decimal(10**6),
             renew=True if kind is AlterationKind.SET_RENEWAL else None,
         )
 
@@ -238,6 +238,17 @@ class Life:
         with writing(self.engine) as connection:
             set_halt(connection, halted=halted, by="ops", reason="drill", now=self.cloud.now())
 
+    def lend_trust(self) -> None:
+        """Somebody ends a halt, and trusts autopilot again where it gave itself up; or not yet."""
+        if self.random.random() < 0.5 and self.halted:
+            self.set_halt(halted=False)
+        if self.random.random() < 0.5:
+            with writing(self.engine) as connection:
+                for provider in sorted(demotion.demoted(connection)):
+                    demotion.restore(
+                        connection, provider, by="ops", reason="looked at", now=self.cloud.now()
+                    )
+
     # How time passes.
 
     def live(self, days: int = DAYS) -> None:
@@ -267,8 +278,7 @@ class Life:
             self.tidy_up,
             self.tidy_up,
         ]
-        if self.random.random() < 0.5 and self.halted:
-            self.set_halt(halted=False)
+        self.lend_trust()
         self.cloud.mishap = self.random.choice(list(Mishap)) if self.faulty else Mishap.NONE
         self.cloud.lag_hours = self.random.choice([0.2, 1.0, 1.5])
         for act in self.random.choices(acts, k=self.random.choice([1, 2])):
@@ -313,14 +323,15 @@ class Life:
         paid = self.cloud.paid()
         with reading(self.engine) as connection:
             rows = connection.execute(select(schema.intents)).mappings().all()
-            mirror = {i.commitment.commitment: i for i in holdings.inventory(connection)}
+            listed_last = holdings.inventory(connection, provider=self.cloud.provider)
             changed = alterations.list_alterations(connection)
             ledger.verify(connection)
+        mirror = {item.commitment.commitment: item for item in listed_last}
         bought = {row["intent_id"] for row in rows if row["state"] == IntentState.BOUGHT}
         ours = {row["intent_id"] for row in rows}
         altered = {one.order.intent for one in changed}
         self.purchases = len(bought)
-        made_up = {name for name in paid if name.startswith(("untagged", "token"))}
+        made_up = {name for name in paid if name.startswith(("untagged", "token", "console"))}
         strangers = set(paid) - ours - altered - made_up
         self.problems += [f"{one} paid for without an intent" for one in sorted(strangers)]
         lost = {name for name in paid if name in ours} - bought

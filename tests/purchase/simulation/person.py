@@ -23,7 +23,8 @@ def settle_held(engine: Engine, cloud: SimCloud) -> int:
         held = [
             one
             for one in intents.list_intents(connection, states=SETTLED_BY_HAND)
-            if ledger.holds(connection, ReconcileDrift.name, intent=one.order.intent)
+            if one.line.provider == cloud.provider
+            and ledger.holds(connection, ReconcileDrift.name, intent=one.order.intent)
         ]
         for one in held:
             called = bool(cloud.called[one.order.intent])

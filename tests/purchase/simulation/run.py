@@ -27,6 +27,7 @@ from tests.purchase.simulation.azure import SimAzure
 from tests.purchase.simulation.clouds import SimCloud
 from tests.purchase.simulation.gcp import SimGcp
 from tests.purchase.simulation.life import DAYS, Life
+from tests.purchase.simulation.wide import WideLife
 
 CHUNK = 10
 """So many years does a process live before it answers."""
@@ -61,9 +62,25 @@ def live(year: int, engine: Engine, kind: type[Life] = Life) -> Life:
 def lived(year: int, databases: Databases, kind: type[Life] = Life) -> Lived:
     """One year on a fresh database."""
     life = live(year, databases.fresh(), kind)
-    called = sum(life.cloud.called.values())
-    provider = life.cloud.provider
-    return Lived(year, provider, life.purchases, called, life.guard.capped, tuple(life.problems))
+    return _told(year, life.cloud.provider, life, [life.cloud])
+
+
+def live_wide(year: int, engine: Engine, kind: type[WideLife] = WideLife) -> WideLife:
+    """One year of all clouds, whole."""
+    life = kind(engine, [cloud(year, DAYS + 20) for cloud in CLOUDS], year)
+    life.live()
+    return life
+
+
+def lived_wide(year: int, databases: Databases, kind: type[WideLife] = WideLife) -> Lived:
+    """One year of all clouds on a fresh database."""
+    life = live_wide(year, databases.fresh(), kind)
+    return _told(year, f"all clouds, {life.ceiling.name}", life, life.clouds)
+
+
+def _told(year: int, name: str, life: Life, clouds: Sequence[SimCloud]) -> Lived:
+    called = sum(sum(cloud.called.values()) for cloud in clouds)
+    return Lived(year, name, life.purchases, called, life.guard.capped, tuple(life.problems))
 
 
 class Databases:
