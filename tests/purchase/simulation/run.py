@@ -1,7 +1,8 @@
 """``make simulate YEARS=N``: N seeded years over the three clouds, as fast as this machine can.
 
-Year number n is cloud ``n mod 3`` with seed n. A year in which a checker finds something is printed
-with the command that lives it again, identically.
+Year number n is cloud ``n mod 3`` with seed n; with ``WIDE=1`` it is one of all three at once. A
+year in which a checker finds something is printed with the command that lives it again,
+identically.
 """
 
 from __future__ import annotations
@@ -132,21 +133,28 @@ def _work(years: list[int]) -> list[Lived]:
         return [lived(year, databases) for year in years]
 
 
+def _work_wide(years: list[int]) -> list[Lived]:
+    with opened() as databases:
+        return [lived_wide(year, databases) for year in years]
+
+
 def main() -> int:
     """Run the years; exit status 1 when a checker found something."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the first year's number, its seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--wide", type=int, default=0, help="1: years of all clouds at once")
     options = parser.parse_args()
     began = time.monotonic()
     years = range(options.first, options.first + options.years)
     chunks = [list(years[first : first + CHUNK]) for first in range(0, len(years), CHUNK)]
     done: list[Lived] = []
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
-        for some in pool.imap_unordered(_work, chunks):
+        work = _work_wide if options.wide else _work
+        for some in pool.imap_unordered(work, chunks):
             done += some
-            _tell_problems(some)
+            _tell_problems(some, wide=bool(options.wide))
     bad = sum(bool(one.problems) for one in done)
     sys.stdout.write(f"{told(done)}, {bad} years with problems, {time.monotonic() - began:.0f} s\n")
     return 1 if bad else 0
@@ -157,14 +165,14 @@ def told(done: Sequence[Lived]) -> str:
     return (
         f"{len(done)} simulated years, {sum(one.purchases for one in done)} purchases, "
         f"{sum(one.calls for one in done)} calls, "
-        f"{sum(one.capped for one in done)} times stopped by the cap"
+        f"{sum(one.capped for one in done)} times stopped by a cap"
     )
 
 
-def _tell_problems(done: Sequence[Lived]) -> None:
+def _tell_problems(done: Sequence[Lived], *, wide: bool) -> None:
     for one in done:
         for problem in one.problems:
-            again = f"make simulate YEARS=1 FIRST={one.year}"
+            again = f"make simulate YEARS=1 FIRST={one.year}{' WIDE=1' * wide}"
             sys.stdout.write(f"{one.cloud}, year {one.year}: {problem} (again: {again})\n")
             sys.stdout.flush()
 
