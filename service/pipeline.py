@@ -22,6 +22,7 @@ from service.observe.events import CycleFailed, CycleFinished, CycleStarted, Pla
 from service.observe.log import bound_ids
 from service.operate.acting import Acted, act, record_verdicts
 from service.operate.deciding import forecast_and_plan, guard
+from service.operate.demoting import demote_on_broken_promises
 from service.operate.reconciling import read_elsewhere, reconcile
 from service.operate.reporting import Reported, report
 from service.operate.situation import read_situation, with_inventory
@@ -87,6 +88,7 @@ def _stages(parts: Parts, cycle: Cycle, lease: Lease) -> CycleResult:
     seen = reconcile(parts, lease=lease)  # 6.
     after = with_inventory(parts, situation, seen.inventory, seen.read_at)
     reported = report(parts, after)  # 7.
+    demote_on_broken_promises(parts, reported.promises)
     return CycleResult(plan, acted, reported)
 
 

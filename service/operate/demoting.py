@@ -8,12 +8,13 @@ it is seen: see ``service.reconcile.stopping``.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from service.domain.errors import PolicyError, RefusedError
 from service.guard.fields import Mode
 from service.guard.policy import Policy
 from service.observe.log import get_logger
-from service.report.promise import Promises
+from service.report.promise import Kept, Promises
 from service.store import demotion
 from service.store.engine import writing
 from service.wiring import Parts
@@ -22,6 +23,11 @@ log = get_logger(__name__)
 
 LEAST_EVIDENCE_HOURS = 14 * 24
 """How many hours of its term a promise must have seen before it can break trust."""
+
+
+MATERIAL_RATIO = Decimal("0.1")
+"""How much of all that was promised one purchase may fall short of its least, unseen beside others
+that did better."""
 
 
 def demote_on_stale_data(parts: Parts, error: RefusedError) -> None:
@@ -33,7 +39,10 @@ def demote_on_stale_data(parts: Parts, error: RefusedError) -> None:
 
 
 def demote_on_broken_promises(parts: Parts, promises: Promises) -> None:
-    """Ask people again when purchases together saved less than the least they had promised."""
+    """Ask people again when purchases saved less than the least that they had promised.
+
+    All together, or one alone by so much that the others only hide it.
+    """
     seen = max((one.hours for one in promises.kept), default=0)
     if promises.broken and seen >= LEAST_EVIDENCE_HOURS:
         detail = (
@@ -41,6 +50,26 @@ def demote_on_broken_promises(parts: Parts, promises: Promises) -> None:
             f"{promises.promised_low_usd:.2f} USD was promised"
         )
         _demote(parts, rule="promise", detail=detail)
+    for one in broken_alone(promises):
+        detail = (
+            f"{one.commitment} saved {one.realised_usd:.2f} USD in {one.hours} hours, at least "
+            f"{one.promised_low_usd:.2f} USD was promised"
+        )
+        _demote(parts, rule="promise", detail=detail)
+
+
+def broken_alone(promises: Promises) -> tuple[Kept, ...]:
+    """Purchases that fell short of their own least by a material part of all that was promised.
+
+    One in ten falls short of its least when nothing is wrong; that alone says nothing.
+    """
+    material_usd = max(promises.promised_usd, Decimal(0)) * MATERIAL_RATIO
+    return tuple(
+        one
+        for one in promises.kept
+        if one.hours >= LEAST_EVIDENCE_HOURS
+        and one.promised_low_usd - one.realised_usd > material_usd
+    )
 
 
 def may_act_alone(parts: Parts) -> bool:

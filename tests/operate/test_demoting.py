@@ -6,11 +6,17 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select, update
 
 from service.domain.errors import RefusedError
 from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.operate.demo import Demo
-from service.operate.demoting import demote_on_broken_promises, demote_on_stale_data
+from service.operate.demoting import (
+    broken_alone,
+    demote_on_broken_promises,
+    demote_on_stale_data,
+)
+from service.operate.ingesting import ingest
 from service.operate.reconciling import reconcile
 from service.pipeline import run_cycle
 from service.report.promise import Kept, Promises
@@ -18,6 +24,7 @@ from service.sandbox.savings_plans import PlanRequest
 from service.store import demotion, ledger
 from service.store.engine import reading, writing
 from service.store.lease import Lease
+from service.store.schema import intents
 from tests.operate.test_cycle import a_cycle
 
 
@@ -95,6 +102,40 @@ def test_promises_that_are_not_kept_cost_trust_once_there_is_evidence(
 ) -> None:
     demote_on_broken_promises(demo.parts, promises(saved=saved, hours=hours))
     assert [rule for _, rule in given_up(demo)] == rules
+
+
+def kept(name: str, *, low: str, saved: str, hours: int = 400) -> Kept:
+    least, did = Decimal(low), Decimal(saved)
+    return Kept(
+        CommitmentId(name), hours, Decimal("0.1"), least, least, least * 2, did, within=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("saved", "hours", "alone"), [("-6", 400, ["bad"]), ("-6", 24, []), ("-4", 400, [])]
+)
+def test_one_bad_purchase_does_not_hide_behind_good_ones(
+    saved: str, hours: int, alone: list[str]
+) -> None:
+    ones = (kept("good", low="45", saved="60"), kept("bad", low="5", saved=saved, hours=hours))
+    seen = Promises(ones, Decimal(50), Decimal(100), Decimal(200), Decimal(60) + Decimal(saved))
+    assert not seen.broken
+    assert [one.commitment for one in broken_alone(seen)] == alone
+
+
+def test_a_cycle_that_finds_promises_broken_gives_autopilot_up(demo: Demo, lease: Lease) -> None:
+    run_cycle(demo.parts, a_cycle(2), lease=lease)
+    demo.cloud.advance(18 * 24)
+    ingest(demo.parts)
+    with writing(demo.parts.engine) as connection:
+        for row in connection.execute(select(intents.c.intent_id, intents.c.line)).all():
+            promised = {**row.line, "expected_savings_low_usd_per_hour": "1000"}
+            connection.execute(
+                update(intents).where(intents.c.intent_id == row.intent_id).values(line=promised)
+            )
+    assert given_up(demo) == []
+    run_cycle(demo.parts, a_cycle(20), lease=lease)
+    assert given_up(demo) == [("aws", "promise")]
 
 
 def test_stale_data_costs_trust_and_other_refusals_do_not(demo: Demo) -> None:
