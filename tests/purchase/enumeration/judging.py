@@ -67,11 +67,11 @@ def judge_change(
     if bool(changed) != (state is AlterationState.ALTERED):
         found.append(f"{state} in the ledger, {changed or 'nothing'} changed in the cloud")
     if changed and order.alteration is AlterationKind.EXCHANGE:
-        found += _judge_exchange(site, order, listed, pay_usd=row["pay_usd"])
+        found += judge_exchange(site, order, listed, pay_usd=row["pay_usd"])
     return found
 
 
-def _judge_exchange(
+def judge_exchange(
     site: Site, order: AlterationOrder, listed: tuple[Listed, Listed], *, pay_usd: Decimal
 ) -> list[str]:
     """What an exchange made: no more than was asked for, worth no less, at no more than written."""

@@ -7,12 +7,24 @@ unknown, and no cap is passed: an independent look at what the cloud sold says s
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 
 from service.purchase.desk import Step
-from tests.purchase.enumeration.cases import EVERY_CASE, Ground, problems_at, problems_inside
-from tests.purchase.enumeration.kinds import names_inside, names_of
+from tests.purchase.enumeration.cases import (
+    EVERY_CASE,
+    Case,
+    Ground,
+    Run,
+    problems_at,
+    problems_inside,
+)
+from tests.purchase.enumeration.kinds import kind_of, names_inside, names_of
+from tests.purchase.enumeration.sites import Purchase
 from tests.purchase.enumeration.victims import InCall, InSettling
+from tests.purchase.world import let_lease_run_out, store_plan
 
 PROVIDER = "gcp"
 
@@ -31,3 +43,16 @@ def test_what_is_killed_inside_a_call_or_a_settlement_happens_once(
 ) -> None:
     assert problems_inside(ground, InCall, least) == []
     assert problems_inside(ground, InSettling, least) == []
+
+
+@pytest.mark.parametrize("ground", ["resource commitment"], indirect=True)
+def test_a_process_that_ends_before_its_step_proves_nothing(ground: Ground) -> None:
+    """Negative control: a guard that says no, and so a call that never comes."""
+    what = kind_of(PROVIDER, ground.kind)
+    assert isinstance(what, Purchase)
+    one, line = Run(ground, Case(what, Step.CALLING_COMMITTED, None)), ground.site.line(what, 1)
+    store_plan(one.engine, line, decided_at=ground.site.clock.now())
+    let_lease_run_out(one.engine)
+    errand = replace(one.errand(line), line=line, cap_usd_per_hour=Decimal(0))
+    with pytest.raises(AssertionError, match="calling_committed"):
+        one.kill(errand)
