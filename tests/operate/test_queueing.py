@@ -96,7 +96,7 @@ def _die_before_the_call(step: Step) -> None:
         raise DiedError
 
 
-@pytest.mark.parametrize(("hours", "rule"), [("96", "start"), ("24", "")])
+@pytest.mark.parametrize(("hours", "rule"), [("96", "start"), ("48", "")])
 def test_a_delay_that_was_lengthened_since_holds_for_what_was_written_down_and_not_yet_bought(
     demo: Demo, lease: Lease, hours: str, rule: str
 ) -> None:
