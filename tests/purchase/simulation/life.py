@@ -31,7 +31,7 @@ from service.purchase.written_alterations import ask, expire_alterations
 from service.reconcile.settle import reconcile
 from service.store import alterations, demotion, holdings, intents, ledger, proposals, schema
 from service.store.engine import reading, writing
-from service.store.halt import set_halt
+from service.store.halt import is_halted, set_halt
 from tests.purchase.simulation.clouds import Mishap, SimCloud
 from tests.purchase.simulation.guarding import Guard, amounts, line_of, policy_of
 from tests.purchase.simulation.person import settle_held
@@ -240,9 +240,11 @@ class Life:
 
     def lend_trust(self) -> None:
         """Somebody ends a halt, and trusts autopilot again where it gave itself up; or not yet."""
-        if self.random.random() < 0.5 and self.halted:
+        with reading(self.engine) as connection:
+            halted = is_halted(connection)  # by somebody, or by an alarm
+        if self.random.random() < 0.5 and halted:
             self.set_halt(halted=False)
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.8:
             with writing(self.engine) as connection:
                 for provider in sorted(demotion.demoted(connection)):
                     demotion.restore(
