@@ -6,7 +6,7 @@ transaction under the lease compares, settles, mirrors and tells.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -107,34 +107,17 @@ def reconcile(
     account = reader.identity().account
     inventory = tuple(reader.inventory())
     answers = {} if finder is None else ask_for_unknown(engine, finder, provider, account)
+    read = _Reading(provider, account, inventory, answers, read_at, max(grace, SHORTEST_GRACE))
     with writing(engine) as connection:
         lease.require(connection, held)
         ledger.lock(connection)
         mirrored = holdings.list_holdings(connection, provider=provider)
-        known = tuple(_known(one) for one in mirrored)
-        steady = steady_since(clock)
-        waits = max(grace, SHORTEST_GRACE)
-        changes = AlterationsRead(
+        changes, result = _compare(
             connection,
-            provider,
-            inventory=inventory,
-            known=known,
-            account=account,
-            read_at=read_at,
-            grace=waits,
-            steady_since=steady,
-        )
-        result = match(
-            intents=intents.list_intents(connection, provider=provider),
-            inventory=inventory,
-            known=known,
-            account=account,
-            read_at=read_at,
-            grace=waits,
-            steady_since=steady,
-            idempotency=buyer.idempotency,
-            answers=answers,
-            explained=changes.explained,
+            read,
+            known=tuple(_known(one) for one in mirrored),
+            steady=steady_since(clock),
+            buyer=buyer,
             fence=held.fence,
         )
         now = clock.now()
@@ -148,6 +131,54 @@ def reconcile(
         )
         ledger.append(connection, event, now=now)
     return Reconciliation(provider, read_at, inventory, len(result.owner), result.findings, altered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What was read outside any transaction; ``grace``: how long an absence proves nothing."""
+
+    provider: str
+    account: AccountId
+    inventory: tuple[InventoryItem, ...]
+    answers: Mapping[IntentId, Evidence | None]
+    read_at: datetime
+    grace: timedelta
+
+
+def _compare(
+    connection: Connection,
+    read: _Reading,
+    *,
+    known: tuple[Known, ...],
+    steady: datetime | None,
+    buyer: ProviderBuyer,
+    fence: int,
+) -> tuple[AlterationsRead, Match]:
+    """What the reading says of alterations, and of purchases beside what those explain."""
+    changes = AlterationsRead(
+        connection,
+        read.provider,
+        inventory=read.inventory,
+        known=known,
+        account=read.account,
+        read_at=read.read_at,
+        grace=read.grace,
+        steady_since=steady,
+    )
+    result = match(
+        intents=intents.list_intents(connection, provider=read.provider),
+        inventory=read.inventory,
+        known=known,
+        account=read.account,
+        read_at=read.read_at,
+        grace=read.grace,
+        steady_since=steady,
+        idempotency=buyer.idempotency,
+        answers=read.answers,
+        explained=changes.explained,
+        fence=fence,
+    )
+    return changes, result
 
 
 def ask_for_unknown(

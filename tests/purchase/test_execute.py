@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -46,7 +46,6 @@ from tests.purchase.world import (
     states,
     store_plan,
     take_lease,
-    verdict,
 )
 
 LINE = make_line()
@@ -397,16 +396,3 @@ def test_a_recorded_intent_is_refused_when_the_guard_now_says_no(desk: Desk) -> 
     [done] = resume(replace(hand_over(desk), judge=always(Decision.REFUSE)))
     assert isinstance(done.outcome, Refused)
     assert states(desk.engine) == [IntentState.REFUSED]
-
-
-def test_a_verdict_from_later_than_now_is_no_verdict(desk: Desk, clock: HandClock) -> None:
-    asked: list[datetime] = []
-
-    def judge(line: PlanLine, facts: Facts) -> Verdict:
-        asked.append(facts.now)
-        if len(asked) == 1:
-            clock.pass_time(-timedelta(hours=1))  # somebody sets the clock right
-        return verdict(line, Decision.ALLOW)
-
-    execute(replace(desk, judge=judge), line=make_line(1), plan=PLAN, cycle=CYCLE)
-    assert [one - asked[0] for one in asked] == [timedelta(0), -timedelta(hours=1)]

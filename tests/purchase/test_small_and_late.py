@@ -1,17 +1,18 @@
-"""Amounts that a provider rounds up, and intents that are found again long after."""
+"""Amounts that a provider rounds up, intents that are found again long after, clocks set back."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
+from service.domain.plans import Decision, PlanLine, Verdict
 from service.domain.purchases import IntentState, PurchaseOrder, Quote
-from service.purchase.desk import Declined, Desk, Execution, Step
+from service.purchase.desk import Declined, Desk, Execution, Facts, Step
 from service.purchase.execute import execute
 from service.purchase.resume import RECORDED_FOR, resume
 from tests.purchase.cloud import FileCloud
@@ -24,6 +25,7 @@ from tests.purchase.world import (
     states,
     store_plan,
     take_lease,
+    verdict,
 )
 
 SMALL = make_line(1, quantity="0.013")  # 1.30 dollars at once
@@ -90,3 +92,16 @@ def test_an_intent_found_again_a_day_later_is_refused(
     resume(desk)
     assert sales(desk) == bought
     assert states(desk.engine) == [IntentState.BOUGHT if bought else IntentState.REFUSED]
+
+
+def test_a_verdict_from_later_than_now_is_no_verdict(desk: Desk, clock: HandClock) -> None:
+    asked: list[datetime] = []
+
+    def judge(line: PlanLine, facts: Facts) -> Verdict:
+        asked.append(facts.now)
+        if len(asked) == 1:
+            clock.pass_time(-timedelta(hours=1))  # somebody sets the clock right
+        return verdict(line, Decision.ALLOW)
+
+    execute(replace(desk, judge=judge), line=make_line(1), plan=PLAN, cycle=CYCLE)
+    assert [one - asked[0] for one in asked] == [timedelta(0), -timedelta(hours=1)]
