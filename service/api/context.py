@@ -7,6 +7,7 @@ so no other site can cause one.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -44,7 +45,8 @@ class AppContext:
     ``clock`` is the deployment's, which a demonstration may speed up; ``auth_clock`` is the real
     one, by which tokens and sessions expire. ``usage`` is what bills and pictures are made
     of; ``None`` where there is none to be read. ``status_kept_seconds``
-    is how long a status may be shown again while the ledger stands still.
+    is how long a status may be shown again while the ledger stands still. Whoever tries a policy
+    holds ``trying`` meanwhile.
     """
 
     engine: Engine
@@ -59,6 +61,7 @@ class AppContext:
     kept: Kept = field(default_factory=Kept)
     slots: Slots = field(default_factory=Slots)
     pace: Pace = field(default_factory=Pace)
+    trying: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def session_key(self) -> bytes:
@@ -165,7 +168,7 @@ def demand_whole(caller: Caller) -> Caller:
     """``caller``, if it is not limited to some accounts; a 403 problem otherwise."""
     if caller.accounts is not None:
         raise ProblemError(
-            Kind.FORBIDDEN, "This is about all accounts; the token is limited to some."
+            Kind.LIMITED, "This is about all accounts; the token is limited to some."
         )
     return caller
 

@@ -24,7 +24,8 @@ from service.domain.purchases import Proposal
 from service.guard.checks import people_needed
 from service.observe.log import get_logger
 from service.purchase import propose
-from service.purchase.propose import NotDecided, Obstacle, identity_of
+from service.purchase.people import identity_of
+from service.purchase.propose import NotDecided, Obstacle
 from service.store import proposals
 from service.store.engine import writing
 from service.store.states import Role
@@ -36,6 +37,7 @@ _KIND_OF_OBSTACLE = {
     Obstacle.EXPIRED: Kind.CONFLICT,
     Obstacle.SAME_PERSON: Kind.CONFLICT,
     Obstacle.QUANTITY: Kind.INVALID,
+    Obstacle.HELD: Kind.CONFLICT,
 }
 
 
@@ -125,6 +127,7 @@ def _said(
                 version=version,
                 by=by,
                 person=caller.person,
+                label=caller.label,
                 comment=comment,
                 now=now,
                 quantity=quantity,
@@ -154,7 +157,7 @@ def _require_own(caller: Caller, found: Proposal) -> None:
     """Operators take anything back, approvers only what they approved themselves."""
     if caller.may(Role.OPERATOR):
         return
-    if any(one.person == identity_of(caller.person) for one in found.approvals):
+    if any(identity_of(one.person) == identity_of(caller.person) for one in found.approvals):
         return
     raise ProblemError(Kind.FORBIDDEN, "Taking back what others approved needs the role operator.")
 

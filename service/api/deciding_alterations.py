@@ -24,7 +24,7 @@ from service.domain.ids import IntentId
 from service.guard.obliging import obliges
 from service.observe.log import get_logger
 from service.purchase.lifecycle import Word
-from service.purchase.propose import identity_of
+from service.purchase.people import may_have_altered
 from service.purchase.written_alterations import approve_alteration, withdraw
 from service.store import alterations, ledger
 from service.store.engine import writing
@@ -116,7 +116,7 @@ def _require(
         raise ProblemError(
             Kind.STALE_VERSION, f"It is at version {found.version}; you decided on {version}."
         )
-    if approves and identity_of(caller.person) in found.approved_by:
+    if approves and may_have_altered(found, person=caller.person, label=caller.label):
         raise ProblemError(Kind.CONFLICT, "You approved it already; another person must.")
 
 
@@ -137,6 +137,7 @@ def _say(
             version=found.version,
             by=caller.actor,
             person=caller.person,
+            label=caller.label,
             comment=said,
             now=now,
         )

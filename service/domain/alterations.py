@@ -151,7 +151,7 @@ class Alteration:
     ``pay_usd`` is the most that may be paid, until it is what was; ``refund_usd`` what was quoted,
     or came back. ``run``: what asked for it, a cycle or a daily check. ``made``: commitments that
     it made, as far as known. ``version`` rises with each move.
-    ``approved_by``: the people who said yes, each once.
+    ``approved_by``: the people who said yes, each once; ``called``: what they are called.
     """
 
     order: AlterationOrder
@@ -172,3 +172,4 @@ class Alteration:
     detail: str
     made: tuple[CommitmentId, ...]
     approved_by: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()

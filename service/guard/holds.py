@@ -31,6 +31,11 @@ class Hold:
     by: str
     reason: str
 
+    @property
+    def told(self) -> str:
+        """Who rejected it, until when, and why."""
+        return f"rejected by {self.by} until {iso(self.until)} ({self.reason})"
+
     def covers(self, wanted: PlanLine | Offering, account: AccountId) -> bool:
         """True when ``wanted`` in ``account`` is what was rejected."""
         same_pool = (wanted.kind, wanted.region, wanted.family) == (

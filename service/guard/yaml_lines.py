@@ -19,6 +19,10 @@ from service.domain.errors import PolicyError
 
 Path = tuple[str | int, ...]
 MAX_DEPTH = 12
+"""How many mappings and lists may lie in each other."""
+
+NUMBER_LENGTH_MAX = 100
+"""What is longer is no number but text: Python refuses to read thousands of digits."""
 
 
 class Problem(NamedTuple):
@@ -51,8 +55,7 @@ def read_yaml(content: str, *, file: str) -> Document:
     """The one document in ``content``; ``PolicyError`` with its line when it is not YAML."""
     document = Document()
     try:
-        for event in yaml.parse(content, Loader=yaml.SafeLoader):
-            _refuse_sharing(event, file=file)
+        _look_through(content, file=file)
         node = yaml.compose(content, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -77,6 +80,28 @@ def read_yaml(content: str, *, file: str) -> Document:
     return document
 
 
+def _look_through(content: str, *, file: str) -> None:
+    """Refuse what is shared or nested too deeply, before anything is made of it.
+
+    Events come one by one, so that reading stops at the first that is too deep: what comes after
+    it may take time that grows with the square of its length.
+    """
+    depth = 0
+    for event in yaml.parse(content, Loader=yaml.SafeLoader):
+        _refuse_sharing(event, file=file)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise PolicyError(
+                f"nested more than {MAX_DEPTH} deep",
+                file=file,
+                row=event.start_mark.line + 1 if event.start_mark else 1,
+                remedy="Flatten it.",
+            )
+
+
 def _refuse_sharing(event: yaml.Event, *, file: str) -> None:
     tag = getattr(event, "tag", None)
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or tag:
@@ -91,11 +116,6 @@ def _refuse_sharing(event: yaml.Event, *, file: str) -> None:
 
 def _value(node: yaml.Node, path: Path, document: Document) -> object:
     document.lines.setdefault(path, node.start_mark.line + 1)
-    if len(path) > MAX_DEPTH:
-        document.problems.append(
-            Problem(node.start_mark.line + 1, str(path[-1]), "nested too deeply", "Flatten it.")
-        )
-        return None
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
@@ -127,7 +147,7 @@ def _mapping(node: yaml.MappingNode, path: Path, document: Document) -> dict[str
 
 
 def _scalar(text: str, *, plain: bool) -> object:
-    if not plain:
+    if not plain or len(text) > NUMBER_LENGTH_MAX:
         return text
     if text in {"", "~", "null"}:
         return None

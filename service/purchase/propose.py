@@ -18,7 +18,7 @@ from service.domain.errors import InvariantError
 from service.domain.ids import LineId, PlanId, ProposalId
 from service.domain.plans import Decision, PlanLine, Verdict
 from service.domain.purchases import Approval, Proposal, ProposalState
-from service.guard.holds import Hold
+from service.guard.holds import Hold, hold_on
 from service.observe.events import (
     ProposalApproved,
     ProposalEndorsed,
@@ -29,6 +29,7 @@ from service.observe.events import (
 )
 from service.purchase.in_part import cut_to
 from service.purchase.lifecycle import PROPOSAL_START, Word
+from service.purchase.people import has_approved, identity_of
 from service.store import ledger, price_snapshots, proposals
 
 
@@ -41,6 +42,7 @@ class Obstacle(StrEnum):
     EXPIRED = "expired"
     SAME_PERSON = "same_person"
     QUANTITY = "quantity"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,6 @@ class NotDecided:
 def one_person(_: PlanLine) -> int:
     """How many must approve a line where no policy asks for more."""
     return 1
-
-
-def identity_of(name: str) -> str:
-    """A name as it is compared: two spellings of one name are one person."""
-    return " ".join(name.split()).casefold()
 
 
 def proposal_id(plan: PlanId, line: LineId) -> ProposalId:
@@ -106,25 +103,29 @@ def approve(
     comment: str,
     now: datetime,
     person: str | None = None,
+    label: str | None = None,
     quantity: Decimal | None = None,
     people_needed: Callable[[PlanLine], int] = one_person,
 ) -> Proposal | NotDecided:
     """Say yes to the proposal as ``version`` showed it, or to ``quantity`` of it.
 
     It is bought by the next execution once as many people as ``people_needed`` asks for have
-    said yes to what is left of it; until then it waits. ``person`` identifies who says it,
-    whatever they are called (``by``, unless given).
+    said yes to what is left of it; until then it waits. ``person`` identifies who says it, and
+    ``label`` is what they are called (``by``, unless given).
     """
     found = _waiting(connection, proposal, version=version, by=by, now=now)
     if isinstance(found, NotDecided):
         return found
-    who = identity_of(by if person is None else person)
-    if any(who == one.person or identity_of(by) == identity_of(one.by) for one in found.approvals):
+    who = by if person is None else person
+    if has_approved(found.approvals, person=who, label=by if label is None else label):
         return NotDecided(Obstacle.SAME_PERSON, "You approved it already; another person must.")
+    held = hold_on(found.line, found.line.account, proposals.holding(connection, now=now), now)
+    if held is not None:
+        return NotDecided(Obstacle.HELD, f"The like of it is held: {held.told}.")
     line = found.line if quantity is None else _cut(connection, found, quantity)
     if isinstance(line, str):
         return NotDecided(Obstacle.QUANTITY, line)
-    approval = Approval(who, by, now, comment, version, line.quantity)
+    approval = Approval(identity_of(who), by, now, comment, version, line.quantity)
     # The planned whole decides: a part is no way to need fewer people.
     needed, given = people_needed(found.planned or found.line), len(found.approvals) + 1
     target = ProposalState.APPROVED if given >= needed else ProposalState.WAITING

@@ -36,7 +36,8 @@ from service.observe.events import (
 from service.purchase.desk import Desk
 from service.purchase.last_look import why_halted
 from service.purchase.lifecycle import ALTERATION_START, Word
-from service.purchase.propose import NotDecided, Obstacle, identity_of
+from service.purchase.people import identity_of, may_have_altered
+from service.purchase.propose import NotDecided, Obstacle
 from service.reconcile.altered import fingerprint
 from service.store import alterations, holdings, ledger
 from service.store.codec import to_document
@@ -101,15 +102,16 @@ def approve_alteration(
     comment: str,
     now: datetime,
     person: str | None = None,
+    label: str | None = None,
 ) -> NotDecided | None:
     """Take a person's yes to the version that they saw; why not, when it was not taken.
 
     Nobody says yes twice: where two people must, the second is another one. ``person`` identifies
-    who says it, whatever they are called (``by``, unless given).
+    who says it, and ``label`` is what they are called (``by``, unless given).
     """
     ledger.lock(connection)
     found = alterations.find(connection, alteration)
-    who = identity_of(by if person is None else person)
+    who = (by if person is None else person, by if label is None else label)
     obstacle = _obstacle(found, alteration, version=version, who=who, now=now)
     if obstacle is not None or found is None:
         return obstacle
@@ -124,14 +126,21 @@ def approve_alteration(
     )
     if not moved:
         return _changed(version)
-    alterations.add_approval(connection, alteration, who)
+    alterations.add_approval(
+        connection, alteration, identity_of(who[0]), called=identity_of(who[1])
+    )
     event = AlterationApproved(intent=alteration, by=by, comment=comment, version=version)
     ledger.append(connection, event, now=now, actor=by)
     return None
 
 
 def _obstacle(
-    found: Alteration | None, alteration: IntentId, *, version: int, who: str, now: datetime
+    found: Alteration | None,
+    alteration: IntentId,
+    *,
+    version: int,
+    who: tuple[str, str],
+    now: datetime,
 ) -> NotDecided | None:
     if found is None:
         return NotDecided(Obstacle.NOT_FOUND, f"There is no alteration {alteration}.")
@@ -141,7 +150,7 @@ def _obstacle(
         return _changed(version)
     if found.expires_at <= now:
         return NotDecided(Obstacle.EXPIRED, "Its lifetime is over.")
-    if who in found.approved_by:
+    if may_have_altered(found, person=who[0], label=who[1]):
         return NotDecided(Obstacle.SAME_PERSON, "You approved it already; another person must.")
     return None
 

@@ -159,13 +159,17 @@ def name_made(connection: Connection, alteration: IntentId, made: Iterable[Commi
     _keep(connection, alteration, {**kept, "made": sorted({*kept["made"], *made})})
 
 
-def add_approval(connection: Connection, alteration: IntentId, person: str) -> None:
-    """Keep who said yes, beside those who did before."""
+def add_approval(connection: Connection, alteration: IntentId, person: str, *, called: str) -> None:
+    """Keep who said yes and what they are called, beside those who did before."""
     kept = _kept(connection, alteration)
     _keep(
         connection,
         alteration,
-        {**kept, "approved_by": sorted({*kept.get("approved_by", ()), person})},
+        {
+            **kept,
+            "approved_by": sorted({*kept.get("approved_by", ()), person}),
+            "called": sorted({*kept.get("called", ()), called}),
+        },
     )
 
 
@@ -298,4 +302,5 @@ def alteration_of(row: RowMapping) -> Alteration:
         detail=row["detail"],
         made=tuple(CommitmentId(one) for one in row["made"]["made"]),
         approved_by=tuple(row["made"].get("approved_by", ())),
+        called=tuple(row["made"].get("called", ())),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, Response
 
+from service.api.problems import Kind, ProblemError
 from service.api.shapes import STORABLE
 from service.api.status import policy_state
 from service.domain.errors import InputError
@@ -32,13 +35,30 @@ def try_policy(visitor: AnyVisitor, text: Text, csrf: Csrf = "") -> Response:
     signer(visitor, csrf, "/policy/try", "/policy")
     # Browsers send line ends as CR LF; the file has LF.
     content = text.replace("\r\n", "\n")
-    problems = problems_of(content, file=PASTED)
-    found: list[Effect] = []
-    in_force = _in_force(visitor)
-    if not problems and in_force is not None:
-        after = parse_policy(content, file=PASTED)
-        found = effects(visitor.context, in_force, after)
+    with _one_at_a_time(visitor):
+        problems = problems_of(content, file=PASTED)
+        found: list[Effect] = []
+        in_force = _in_force(visitor)
+        if not problems and in_force is not None:
+            after = parse_policy(content, file=PASTED)
+            found = effects(visitor.context, in_force, after)
     return _page(visitor, tried=content, problems=problems, found=found)
+
+
+@contextmanager
+def _one_at_a_time(visitor: Visitor) -> Iterator[None]:
+    """A try takes up to seconds of the one processor that everything else here shares."""
+    trying = visitor.context.trying
+    if not trying.acquire(blocking=False):
+        raise ProblemError(
+            Kind.TOO_MANY,
+            "Somebody else's policy is being tried. Try again in a moment.",
+            headers={"Retry-After": "2"},
+        )
+    try:
+        yield
+    finally:
+        trying.release()
 
 
 def _in_force(visitor: Visitor) -> Policy | None:

@@ -3,6 +3,8 @@
 import io
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,12 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from service.api.context import AppContext, attach
+from service.api.identity import Identity, roles_of
+from service.api.oidc import Issuer
 from service.observe.log import configure_logging
 from service.store.engine import open_engine
+from tests.api.issuer import CLIENT, ROLES, SECRET, LocalIssuer, Steps, local_issuer
 from tests.api.world import World, make_world, world_in
 
 
@@ -37,3 +43,41 @@ def log() -> Iterator[io.StringIO]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[LocalIssuer]:
+    with local_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def issuer(running: LocalIssuer) -> LocalIssuer:
+    running.anew()
+    return running
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps()
+
+
+@pytest.fixture
+def trusting(world: World, issuer: LocalIssuer, steps: Steps) -> Iterator[World]:
+    """A world that lets in whom the issuer vouches for. The clock stands where tokens are made."""
+    world.clock.instant = datetime.now(UTC).replace(microsecond=0)
+    context: AppContext = world.app.state.tenor
+    identity = Identity(
+        issuer=Issuer(issuer.url, clock=world.clock, monotonic=steps),
+        client_id=CLIENT,
+        client_secret=SECRET,
+        audience=CLIENT,
+        roles_claim="roles",
+        roles=roles_of(ROLES, variable="TENOR_OIDC_ROLES"),
+        accounts_claim="accounts",
+        public_url="http://127.0.0.1:8321",
+    )
+    attach(world.app.state, replace(context, access=replace(context.access, identity=identity)))
+    issuer.signs_in["accounts"] = ["*"]
+    yield world
+    attach(world.app.state, replace(world.app.state.tenor, access=context.access))

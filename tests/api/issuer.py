@@ -18,7 +18,18 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 CLIENT, SECRET = "tenor", "a secret of the client"
+ROLES = "viewers=viewer, approvers=approver, operators=operator, admins=admin"
 Key = RSAKey | ECKey
+
+
+class Steps:
+    """A monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 class LocalIssuer:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,71 +16,13 @@ from joserfc.jwk import ECKey, OctKey
 from starlette.testclient import TestClient
 
 from service.api.access import access_from
-from service.api.context import AppContext, WallClock, attach
-from service.api.identity import Identity, roles_of
-from service.api.oidc import Issuer, require_secure
+from service.api.context import WallClock
+from service.api.oidc import require_secure
 from service.domain.errors import InputError
 from service.settings import Settings
 from service.store.states import Role
-from tests.api.issuer import CLIENT, SECRET, LocalIssuer, local_issuer
+from tests.api.issuer import CLIENT, ROLES, SECRET, LocalIssuer, Steps
 from tests.api.world import World, add_proposals, csrf_in
-
-ROLES = "viewers=viewer, approvers=approver, operators=operator, admins=admin"
-
-
-class Steps:
-    """A monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[LocalIssuer]:
-    with local_issuer() as issuer:
-        yield issuer
-
-
-@pytest.fixture
-def issuer(running: LocalIssuer) -> LocalIssuer:
-    running.anew()
-    return running
-
-
-@pytest.fixture
-def steps() -> Steps:
-    return Steps()
-
-
-@pytest.fixture
-def trusting(world: World, issuer: LocalIssuer, steps: Steps) -> World:
-    """A world that lets in whom the issuer vouches for. The clock stands where tokens are made."""
-    world.clock.instant = datetime.now(UTC).replace(microsecond=0)
-    context: AppContext = world.app.state.tenor
-    identity = Identity(
-        issuer=Issuer(issuer.url, clock=world.clock, monotonic=steps),
-        client_id=CLIENT,
-        client_secret=SECRET,
-        audience=CLIENT,
-        roles_claim="roles",
-        roles=roles_of(ROLES, variable="TENOR_OIDC_ROLES"),
-        accounts_claim="accounts",
-        public_url="http://127.0.0.1:8321",
-    )
-    attach(world.app.state, replace(context, access=replace(context.access, identity=identity)))
-    issuer.signs_in["accounts"] = ["*"]
-    return world
-
-
-@pytest.fixture(autouse=True)
-def _as_before(world: World) -> Iterator[None]:
-    context: AppContext = world.app.state.tenor
-    before = context.access
-    yield
-    attach(world.app.state, replace(world.app.state.tenor, access=before))
 
 
 @pytest.fixture

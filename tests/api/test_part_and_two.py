@@ -152,6 +152,19 @@ def test_a_rejection_says_why(world: World, said: dict[str, str] | None) -> None
     assert client.post(path, json=said, headers=IF_FIRST).status_code == 422
 
 
+def test_the_like_of_what_was_rejected_is_not_approved_while_that_holds(world: World) -> None:
+    first, second = add_proposals(world, lines=2)
+    client = world.client(world.token(Role.APPROVER, label="Ada"))
+    path = f"/v1/proposals/{first.proposal}/reject"
+    assert client.post(path, json={"reason": "too long"}, headers=IF_FIRST).status_code == 200
+    path = f"/v1/proposals/{second.proposal}"
+    answer = client.post(f"{path}/approve", headers=IF_FIRST)
+    assert answer.status_code == 409
+    assert "rejected by Ada" in answer.json()["detail"]
+    assert "too long" in answer.json()["detail"]
+    assert client.get(path).json()["state"] == "waiting"
+
+
 def test_an_approver_takes_back_only_their_own_yes(world: World) -> None:
     (proposal,) = add_proposals(world)
     ada = world.client(world.token(Role.APPROVER, label="Ada"))

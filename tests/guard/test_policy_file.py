@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.domain.errors import PolicyError
 from service.guard.language import Policy
 from service.guard.policy import load_policy, load_problems, parse_policy, problems_of
-from service.guard.yaml_lines import read_yaml
+from service.guard.yaml_lines import MAX_DEPTH, read_yaml
 from tests.guard.cases import SOUND, policy
 
 FAULTS = [
@@ -170,6 +170,19 @@ def test_files_that_cannot_be_read_as_a_policy_are_policy_errors(tmp_path: Path)
         load_policy(tmp_path / "absent.yaml")
     with pytest.raises(PolicyError, match="cannot be read"):
         load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("piece", ["[", "{", "- ", "? ", "a: [\n"])
+def test_what_is_nested_too_deeply_is_refused_where_it_begins_to_be(piece: str) -> None:
+    (problem,) = problems_of(piece * 20_000, file="p.yaml")
+    assert problem.problem == f"nested more than {MAX_DEPTH} deep"
+    deepest = "a: " + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)
+    assert "nested" not in str(problems_of(deepest, file="p.yaml"))
+
+
+def test_a_number_of_thousands_of_digits_is_no_number() -> None:
+    found = problems_of(SOUND.replace("hours: 72", f"hours: {'7' * 5000}"), file="p.yaml")
+    assert [one.key for one in found] == ["freshness.max_data_age_hours"]
 
 
 @given(st.text(max_size=200))
