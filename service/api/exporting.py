@@ -1,4 +1,8 @@
-"""Decides how tables leave: FOCUS columns as CSV, Parquet or JSON, by ``format`` or ``Accept``."""
+"""Decides how tables leave: FOCUS columns as CSV, Parquet or JSON, by ``format`` or ``Accept``.
+
+A cell of text that a spreadsheet would take for a formula leaves in CSV behind an apostrophe, for
+names come from a cloud's tags, which others write. Numbers and instants are never touched.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,7 @@ _MEDIA_TYPES = {
     Format.JSON: "application/json",
 }
 _MONEY_DIGITS, _MONEY_PLACES = 38, 15
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def format_of(wanted: Format | None, accept: str, among: Sequence[Format]) -> Format:
@@ -65,12 +70,19 @@ def _plain(value: object) -> str | None:
     return iso(value) if isinstance(value, datetime) else str(value)
 
 
+def _cell(value: object) -> str:
+    """``value`` in CSV; text that begins like a formula behind an apostrophe."""
+    plain = _plain(value) or ""
+    is_formula = isinstance(value, str) and plain.startswith(_FORMULAS)
+    return f"'{plain}" if is_formula else plain
+
+
 def _csv(records: Sequence[Mapping[str, object]], columns: Sequence[str]) -> bytes:
     stream = io.StringIO(newline="")
     rows = csv.writer(stream, lineterminator="\r\n")
     rows.writerow(columns)
     for record in records:
-        rows.writerow([_plain(record[name]) or "" for name in columns])
+        rows.writerow([_cell(record[name]) for name in columns])
     return stream.getvalue().encode()
 
 

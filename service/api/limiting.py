@@ -19,11 +19,15 @@ WRONG_TOKENS_PER_MINUTE = 30
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests a minute. ``wrong_tokens`` are refused credentials of one address."""
+    """Requests a minute. ``wrong_tokens`` are refused credentials of one address.
+
+    ``chain_checks`` are one person's of the whole ledger, which read every event of it.
+    """
 
     per_address: int = 3_000
     per_principal: int = 1_200
     wrong_tokens: int = WRONG_TOKENS_PER_MINUTE
+    chain_checks: int = 6
 
 
 class Limiter:
@@ -34,6 +38,7 @@ class Limiter:
         self._address = RateLimitItemPerMinute(rates.per_address)
         self._principal = RateLimitItemPerMinute(rates.per_principal)
         self._wrong = RateLimitItemPerMinute(rates.wrong_tokens)
+        self._chain = RateLimitItemPerMinute(rates.chain_checks)
 
     def address(self, address: str) -> int | None:
         """Count a request of ``address``; the seconds to wait when it is one too many."""
@@ -42,6 +47,10 @@ class Limiter:
     def principal(self, principal: str) -> int | None:
         """Count a request of a recognised caller."""
         return self._hit(self._principal, "principal", principal)
+
+    def chain_check(self, principal: str) -> int | None:
+        """Count a person's check of the whole ledger."""
+        return self._hit(self._chain, "chain", principal)
 
     def wrong_token(self, address: str) -> int | None:
         """Count a credential of ``address`` that opened nothing."""

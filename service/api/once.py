@@ -30,7 +30,7 @@ ABANDONED = timedelta(minutes=2)
 
 REPLAYED = "Idempotency-Replayed"
 _SERVER_ERROR = 500
-_NOT_OUTCOMES = frozenset({Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.TOO_MANY})
+_NOT_OUTCOMES = frozenset({Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.LIMITED, Kind.TOO_MANY})
 
 IdempotencyKey = Annotated[
     str | None,

@@ -43,9 +43,29 @@ class Kind(_Kind, Enum):
     FORBIDDEN = _Kind(
         "forbidden",
         403,
-        "The token's role is not enough",
-        "Roles are viewer, approver, operator and admin; each includes the one before. A token may "
-        "be limited to some accounts.",
+        "Your role is not enough",
+        "Roles are viewer, approver, operator and admin; each includes the one before.",
+    )
+    LIMITED = _Kind(
+        "limited-to-accounts",
+        403,
+        "You are limited to some accounts",
+        "This is about all accounts together, or about others than those that the token or the "
+        "identity provider limits you to.",
+    )
+    NOT_OUR_FORM = _Kind(
+        "form-not-recognised",
+        403,
+        "The form was not recognised",
+        "A page's form is taken only from the page and the session that showed it. Load the page "
+        "again.",
+    )
+    NOT_SIGNED_IN = _Kind(
+        "sign-in-failed",
+        403,
+        "Signing in did not succeed",
+        "The identity provider did not vouch for somebody who has a role here. Begin again, or ask "
+        "who runs it.",
     )
     NOT_FOUND = _Kind("not-found", 404, "Not found", "There is no such resource or route.")
     METHOD_NOT_ALLOWED = _Kind(
@@ -108,7 +128,9 @@ class Kind(_Kind, Enum):
         return f"{PROBLEMS_PATH}/{self.slug}"
 
 
-_BY_STATUS = {kind.status: kind for kind in Kind}
+_BY_STATUS = {kind.status: kind for kind in reversed(Kind)}
+"""The first kind of each status, for errors that name nothing but that."""
+
 _BY_SLUG = {kind.slug: kind for kind in Kind}
 
 
@@ -210,9 +232,8 @@ def as_problem(error: Exception) -> ProblemError:
             FieldError(where=".".join(str(part) for part in item["loc"]), problem=item["msg"])
             for item in error.errors()
         ]
-        return ProblemError(
-            Kind.INVALID, f"{len(found)} thing(s) to mend in the request.", errors=found
-        )
+        things = "1 thing" if len(found) == 1 else f"{len(found)} things"
+        return ProblemError(Kind.INVALID, f"{things} to mend in the request.", errors=found)
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code, Kind.BAD_REQUEST)
         return ProblemError(kind, str(error.detail), headers=error.headers)

@@ -43,10 +43,14 @@ def ingest(parts: Parts, *, provider: str | None = None) -> str:
             problems.append(error)
     if problems:
         raise problems[0]
-    said = f"{changed} days changed"
+    said = f"{changed} {_days(changed)} changed"
     if waiting:
-        said = f"{said}; {waiting} days wait for their hourly charges"
+        said = f"{said}; {waiting} {_days(waiting)} without hourly charges so far"
     return f"{said}; asking for them costs {cost_usd} USD" if cost_usd else said
+
+
+def _days(count: int) -> str:
+    return "day" if count == 1 else "days"
 
 
 def _ingest_from(parts: Parts, source: Path) -> Refreshed:

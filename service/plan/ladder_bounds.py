@@ -37,15 +37,15 @@ from service.plan.ladder_terms import PoolState, Term
 
 RECENT = "the last 28 days"
 NEWEST = "the last 7 days"
-STEADY = "the level that no burst moves"
-DRIFT = "the drift going on over the term"
-YOUNG = "the last 70 days, while no year could repeat"
-YEAR = "the year that the last two lead one to expect"
-ALIKE = "the year that last year's same weeks lead one to suspect"
+STEADY = "the level that is left when bursts are set aside"
+DRIFT = "its drift, should it go on through the whole term"
+YOUNG = "its last 70 days, as it is too young to show a yearly cycle"
+YEAR = "the year to expect from its last two"
+ALIKE = "the year to suspect from the same weeks of last year"
 PLANNED = "the planned changes"
-PHASE_OUT = "the phase-out of this type, seen in other regions"
-LEARNT = "what pools with such signs came to bear for a year"
-FIRST_YEAR = "in the first year: from the least single bound to the learnt share, by weeks seen"
+PHASE_OUT = "the phase-out of this type that other regions show"
+LEARNT = "what usage that went like this one kept needing for a whole year"
+FIRST_YEAR = "its first year of history, in which little is bought ahead"
 
 _RECENT_DAYS = 28
 _NEWEST_DAYS = 7

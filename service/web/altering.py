@@ -21,16 +21,24 @@ from service.api.listing import Identifier
 from service.api.problems import Kind, ProblemError
 from service.domain.alterations import Alteration, AlterationState
 from service.domain.ids import IntentId
-from service.purchase.propose import identity_of
+from service.purchase.people import may_have_altered
 from service.store import alterations, holdings
 from service.store.engine import reading
 from service.store.states import Role
-from service.web.forms import Comment, Csrf, Why, signer
+from service.web.entered import Entered, entered
+from service.web.forms import Csrf, Typed, signer
 from service.web.frame import AnyVisitor, ReadingVisitor, Visitor
 
 
 def alteration(visitor: ReadingVisitor, alteration_id: Identifier) -> HTMLResponse:
     """One alteration: of what, why, for how much, and the forms to decide it."""
+    return shown(visitor, alteration_id)
+
+
+def shown(
+    visitor: Visitor, alteration_id: str, *, entered: Entered | None = None, status: int = 200
+) -> HTMLResponse:
+    """The page of an alteration, with what was ``entered`` into one of its forms before."""
     with reading(visitor.context.engine) as connection:
         found = alterations.find(connection, IntentId(alteration_id))
         listed = holdings.inventory(connection)
@@ -50,15 +58,19 @@ def alteration(visitor: ReadingVisitor, alteration_id: Identifier) -> HTMLRespon
             "may_stop": found.state in DECIDABLE,
             "may_decide": visitor.may(Role.APPROVER),
             "approved_by_me": said_yes(visitor, found),
+            "entered": entered or Entered(),
         },
+        status=status,
         live=found.state not in DECIDABLE,
     )
 
 
 def said_yes(visitor: Visitor, found: Alteration) -> bool:
     """True when whoever looks has approved it already."""
-    signed_in = visitor.signed_in
-    return signed_in is not None and identity_of(signed_in.caller.person) in found.approved_by
+    if visitor.signed_in is None:
+        return False
+    caller = visitor.signed_in.caller
+    return may_have_altered(found, person=caller.person, label=caller.label)
 
 
 def approve(
@@ -66,21 +78,23 @@ def approve(
     alteration_id: Identifier,
     version: Annotated[int, Form()],
     csrf: Csrf = "",
-    comment: Comment = "",
+    comment: Typed = "",
 ) -> Response:
     """Say yes to the version that the form showed."""
-    return _decide(visitor, alteration_id, AlterationVerb.APPROVE, csrf, version, said=comment)
+    given = entered(AlterationVerb.APPROVE.value, comment=comment)
+    return _decide(visitor, alteration_id, AlterationVerb.APPROVE, csrf, version, given=given)
 
 
 def reject(
     visitor: AnyVisitor,
     alteration_id: Identifier,
     version: Annotated[int, Form()],
-    reason: Why,
+    reason: Typed = "",
     csrf: Csrf = "",
 ) -> Response:
     """Say no to the version that the form showed: it is withdrawn."""
-    return _decide(visitor, alteration_id, AlterationVerb.REJECT, csrf, version, said=reason)
+    given = entered(AlterationVerb.REJECT.value, reason=reason)
+    return _decide(visitor, alteration_id, AlterationVerb.REJECT, csrf, version, given=given)
 
 
 def _decide(
@@ -90,10 +104,13 @@ def _decide(
     csrf: str,
     version: int,
     *,
-    said: str,
+    given: Entered,
 ) -> Response:
     path = f"/alterations/{alteration_id}"
     caller = signer(visitor, csrf, f"/alterations/{{alteration_id}}/{verb.value}", path)
+    if given.problems:
+        return shown(visitor, alteration_id, entered=given, status=422)
+    said = given.typed.get("reason") or given.typed.get("comment") or ""
     decide_alteration(
         visitor.context, caller, alteration_id, verb, version=version, said=said.strip()
     )

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
 from service.api import reads
-from service.api.context import AppContext
+from service.api.context import AppContext, address_of, slow_down
 from service.api.cursor import next_link
 from service.api.reads import AuditFilter
 from service.api.shapes import STORABLE
@@ -22,14 +22,13 @@ from service.store import ledger
 from service.store.alert_tables import DeliveryState
 from service.store.engine import reading
 from service.store.schema import ledger_head
-from service.web.frame import WholeVisitor
+from service.web.frame import Visitor, WholeVisitor
 
 ROWS = 50
 ALERTS_SHOWN = 100
 CHECKED_UNASKED_MAX = 2_000
 """A ledger of at most so many events is checked whenever it is shown."""
 
-CHECK_KEPT_SECONDS = 600.0
 Cursor = Annotated[str | None, Query(max_length=1000)]
 Named = Annotated[str, Query(max_length=200, pattern=STORABLE)]
 Day = Annotated[str, Query(pattern=r"^$|^\d{4}-\d\d-\d\d$")]
@@ -71,6 +70,8 @@ def audit(
         since=_midnight(asked.get("since")),
         until=_after(asked.get("until")),
     )
+    if check:
+        slow_down(visitor.context.access.limiter.chain_check(_who(visitor)))
     with reading(visitor.context.engine) as connection:
         page = reads.audit(connection, limit=ROWS, cursor=cursor, wanted=wanted)
     older = None
@@ -86,6 +87,11 @@ def audit(
             "older": older,
         },
     )
+
+
+def _who(visitor: Visitor) -> str:
+    signed_in = visitor.signed_in
+    return address_of(visitor.request) if signed_in is None else signed_in.caller.person
 
 
 def _midnight(day: str | None) -> datetime | None:
@@ -105,19 +111,17 @@ def _after(day: str | None) -> datetime | None:
 
 
 def chain(context: AppContext, *, is_asked: bool) -> Chain:
-    """How the ledger stands; long ones are walked when somebody asks for it."""
+    """How the ledger stands; long ones are walked when somebody asks for it.
+
+    What is said to be whole has just been read: a change of the past leaves the last hash as it
+    was, so nothing that was found earlier can be shown again.
+    """
     with reading(context.engine) as connection:
         head = connection.execute(select(ledger_head)).one_or_none()
     count, newest = (0, ledger.GENESIS) if head is None else (head.sequence, head.hash)
     if count > CHECKED_UNASKED_MAX and not is_asked:
         return Chain(count, newest, is_checked=False, problem=None)
-    problem = context.kept.value(
-        ("chain", id(context.engine)),
-        newest,
-        seconds=CHECK_KEPT_SECONDS,
-        make=lambda: _broken(context),
-    )
-    return Chain(count, newest, is_checked=True, problem=problem)
+    return Chain(count, newest, is_checked=True, problem=_broken(context))
 
 
 def _broken(context: AppContext) -> str | None:

@@ -17,10 +17,8 @@ from service.api.context import AppContext, Context, address_of, demand_whole, s
 from service.api.deciding import Verb, decide
 from service.api.listing import Identifier
 from service.api.problems import Kind, ProblemError
-from service.api.routes_deciding import COMMENT_LENGTH_MAX
 from service.api.routes_halt import REASON_LENGTH_MAX, switch
-from service.api.routes_proposals import QUANTITY
-from service.api.shapes import REASON, STORABLE
+from service.api.shapes import REASON
 from service.api.status import halt_of
 from service.api.tokens import Caller, recognise
 from service.api.who_may import Reach, rule_of
@@ -28,6 +26,8 @@ from service.observe.log import get_logger
 from service.store.engine import reading, writing
 from service.store.halt import read_halt
 from service.store.states import Role
+from service.web import proposal_page
+from service.web.entered import Entered, entered
 from service.web.frame import AnyVisitor, ReadingVisitor, SignInNeededError, Visitor
 from service.web.session import (
     Session,
@@ -40,8 +40,8 @@ from service.web.session import (
 )
 
 Csrf = Annotated[str, Form(max_length=200)]
-Comment = Annotated[str, Form(max_length=COMMENT_LENGTH_MAX, pattern=STORABLE)]
-Why = Annotated[str, Form(min_length=1, max_length=COMMENT_LENGTH_MAX, pattern=REASON)]
+Typed = Annotated[str, Form()]
+"""What somebody typed; the form itself says what is wrong with it (``entered``)."""
 
 
 def show_login(visitor: AnyVisitor, next: str = "/") -> HTMLResponse:  # noqa: A002 - in the URL
@@ -122,20 +122,29 @@ def _decide(
     *,
     csrf: str,
     version: int,
-    comment: str,
-    quantity: str = "",
+    given: Entered,
 ) -> Response:
     back = f"/proposals/{proposal_id}"
     caller = signer(visitor, csrf, f"/proposals/{{proposal_id}}/{verb.value}", back)
-    decide(
-        visitor.context,
-        caller,
-        proposal_id,
-        verb,
-        version=version,
-        comment=comment.strip(),
-        quantity=Decimal(quantity) if quantity else None,
-    )
+    if given.problems:
+        return proposal_page.shown(visitor, proposal_id, entered=given, status=422)
+    quantity = given.typed.get("quantity")
+    said = given.typed.get("reason") or given.typed.get("comment") or ""
+    try:
+        decide(
+            visitor.context,
+            caller,
+            proposal_id,
+            verb,
+            version=version,
+            comment=said.strip(),
+            quantity=Decimal(quantity) if quantity else None,
+        )
+    except ProblemError as error:
+        if error.kind is not Kind.INVALID:
+            raise
+        mended = given.with_problem("quantity", error.detail)
+        return proposal_page.shown(visitor, proposal_id, entered=mended, status=422)
     return RedirectResponse(visitor.request.url.path.rsplit("/", 1)[0], status_code=303)
 
 
@@ -145,30 +154,24 @@ def approve(
     proposal_id: Identifier,
     version: Annotated[int, Form()],
     csrf: Csrf = "",
-    comment: Comment = "",
-    quantity: Annotated[str, Form(pattern=rf"^$|{QUANTITY}")] = "",
+    comment: Typed = "",
+    quantity: Typed = "",
 ) -> Response:
     """Approve the version that the form showed, or a part of it."""
-    return _decide(
-        visitor,
-        proposal_id,
-        Verb.APPROVE,
-        csrf=csrf,
-        version=version,
-        comment=comment,
-        quantity=quantity,
-    )
+    given = entered(Verb.APPROVE.value, quantity=quantity.strip(), comment=comment)
+    return _decide(visitor, proposal_id, Verb.APPROVE, csrf=csrf, version=version, given=given)
 
 
 def reject(
     visitor: AnyVisitor,
     proposal_id: Identifier,
     version: Annotated[int, Form()],
-    reason: Why,
+    reason: Typed = "",
     csrf: Csrf = "",
 ) -> Response:
     """Reject the version that the form showed, with the reason that is kept."""
-    return _decide(visitor, proposal_id, Verb.REJECT, csrf=csrf, version=version, comment=reason)
+    given = entered(Verb.REJECT.value, reason=reason)
+    return _decide(visitor, proposal_id, Verb.REJECT, csrf=csrf, version=version, given=given)
 
 
 def withdraw(
@@ -176,10 +179,11 @@ def withdraw(
     proposal_id: Identifier,
     version: Annotated[int, Form()],
     csrf: Csrf = "",
-    comment: Comment = "",
+    comment: Typed = "",
 ) -> Response:
     """Take back the version that the form showed."""
-    return _decide(visitor, proposal_id, Verb.WITHDRAW, csrf=csrf, version=version, comment=comment)
+    given = entered(Verb.WITHDRAW.value, comment=comment)
+    return _decide(visitor, proposal_id, Verb.WITHDRAW, csrf=csrf, version=version, given=given)
 
 
 def show_halt(visitor: ReadingVisitor) -> HTMLResponse:

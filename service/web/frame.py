@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
 
@@ -28,11 +29,23 @@ PAGES = (
     ("/alerts", "Alerts"),
     ("/halt", "Halt"),
 )
+ABOUT_ALL_ACCOUNTS = frozenset({"/cycles", "/policy", "/audit", "/alerts"})
+"""Pages that are not shown to who is limited to some accounts, nor offered to them."""
+
 _PARENTS = {"/plans": "/cycles", "/alterations": "/commitments"}
 """Which of the pages in the menu a page without a place there belongs to."""
 
 _FOR_PROGRAMS = ("/v1", "/problems", "/openapi.json", "/healthz", "/readyz", "/static")
 _STATE = "tenor_templates"
+_GIVEN_SHOWN = 2000
+_PROBLEMS = {
+    "missing": "it has to be filled in",
+    "string_too_short": "it has to be filled in",
+    "string_pattern_mismatch": "it is not written in a way that can be read",
+    "enum": "it is none of the choices",
+    "int_parsing": "it is not a whole number",
+}
+"""The framework's commonest objections in words; others are shown as it words them."""
 
 
 class SignInNeededError(Exception):
@@ -65,6 +78,13 @@ class Visitor:
         return self.accounts is None or account in self.accounts
 
     @property
+    def pages(self) -> tuple[tuple[str, str], ...]:
+        """The menu: path and name of each page that this visitor may see."""
+        if self.accounts is None:
+            return PAGES
+        return tuple(one for one in PAGES if one[0] not in ABOUT_ALL_ACCOUNTS)
+
+    @property
     def csrf(self) -> str:
         """What this visitor's forms must carry; empty for who is not signed in."""
         if self.signed_in is None:
@@ -80,7 +100,8 @@ class Visitor:
         templates: Environment = getattr(self.request.app.state, _STATE)
         html = templates.get_template(template).render(
             {
-                "pages": PAGES,
+                "pages": self.pages,
+                "sees_all": self.accounts is None,
                 "here": here,
                 "path": self.request.url.path,
                 "signed_in": self.signed_in,
@@ -121,7 +142,7 @@ def _whole_reader(request: Request, context: Context) -> Visitor:
     found = _reader(request, context)
     if found.accounts is not None:
         raise ProblemError(
-            Kind.FORBIDDEN, "This page is about all accounts; you are limited to some."
+            Kind.LIMITED, "This page is about all accounts; you are limited to some."
         )
     return found
 
@@ -139,6 +160,31 @@ def to_login(wanted: str) -> RedirectResponse:
     return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", status_code=303)
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A field of a form or an address that cannot be taken: its name, what was given, and why."""
+
+    field: str
+    given: str
+    problem: str
+
+
+def mistakes(error: Exception) -> list[Mistake]:
+    """What is wrong with each field of a request; none where it is something else that is."""
+    if not isinstance(error, RequestValidationError):
+        return []
+    return [_mistake(item) for item in error.errors()]
+
+
+def _mistake(item: Mapping[str, Any]) -> Mistake:
+    name = str(item["loc"][-1])
+    given = item.get("input")
+    # A sign-in's token is never written onto a page.
+    told = isinstance(given, str) and name not in {"csrf", "token"}
+    problem = _PROBLEMS.get(str(item["type"]), str(item["msg"]))
+    return Mistake(name, str(given)[:_GIVEN_SHOWN] if told else "", problem)
+
+
 def error_page(
     context_of: Callable[[Request], AppContext], request: Request, error: Exception
 ) -> Response | None:
@@ -154,6 +200,7 @@ def error_page(
         "problem.html",
         {
             "problem": {"title": problem.kind.title, "detail": problem.detail},
+            "mistakes": mistakes(error),
             "back": path.rsplit("/", 1)[0] or "/",
         },
         status=problem.kind.status,

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, Response
-from sqlalchemy import func, select
 from starlette.staticfiles import StaticFiles
 
-from service.api import models, reads, reads_plans
-from service.api.context import AppContext, app_context
+from service.api import reads, reads_plans
+from service.api.context import app_context
 from service.api.cursor import next_link
 from service.api.deciding import people_for
 from service.api.listing import Identifier
 from service.api.problems import Kind, ProblemError
 from service.api.reads_plans import ProposalFilter
-from service.api.routes_exports import HourlyPicture, picture_of
-from service.api.status import next_due, read_status
+from service.api.status import read_status
 from service.api.status_models import JobState
-from service.domain.ids import ProposalId
-from service.domain.purchases import IntentState, ProposalState
+from service.domain.purchases import ProposalState
 from service.store import alerts as kept_alerts
 from service.store import demotion
-from service.store import proposals as kept_proposals
 from service.store.engine import reading
-from service.store.schema import job_runs
-from service.store.states import Role
-from service.web import altering, chronicle, estate, forms, live, policy_page, sign_in
-from service.web.frame import ReadingVisitor, Visitor, WholeVisitor, error_page, keep_templates
+from service.web import (
+    altering,
+    chronicle,
+    estate,
+    forms,
+    live,
+    policy_page,
+    proposal_page,
+    sign_in,
+)
+from service.web.frame import ReadingVisitor, WholeVisitor, error_page, keep_templates
 from service.web.render import STATIC, environment
 
 ROWS = 50
 ALERTS_ON_OVERVIEW = 5
-CYCLE_JOBS = "cycle"
-PICTURE_KEPT_SECONDS = 60.0
 Cursor = Annotated[str | None, Query(max_length=1000)]
 
 
@@ -67,7 +67,8 @@ def overview(visitor: ReadingVisitor) -> HTMLResponse:
 
 def _next_cycle(jobs: Sequence[JobState]) -> JobState | None:
     """The decision that is due first, of all clouds."""
-    due = [job for job in jobs if job.name.startswith(CYCLE_JOBS) and job.next_due_at is not None]
+    cycles_of = [job for job in jobs if job.name.startswith(proposal_page.CYCLE_JOBS)]
+    due = [job for job in cycles_of if job.next_due_at is not None]
     return min(due, key=lambda job: str(job.next_due_at), default=None)
 
 
@@ -94,83 +95,6 @@ def proposals(
         },
         live=cursor is None,
     )
-
-
-def proposal(visitor: ReadingVisitor, proposal_id: Identifier) -> HTMLResponse:
-    """One proposal, its hours, and the forms to decide it."""
-    with reading(visitor.context.engine) as connection:
-        found = reads_plans.proposal_detail(
-            connection, proposal_id, people=people_for(visitor.context)
-        )
-    if found is None or not visitor.sees(found.line.account):
-        raise ProblemError(Kind.NOT_FOUND, f"There is no proposal {proposal_id}.")
-    now = visitor.context.clock.now()
-    waits = found.state is ProposalState.WAITING and found.expires_at > now
-    seen, problem = _picture(visitor.context, proposal_id)
-    me = "" if visitor.signed_in is None else visitor.signed_in.caller.actor
-    approved_by_me = any(one.by == me for one in found.approvals)
-    return visitor.page(
-        "proposal.html",
-        {
-            "proposal": found,
-            "waits": waits,
-            "waiting_costs_usd": found.waiting_costs_usd_per_day
-            * max(0, round((found.expires_at - now).total_seconds()))
-            / 86_400,
-            "may_decide": visitor.may(Role.APPROVER),
-            "may_withdraw": _is_open(found)
-            and (visitor.may(Role.OPERATOR) or (visitor.may(Role.APPROVER) and approved_by_me)),
-            "approved_by_me": approved_by_me,
-            "picture": seen,
-            "picture_problem": problem,
-            "next_decision_at": _next_decision_at(visitor, found.line.provider),
-        },
-        # A page with a form that somebody fills in stays as it is.
-        live=not waits,
-    )
-
-
-def _is_open(found: models.Proposal) -> bool:
-    """Nothing of it has been bought, or is being bought."""
-    begun = found.purchase is not None and found.purchase.state is not IntentState.REFUSED
-    return found.state in {ProposalState.WAITING, ProposalState.APPROVED} and not begun
-
-
-def _picture(context: AppContext, proposal_id: str) -> tuple[HourlyPicture | None, str]:
-    """The hours behind a proposal, or why they cannot be drawn.
-
-    A no is remembered for a while too: a cloud that cannot be reached must not hold up the page.
-    """
-    with reading(context.engine) as connection:
-        found = kept_proposals.find(connection, ProposalId(proposal_id))
-    if found is None:
-        return None, "the proposal is not there any more"
-
-    def look() -> tuple[HourlyPicture | None, str]:
-        try:
-            return picture_of(context, found), ""
-        except ProblemError as error:
-            why = ", ".join(str(reason) for reason in (error.reasons or {}).values())
-            return None, f"{error.detail} {why}".strip()
-
-    key = ("picture on a page", id(context.engine), proposal_id)
-    return context.kept.value(key, found.version, seconds=PICTURE_KEPT_SECONDS, make=look)
-
-
-def _next_decision_at(visitor: Visitor, provider: str) -> datetime | None:
-    """When the next decision on ``provider``'s usage is due; ``None`` without a schedule."""
-    wanted = {CYCLE_JOBS, f"{CYCLE_JOBS}-{provider}"}
-    jobs = [job for job in visitor.context.jobs if job.name in wanted]
-    table = job_runs.c
-    with reading(visitor.context.engine) as connection:
-        rows = connection.execute(
-            select(table.schedule, func.max(table.due_at))
-            .where(table.schedule.in_(sorted(wanted)))
-            .group_by(table.schedule)
-        )
-        last = {row[0]: row[1] for row in rows}
-    now = visitor.context.clock.now()
-    return min((next_due(job, last.get(job.name), now) for job in jobs), default=None)
 
 
 def cycles(
@@ -223,7 +147,7 @@ def mount_pages(app: FastAPI) -> None:
     for path, handler in (
         ("/", overview),
         ("/proposals", proposals),
-        ("/proposals/{proposal_id}", proposal),
+        ("/proposals/{proposal_id}", proposal_page.proposal),
         ("/commitments", estate.commitments),
         ("/cycles", cycles),
         ("/plans/{plan_id}", plan),

@@ -148,7 +148,7 @@ def require_same_origin(request: Request) -> None:
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         foreign = True
     if foreign:
-        raise ProblemError(Kind.FORBIDDEN, "The form was sent from another site.")
+        raise ProblemError(Kind.NOT_OUR_FORM, "The form was sent from another site.")
 
 
 def require_form(request: Request, session: Session, key: bytes, given: str) -> None:
@@ -156,7 +156,8 @@ def require_form(request: Request, session: Session, key: bytes, given: str) -> 
     require_same_origin(request)
     if not hmac.compare_digest(given.encode(), csrf_field(session, key).encode()):
         raise ProblemError(
-            Kind.FORBIDDEN, "The form is not from this session. Load the page again and resend."
+            Kind.NOT_OUR_FORM,
+            "The form is not from this session. Load the page again and resend.",
         )
 
 

@@ -88,9 +88,9 @@ def come_back(
     slow_down(context.access.limiter.may_try(address_of(request)))
     nonce, verifier, wanted = _remembered(request, context, state)
     if error is not None or not code:
-        raise ProblemError(Kind.FORBIDDEN, "The identity provider did not sign you in.")
+        raise ProblemError(Kind.NOT_SIGNED_IN, "The identity provider did not sign you in.")
     if iss is not None and iss.rstrip("/") != identity.issuer.url:
-        raise ProblemError(Kind.FORBIDDEN, "The answer is another identity provider's.")
+        raise ProblemError(Kind.NOT_SIGNED_IN, "The answer is another identity provider's.")
     caller = _vouched_for(context, identity, request, code=code, verifier=verifier, nonce=nonce)
     now = context.auth_clock.now()
     session = Session(
@@ -133,7 +133,7 @@ def _remembered(request: Request, context: AppContext, state: str | None) -> tup
         if lasts and hmac.compare_digest((state or "").encode(), str(expected).encode()):
             return str(nonce), str(verifier), local_path(str(wanted))
     raise ProblemError(
-        Kind.FORBIDDEN, "This sign-in was not begun here, or too long ago. Begin it again."
+        Kind.NOT_SIGNED_IN, "This sign-in was not begun here, or too long ago. Begin it again."
     )
 
 
@@ -166,12 +166,12 @@ def _vouched_for(
         context.access.limiter.wrong_token(address_of(request))
         get_logger("tenor.web").warning("web.sign_in_refused", why=str(error))
         raise ProblemError(
-            Kind.FORBIDDEN, "What the identity provider answered proves nothing."
+            Kind.NOT_SIGNED_IN, "What the identity provider answered proves nothing."
         ) from error
     caller = identity.caller(claims)
     if caller is None:
         raise ProblemError(
-            Kind.FORBIDDEN, "You are known, but nothing gives you a role here. Ask who runs it."
+            Kind.NOT_SIGNED_IN, "You are known, but nothing gives you a role here. Ask who runs it."
         )
     return caller
 

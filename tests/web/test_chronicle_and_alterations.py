@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, select, update
 from starlette.testclient import TestClient
 
+from service.api.context import AppContext, attach
+from service.api.limiting import Limiter
 from service.purchase.written_alterations import ask_another
 from service.store import alerts, alterations, demotion, schema
 from service.store.alert_tables import alerts as alerts_table
@@ -17,6 +20,7 @@ from service.store.engine import reading, writing
 from service.store.states import Role
 from tests.api.altered import add_alteration
 from tests.api.world import (
+    QUICK,
     World,
     add_proposals,
     add_purchase,
@@ -67,7 +71,7 @@ def test_the_ledger_is_filtered_by_event_person_subject_and_day(
 def test_a_ledger_that_was_changed_is_told_on_its_page(world: World, reader: TestClient) -> None:
     add_proposals(world)
     assert "The chain is whole" in reader.get("/audit").text
-    other = make_world(world.engine)
+    assert "The chain is whole" in reader.get("/audit?check=yes").text
     with writing(world.engine) as connection:
         first = connection.execute(select(schema.events.c.sequence)).scalars().first()
         connection.execute(
@@ -75,9 +79,19 @@ def test_a_ledger_that_was_changed_is_told_on_its_page(world: World, reader: Tes
             .where(schema.events.c.sequence == first)
             .values(actor="somebody else")
         )
-    html = other.signed_in(other.token(Role.VIEWER)).get("/audit").text
-    assert "The chain is broken" in html
-    assert "altered at event 1" in html
+    for asked in ("/audit", "/audit?check=yes"):
+        html = reader.get(asked).text
+        assert "The chain is broken" in html
+        assert "altered at event 1" in html
+
+
+def test_the_whole_chain_is_not_read_for_one_person_as_often_as_they_like(world: World) -> None:
+    context: AppContext = world.app.state.tenor
+    limiter = Limiter(replace(QUICK, chain_checks=0))
+    attach(world.app.state, replace(context, access=replace(context.access, limiter=limiter)))
+    reader = world.signed_in(world.token(Role.VIEWER))
+    assert reader.get("/audit").status_code == 200
+    assert reader.get("/audit?check=yes").status_code == 429
 
 
 def test_alerts_and_what_could_not_be_delivered_are_shown(world: World, reader: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,78 @@ def test_a_viewer_reads_everything_and_is_offered_no_decision(world: World) -> N
     assert "What happens if we wait" in html
     assert "deciding needs approver" in html
     assert '/approve"' not in html
+
+
+def test_who_approved_with_one_token_is_known_with_another(world: World) -> None:
+    (proposal,) = add_proposals(world)
+    path = f"/proposals/{proposal.proposal}"
+    first = world.signed_in(world.token(Role.APPROVER, label="Ada"))
+    csrf = csrf_in(first.get(path).text)
+    first.post(f"{path}/approve", data={"csrf": csrf, "version": "1"})
+    for label, is_ada in (("ada", True), ("Ben", False)):
+        html = world.signed_in(world.token(Role.APPROVER, label=label)).get(path).text
+        assert ("You have approved it." in html) is is_ada
+        assert (f'action="{path}/approve"' not in html) is is_ada
+        assert (f'action="{path}/withdraw"' in html) is is_ada
+
+
+@pytest.mark.parametrize(
+    ("verb", "typed", "said"),
+    [
+        ("approve", {"quantity": "1,5", "comment": "half of it"}, "Write it with a point: 1.5."),
+        ("approve", {"quantity": "lots", "comment": "yes"}, "Write a plain number such as 1.5"),
+        ("approve", {"quantity": "999999", "comment": "more"}, 'role="alert"'),
+        ("approve", {"quantity": "1", "comment": "x" * 2001}, "at most 2000 are kept"),
+        ("reject", {"reason": "  "}, "Say why; it is kept in the ledger."),
+    ],
+)
+def test_a_mistake_stands_beside_its_field_and_what_was_typed_is_kept(
+    world: World, verb: str, typed: dict[str, str], said: str
+) -> None:
+    (proposal,) = add_proposals(world)
+    path = f"/proposals/{proposal.proposal}"
+    ada = world.signed_in(world.token(Role.APPROVER, label="Ada"))
+    assert "aria-invalid" not in ada.get(path).text
+    form = {"csrf": csrf_in(ada.get(path).text), "version": "1", **typed}
+    answer = ada.post(f"{path}/{verb}", data=form)
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert "Nothing was done" in answer.text
+    assert 'aria-invalid="true"' in answer.text
+    for name, value in typed.items():
+        kept = f'value="{value}"' if name == "quantity" else f">{value}</textarea>"
+        assert kept in answer.text, name
+    assert "0 of 2 people" in ada.get("/proposals").text
+
+
+def test_a_mistake_in_an_address_is_told_by_its_name(world: World) -> None:
+    html = world.signed_in(world.token(Role.VIEWER)).get("/proposals?state=maybe").text
+    assert "1 thing to mend" in html
+    assert "<strong>state</strong>: it is none of the choices. You gave: <q>maybe</q>" in html
+
+
+def test_who_sees_some_accounts_is_offered_only_what_they_may_open(world: World) -> None:
+    (proposal,) = add_proposals(world)
+    path = f"/proposals/{proposal.proposal}"
+    account = frozenset({proposal.line.account})
+    limited = world.signed_in(world.token(Role.APPROVER, label="Lea", accounts=account))
+    whole = world.signed_in(world.token(Role.APPROVER, label="Ada"))
+    for page in ("/", path, "/commitments", "/halt"):
+        links = set(re.findall(r'href="(/[^"#]*)"', limited.get(page).text))
+        assert links < set(re.findall(r'href="(/[^"#]*)"', whole.get(page).text)), page
+        for link in sorted(links):
+            assert limited.get(link).status_code == 200, (page, link)
+    answer = limited.get("/audit")
+    assert answer.status_code == 403
+    assert "<h1>You are limited to some accounts</h1>" in answer.text
+
+
+def test_a_page_that_refuses_says_what_is_the_matter(world: World) -> None:
+    (proposal,) = add_proposals(world)
+    path = f"/proposals/{proposal.proposal}"
+    viewer = world.signed_in(world.token(Role.VIEWER))
+    form = {"csrf": csrf_in(viewer.get(path).text), "version": "1", "comment": ""}
+    html = viewer.post(f"{path}/approve", data=form).text
+    assert "<h1>Your role is not enough</h1>" in html
+    html = viewer.post(f"{path}/approve", data={**form, "csrf": "f" * 64}).text
+    assert "<h1>The form was not recognised</h1>" in html
