@@ -17,37 +17,22 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from service.domain.commitments import Kind
 from service.domain.hours import TERM_HOURS, iso
 from service.domain.money import text
+from service.domain.plans import Decision, RuleResult
+from service.domain.wording import (
+    ABSENT,
+    cents,
+    counted,
+    kind_name,
+    provider_name,
+    unit_name,
+    usd,
+)
 from service.web import charts, hours_chart
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
-ABSENT = "–"
-
-KIND_NAMES: Mapping[Kind, str] = {
-    Kind.AWS_COMPUTE_SP: "AWS Compute Savings Plan",
-    Kind.AWS_EC2_INSTANCE_SP: "AWS EC2 Instance Savings Plan",
-    Kind.AWS_DATABASE_SP: "AWS Database Savings Plan",
-    Kind.AWS_SAGEMAKER_SP: "AWS SageMaker Savings Plan",
-    Kind.AWS_RI_REGIONAL: "AWS regional Reserved Instance",
-    Kind.AWS_RI_ZONAL: "AWS zonal Reserved Instance",
-    Kind.AWS_RDS_RI: "AWS RDS Reserved Instance",
-    Kind.AWS_ELASTICACHE_RI: "AWS ElastiCache reserved node",
-    Kind.AWS_OPENSEARCH_RI: "AWS OpenSearch Reserved Instance",
-    Kind.AWS_REDSHIFT_RI: "AWS Redshift reserved node",
-    Kind.AWS_MEMORYDB_RI: "AWS MemoryDB reserved node",
-    Kind.AZURE_RESERVATION: "Azure reservation",
-    Kind.AZURE_SAVINGS_PLAN: "Azure savings plan",
-    Kind.GCP_RESOURCE_CUD: "Google resource-based commitment",
-    Kind.GCP_FLEXIBLE_CUD: "Google flexible commitment",
-}
-"""What each kind is called by those who sell it."""
-
-PROVIDER_NAMES = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
-"""What each cloud is called."""
-
 _MEASURES = {
     "commit_usd_per_hour": "commitment, $/h",
     "upfront_usd": "upfront, $",
@@ -59,19 +44,6 @@ _FRESH_HOURS = 96
 _TELLING = 12
 """Characters of an id's end that no other is likely to have."""
 
-_UNIT_NAMES = {
-    Kind.GCP_RESOURCE_CUD: "vCPUs",
-    **dict.fromkeys(
-        (
-            Kind.AWS_RI_REGIONAL,
-            Kind.AWS_RI_ZONAL,
-            Kind.AWS_RDS_RI,
-            Kind.AWS_OPENSEARCH_RI,
-        ),
-        "instances",
-    ),
-    **dict.fromkeys((Kind.AWS_ELASTICACHE_RI, Kind.AWS_REDSHIFT_RI, Kind.AWS_MEMORYDB_RI), "nodes"),
-}
 _OUTCOMES = {
     "lines": "lines",
     "bought": "bought",
@@ -80,26 +52,6 @@ _OUTCOMES = {
     "declined": "declined",
     "unknown": "unknown at first",
 }
-_SMALL_USD = 10
-_LARGE_USD = 100_000
-
-
-def usd(amount: Decimal | None) -> str:
-    """Dollars with thousands separated: cents in everyday amounts, mills in small rates."""
-    if amount is None:
-        return ABSENT
-    size = abs(amount)
-    if size and size < _SMALL_USD:
-        places = 4 if amount != amount.quantize(Decimal("0.01")) else 2
-    else:
-        places = 0 if size >= _LARGE_USD else 2
-    sign = "−" if amount < 0 else ""
-    return f"{sign}${size:,.{places}f}"
-
-
-def cents(amount: Decimal | None) -> str:
-    """A sum of dollars, which nobody pays less than a cent of; rates are shown by ``usd``."""
-    return usd(None if amount is None else amount.quantize(Decimal("0.01")))
 
 
 def whole(amount: Decimal) -> str:
@@ -150,25 +102,35 @@ def relative(moment: datetime | None, now: datetime) -> str:
     return f"in {distance}" if moment > now else f"{distance} ago"
 
 
-def kind_name(kind: Kind) -> str:
-    """What a kind of commitment is called."""
-    return KIND_NAMES[kind]
-
-
-def unit_name(kind: Kind) -> str:
-    """What a quantity of a kind of commitment counts, where it is not dollars an hour."""
-    return _UNIT_NAMES.get(kind, "units")
-
-
 def outcome(summary: Mapping[str, Any]) -> Markup:
     """What a cycle came to, in the order in which things happen; its plan as a link."""
-    counts = [f"{summary[name]} {word}" for name, word in _OUTCOMES.items() if name in summary]
+    told = {**_OUTCOMES, "lines": "line" if summary.get("lines") == 1 else "lines"}
+    counts = [f"{summary[name]} {word}" for name, word in told.items() if name in summary]
     shown = escape(", ".join(counts))
     plan = summary.get("plan")
     if plan is not None:
         shown += Markup(' (<a href="/plans/{}">plan</a>)').format(quote(str(plan), safe=""))
     rest = {name: summary[name] for name in summary if name not in {*_OUTCOMES, "plan"}}
     return shown + "".join(f", {words(name)}: {value}" for name, value in rest.items())
+
+
+def rule_limit(result: RuleResult) -> str:
+    """What a rule allows, in words where it is not an amount."""
+    asks = result.rule == "mode" and result.decision is not Decision.ALLOW
+    return f"only {result.limit} buys without asking" if asks else result.limit
+
+
+def rule_actual(result: RuleResult) -> str:
+    """How a line stands to a rule, in words where it is not an amount."""
+    asks = result.rule == "mode" and result.decision is not Decision.ALLOW
+    return f"it is in {result.actual}" if asks else result.actual
+
+
+def rule_told(result: RuleResult) -> str:
+    """A rule's limit and how a line stands to it, as one phrase."""
+    if result.rule == "mode":
+        return f"{rule_actual(result)}, {rule_limit(result)}"
+    return f"{words(result.rule)}: {result.actual}, limit {result.limit}"
 
 
 def cap_name(span_name: str, measure: str) -> str:
@@ -194,11 +156,6 @@ def tenths(value: Decimal) -> str:
 def sentences(reason: str) -> list[str]:
     """An explanation cut where its author separated one thought from the next."""
     return [part.strip() for part in reason.split("; ") if part.strip()]
-
-
-def provider_name(provider: str) -> str:
-    """What a cloud is called."""
-    return PROVIDER_NAMES.get(provider, provider)
 
 
 def day(moment: datetime | None) -> Markup | str:
@@ -245,6 +202,9 @@ def environment() -> Environment:
         cents=cents,
         whole=whole,
         unit_name=unit_name,
+        rule_limit=rule_limit,
+        rule_actual=rule_actual,
+        rule_told=rule_told,
         outcome=outcome,
         percent=percent,
         number=number,
@@ -262,6 +222,7 @@ def environment() -> Environment:
     made.globals.update(
         relative=relative,
         cap_name=cap_name,
+        counted=counted,
         over_term=over_term,
         ladder_chart=charts.ladder,
         interval_chart=charts.interval,

@@ -13,10 +13,11 @@ from service.domain.ids import CommitmentId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import Companion
 from service.domain.purchases import IntentState
+from service.domain.wording import KIND_NAMES
 from service.store import holdings
 from service.store.engine import writing
 from service.store.states import Role
-from service.web.render import KIND_NAMES, STATIC, TEMPLATES
+from service.web.render import STATIC, TEMPLATES
 from tests.api.figures import add_report, add_usage
 from tests.api.world import NOW, World, add_proposals, add_purchase, listed, make_world
 

@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.domain.commitments import Kind
+from service.domain.plans import Decision, RuleResult
+from service.domain.wording import counted, unit_name, usd
 from service.web.charts import interval, ladder
 from service.web.render import (
     age,
@@ -13,8 +16,8 @@ from service.web.render import (
     outcome,
     percent,
     relative,
+    rule_told,
     sentences,
-    usd,
     whole,
 )
 from tests.api.world import NOW
@@ -137,3 +140,17 @@ def test_an_interval_is_drawn_inside_its_picture(
     if drawn:
         places = [float(part.split('"')[0]) for part in drawn.split('x1="')[1:]]
         assert all(8 <= place <= 992 for place in places)
+
+
+def test_one_of_a_thing_is_not_told_as_many() -> None:
+    shown = [unit_name(Kind.GCP_RESOURCE_CUD, Decimal(count)) for count in (1, 2)]
+    assert shown == ["vCPU", "vCPUs"]
+    assert unit_name(Kind.AZURE_RESERVATION) == "units"
+    assert [counted(count, "day") for count in (0, 1, 2)] == ["0 days", "1 day", "2 days"]
+
+
+def test_the_mode_is_told_as_english_and_amounts_as_amounts() -> None:
+    mode = RuleResult("mode", Decision.NEEDS_SIGN_OFF, "autopilot", "copilot", "")
+    assert rule_told(mode) == "it is in copilot, only autopilot buys without asking"
+    cap = RuleResult("cap_upfront_usd", Decision.REFUSE, "100", "120", "")
+    assert rule_told(cap) == "cap upfront usd: 120, limit 100"
