@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,12 +18,14 @@ from sqlalchemy import Connection, func, select
 
 from service import __version__
 from service.api.context import AppContext
+from service.api.models import Halter
 from service.api.status import read_status
 from service.api.status_models import Status
 from service.observe.metrics import PROCESS
 from service.store import alerts, schema
 from service.store.demotion import demoted
 from service.store.engine import reading
+from service.store.states import RunState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Number = Decimal | float
@@ -52,6 +54,8 @@ def of_status(status: Status) -> Iterator[Metric]:
     """The status page as numbers."""
     yield _gauge("tenor_build_info", "Which version answers.", {(__version__,): 1}, "version")
     yield _gauge("tenor_halted", "1 while buying is halted.", {(): status.halt.halted})
+    by = {(one,): one in status.halt.halted_by for one in get_args(Halter)}
+    yield _gauge("tenor_halted_by", "1 for each that halts buying.", by, "halter")
     readable = status.policy.problem is None
     yield _gauge("tenor_policy_readable", "1 when the policy can be read.", {(): readable})
     held = status.executor is not None and status.executor.expires_at > datetime.now(UTC)
@@ -107,12 +111,33 @@ def _of_jobs(status: Status) -> Iterator[Metric]:
         if job.last_state is not None
     }
     yield _gauge("tenor_job_last_failed", "1 when its last run failed.", failed, "job")
+    yield from _of_job_ages(status)
     due = {
         (job.name,): job.next_due_at.timestamp()
         for job in status.jobs
         if job.next_due_at is not None
     }
     yield _gauge("tenor_job_next_due_timestamp_seconds", "When it is due next.", due, "job")
+
+
+def _of_job_ages(status: Status) -> Iterator[Metric]:
+    """What tells a job that hangs, or never gets to run, from one that only fails."""
+    went_well = {
+        (job.name,): job.last_success_at.timestamp()
+        for job in status.jobs
+        if job.last_success_at is not None
+    }
+    text = "When a run last ended well."
+    yield _gauge("tenor_job_last_success_timestamp_seconds", text, went_well, "job")
+    running = {
+        (job.name,): job.last_started_at.timestamp()
+        for job in status.jobs
+        if job.last_started_at is not None and job.last_state is RunState.STARTED
+    }
+    text = "Since when a run is under way."
+    yield _gauge("tenor_job_running_since_timestamp_seconds", text, running, "job")
+    every = {(job.name,): job.every_seconds for job in status.jobs if job.every_seconds is not None}
+    yield _gauge("tenor_job_interval_seconds", "How often it is due.", every, "job")
 
 
 def _of_performance(status: Status) -> Iterator[Metric]:

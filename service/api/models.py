@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -325,11 +325,16 @@ class AuditEvent(Answer):
     hash: str
 
 
-class Halt(Answer):
-    """Whether buying is stopped, and who said so last."""
+Halter = Literal["switch", "policy", "unreadable_policy"]
 
-    halted: bool
-    reason: str
+
+class Halt(Answer):
+    """Whether buying is stopped, by what, and who set the switch last, and why."""
+
+    halted: bool = Field(description="by the switch, by the policy, or for want of one")
+    halted_by: list[Halter] = Field(description="all that stops it; empty while Tenor may buy")
+    detail: str = Field(description="the same in words; empty while Tenor may buy")
+    reason: str = Field(description="of the switch, as it was set or cleared last")
     changed_by: str | None
     changed_at: Instant | None
 

@@ -6,18 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Response
 from pydantic import ConfigDict, Field
-from sqlalchemy import Engine
 
 from service.api import models
-from service.api.context import Allowed, Context
+from service.api.context import Allowed, AppContext, Context
+from service.api.halting import halt_now
 from service.api.once import Once, once
 from service.api.problems import Kind, ProblemError, documented
 from service.api.shapes import REASON
 from service.api.shapes import Body as StrictBody
-from service.api.status import halt_of
-from service.domain.hours import Clock
 from service.store.engine import reading, writing
-from service.store.halt import read_halt, set_halt
+from service.store.halt import set_halt
 
 REASON_LENGTH_MAX = 500
 
@@ -35,21 +33,29 @@ class HaltOrder(StrictBody):
     reason: str = Field(min_length=1, max_length=REASON_LENGTH_MAX, pattern=REASON)
 
 
-def switch(engine: Engine, clock: Clock, *, halted: bool, by: str, reason: str) -> models.Halt:
-    """Set or clear the halt and say how it stands; a 409 problem when it stood so already."""
-    with writing(engine) as connection:
-        changed = set_halt(connection, halted=halted, by=by, reason=reason.strip(), now=clock.now())
-        now_is = halt_of(read_halt(connection))
-    if not changed:
-        stands = "halted already" if halted else "not halted"
-        raise ProblemError(Kind.CONFLICT, f"Buying is {stands}.")
-    return now_is
+def switch(context: AppContext, *, halted: bool, by: str, reason: str) -> models.Halt:
+    """Set or clear the switch and say how buying stands; a 409 problem when it stood so already.
+
+    The switch is not all: a policy that halts goes on halting when the switch is cleared.
+    """
+    with writing(context.engine) as connection:
+        now = context.clock.now()
+        changed = set_halt(connection, halted=halted, by=by, reason=reason.strip(), now=now)
+        now_is = halt_now(connection, context.policy_source)
+    if changed:
+        return now_is
+    stands = "Buying is not halted."
+    if halted:
+        stands = "Buying is halted already."
+    elif now_is.halted:
+        stands = f"The switch is not set. Buying is halted: {now_is.detail}."
+    raise ProblemError(Kind.CONFLICT, stands)
 
 
 def read(context: Context, _caller: Allowed) -> models.Halt:
-    """Whether buying is stopped, by whom and why."""
+    """Whether buying is stopped, by what, and why."""
     with reading(context.engine) as connection:
-        return halt_of(read_halt(connection))
+        return halt_now(connection, context.policy_source)
 
 
 def halt(change: Annotated[Once, Depends(once)], order: Annotated[HaltOrder, Body()]) -> Response:
@@ -63,10 +69,9 @@ def resume(change: Annotated[Once, Depends(once)], order: Annotated[HaltOrder, B
 
 
 def _change(change: Once, order: HaltOrder, *, halted: bool) -> Response:
-    engine, clock = change.context.engine, change.context.clock
     return change.reply(
         order,
-        lambda: switch(engine, clock, halted=halted, by=change.caller.actor, reason=order.reason),
+        lambda: switch(change.context, halted=halted, by=change.caller.actor, reason=order.reason),
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from service.api import models, reads_alterations, status_models
 from service.api.context import AppContext
+from service.api.halting import halt_of, state_of
 from service.api.ports import ScheduledJob
 from service.api.reads import commitment_of, within_accounts
 from service.api.status_caps import used
@@ -26,9 +27,9 @@ from service.domain.ids import PlanId
 from service.domain.plans import Decision
 from service.domain.purchases import IntentState, ProposalState
 from service.store import lease, schema
-from service.store.halt import Halt, read_halt
+from service.store.halt import read_halt
 from service.store.records import verdicts_of
-from service.store.states import VerdictStage
+from service.store.states import RunState, VerdictStage
 from service.store.usage_tables import usage_days
 
 WHOLE_ESTATE = "all"
@@ -47,7 +48,7 @@ def read_status(
     return status_models.Status(
         now=now,
         policy=policy,
-        halt=halt_of(read_halt(connection)),
+        halt=halt_of(read_halt(connection), policy),
         data=_data(connection, now),
         executor=_executor(connection),
         jobs=_jobs(connection, context.jobs, now),
@@ -66,33 +67,9 @@ def read_status(
     )
 
 
-def halt_of(halt: Halt) -> models.Halt:
-    """The switch as the API shows it."""
-    return models.Halt(
-        halted=halt.halted,
-        reason=halt.reason,
-        changed_by=halt.changed_by or None,
-        changed_at=halt.changed_at,
-    )
-
-
 def policy_state(context: AppContext) -> status_models.PolicyState:
     """The policy in force in short, or why there is none."""
-    try:
-        current = context.policy_source()
-    except InputError as error:
-        return status_models.PolicyState(
-            name=None, digest=None, mode=None, scopes={}, halt=False, problem=str(error)
-        )
-    policy = current.policy
-    return status_models.PolicyState(
-        name=policy.name,
-        digest=policy.digest,
-        mode=policy.mode,
-        scopes={scope.name: scope.mode for scope in policy.scopes},
-        halt=policy.halt,
-        problem=None,
-    )
+    return state_of(context.policy_source)
 
 
 def _caps(
@@ -177,20 +154,41 @@ def _jobs(
     )
     last = {row.schedule: row for row in rows}
     kept = {job.name: job for job in scheduled}
-    return [_job(name, last.get(name), kept.get(name), now) for name in sorted({*last, *kept})]
+    return [
+        _job(connection, name, last.get(name), kept.get(name), now)
+        for name in sorted({*last, *kept})
+    ]
 
 
 def _job(
-    name: str, last: Row[Any] | None, job: ScheduledJob | None, now: datetime
+    connection: Connection,
+    name: str,
+    last: Row[Any] | None,
+    job: ScheduledJob | None,
+    now: datetime,
 ) -> status_models.JobState:
     return status_models.JobState(
         name=name,
         next_due_at=next_due(job, last.due_at if last else None, now) if job else None,
         last_due_at=last.due_at if last else None,
         last_state=last.state if last else None,
+        last_started_at=last.started_at if last else None,
         last_finished_at=last.finished_at if last else None,
+        last_success_at=_last_success(connection, last) if last else None,
         last_detail=last.detail if last else "",
+        every_seconds=round(job.every.total_seconds()) if job else None,
     )
+
+
+def _last_success(connection: Connection, last: Row[Any]) -> datetime | None:
+    if last.state == RunState.DONE.value:
+        finished: datetime | None = last.finished_at
+        return finished
+    table = schema.job_runs
+    query = select(table.c.finished_at).where(
+        table.c.schedule == last.schedule, table.c.state == RunState.DONE.value
+    )
+    return connection.execute(query.order_by(table.c.due_at.desc()).limit(1)).scalar_one_or_none()
 
 
 def next_due(job: ScheduledJob, last_due_at: datetime | None, now: datetime) -> datetime:

@@ -47,14 +47,20 @@ class Executor(Answer):
 
 
 class JobState(Answer):
-    """One job of the scheduler: its last run, and when it is due next."""
+    """One job of the scheduler: its last run, and when it is due next.
+
+    ``last_success_at`` is when a run last ended well, be it an earlier one than the last.
+    """
 
     name: str
     next_due_at: Instant | None
     last_due_at: Instant | None
     last_state: RunState | None
+    last_started_at: Instant | None
     last_finished_at: Instant | None
+    last_success_at: Instant | None
     last_detail: str
+    every_seconds: int | None
 
 
 class Performance(Answer):

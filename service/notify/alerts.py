@@ -46,6 +46,7 @@ class AlertKind(StrEnum):
     EXPIRY_AHEAD = "expiry_ahead"
     BUDGET_REACHED = "budget_reached"
     AUTOPILOT_DEMOTED = "autopilot_demoted"
+    POLICY_UNREADABLE = "policy_unreadable"
     HALT = "halt"
     CYCLE_FAILED = "cycle_failed"
     TEST = "test"
@@ -153,6 +154,24 @@ _OF_EVENT: Mapping[str, _Rule] = {
     ),
     "halt.set": _Rule(AlertKind.HALT, _CRIT, "Buying is halted", "By {by}: {reason}"),
     "halt.cleared": _Rule(AlertKind.HALT, _INFO, "Buying goes on", "By {by}: {reason}"),
+    "policy.halted": _Rule(
+        AlertKind.HALT,
+        _CRIT,
+        "The policy halts buying",
+        "The policy {policy} says halt: true. Nothing is bought until it is taken out.",
+    ),
+    "policy.halt_ended": _Rule(
+        AlertKind.HALT, _INFO, "The policy halts no more", "The policy {policy} halts no more."
+    ),
+    "policy.refused": _Rule(
+        AlertKind.POLICY_UNREADABLE,
+        _CRIT,
+        "The policy cannot be read",
+        "{file}, {detail}. Nothing is bought until it can be read.",
+    ),
+    "policy.restored": _Rule(
+        AlertKind.POLICY_UNREADABLE, _INFO, "The policy can be read again", "{file} is in force."
+    ),
     "cycle.failed": _Rule(
         AlertKind.CYCLE_FAILED, _WARN, "A decision cycle failed", "{cycle}: {error}, {detail}"
     ),

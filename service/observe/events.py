@@ -60,7 +60,10 @@ from service.observe.events_running import (
     LineRefused,
     PlanDecided,
     PolicyChanged,
+    PolicyHalted,
+    PolicyHaltEnded,
     PolicyRefused,
+    PolicyRestored,
     PricesRecorded,
     ReportRecorded,
     TokenCreated,
@@ -95,7 +98,10 @@ __all__ = [
     "OutcomeSettled",
     "PlanDecided",
     "PolicyChanged",
+    "PolicyHaltEnded",
+    "PolicyHalted",
     "PolicyRefused",
+    "PolicyRestored",
     "PricesRecorded",
     "ProposalApproved",
     "ProposalEndorsed",
@@ -147,6 +153,9 @@ Event = (
     | ReconcileSettled
     | PolicyChanged
     | PolicyRefused
+    | PolicyRestored
+    | PolicyHalted
+    | PolicyHaltEnded
     | AlterationAsked
     | AlterationApproved
     | AlterationWithdrawn

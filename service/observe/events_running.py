@@ -110,11 +110,42 @@ class PolicyChanged:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRefused:
-    """A policy file could not be read strictly; the one before it stays in force, if any."""
+    """The policy file cannot be read strictly, so nothing is bought. Once per ``content``.
+
+    ``content`` is the digest of what the file says, or of the problem where it cannot be opened.
+    """
 
     name: ClassVar[str] = "policy.refused"
     file: str
     detail: str
+    content: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRestored:
+    """The policy file can be read again, after ``PolicyRefused``."""
+
+    name: ClassVar[str] = "policy.restored"
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyHalted:
+    """The policy file says that nothing may be bought: ``halt: true``."""
+
+    name: ClassVar[str] = "policy.halted"
+    policy: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyHaltEnded:
+    """The policy file halts no more, after ``PolicyHalted``. The switch is another matter."""
+
+    name: ClassVar[str] = "policy.halt_ended"
+    policy: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +217,27 @@ class ReportRecorded:
 
 @dataclass(frozen=True, slots=True)
 class TokenCreated:
-    """An API token was minted. The token itself is nowhere; ``token_id`` names its row."""
+    """An API token was minted. The token itself is nowhere; ``token_id`` names its row.
+
+    ``accounts``: those that it is limited to, by commas; ``None`` for all.
+    """
 
     name: ClassVar[str] = "token.created"
     token_id: str
     label: str
     role: str
     expires_at: datetime | None
+    accounts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRevoked:
+    """A sign-in through the identity provider was ended by somebody else than its holder."""
+
+    name: ClassVar[str] = "session.revoked"
+    session_id: str
+    person: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,7 @@ _WARNINGS = frozenset(
     {
         "usage.refused",
         "policy.refused",
+        "policy.halted",
         "purchase.refused",
         "proposal.refused",
         "autopilot.demoted",

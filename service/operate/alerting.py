@@ -29,10 +29,12 @@ from service.notify.alerts import (
     of_standing,
 )
 from service.notify.config import AlertsConfig, Target, load_alerts
+from service.notify.runbooks import with_page
 from service.notify.send import DeliveryError, send
 from service.notify.timing import due_at, next_attempt_at, wants
 from service.observe.log import get_logger
 from service.operate.reporting import WHOLE_ESTATE
+from service.operate.watching_policy import watch_policy
 from service.store import alerts as store
 from service.store import alterations, holdings, intents, ledger, proposals, reported
 from service.store.engine import reading, writing
@@ -55,6 +57,7 @@ def tell(parts: Parts) -> str:
 
 def collect(parts: Parts, config: AlertsConfig) -> int:
     """Raise what the ledger and the state of things newly tell; returns how much it was."""
+    watch_policy(parts)
     now = parts.clock.now()
     with reading(parts.engine) as connection:
         found = list(of_standing(_standing(parts, connection, now), config.limits.thresholds()))
@@ -76,7 +79,7 @@ def _raise(
 ) -> int:
     known = store.known_keys(connection, [one.key for one in found])
     fresh = {one.key: one for one in found if one.key not in known}
-    for one in fresh.values():
+    for one in map(with_page, fresh.values()):
         store.raise_alert(
             connection,
             key=one.key,
@@ -219,7 +222,7 @@ def _caps(parts: Parts, connection: Connection, now: datetime) -> tuple[CapUsed,
     try:
         caps = parts.policy().policy.caps
     except InputError:
-        return ()  # a policy that cannot be read is told of by its own event
+        return ()  # watch_policy tells of a policy that cannot be read
     counted = spent_so_far(
         intents.list_intents(connection, states=intents.COUNTED),
         holdings.inventory(connection),

@@ -148,6 +148,7 @@ def run_cycle(options: argparse.Namespace) -> int:
 
 def run_switch(options: argparse.Namespace, *, halted: bool) -> int:
     """Halt or resume; effective at once in every process on this database."""
+    from service.api.halting import halt_now  # noqa: PLC0415
     from service.report.render import print_json  # noqa: PLC0415
     from service.store.engine import writing  # noqa: PLC0415
     from service.store.halt import set_halt  # noqa: PLC0415
@@ -157,11 +158,17 @@ def run_switch(options: argparse.Namespace, *, halted: bool) -> int:
         changed = set_halt(
             connection, halted=halted, by=by, reason=options.reason, now=parts.clock.now()
         )
-    word = "halted" if halted else "running"
+        stands = halt_now(connection, parts.policy)
     if options.json:
-        print_json({"halted": halted, "changed": changed, "by": by})
-    else:
-        print(f"Buying is {word}." if changed else f"Buying was {word} already.")  # noqa: T201
+        still = {"halted": stands.halted, "halted_by": stands.halted_by}
+        print_json({**still, "changed": changed, "by": by})
+        return 0
+    word = "halted" if stands.halted else "running"
+    said = f"Buying is {word}." if changed else f"Buying was {word} already."
+    if stands.halted and not halted:
+        was = "is off now" if changed else "was off already"
+        said = f"The switch {was}. Buying is still halted: {stands.detail}."
+    print(said)  # noqa: T201
     return 0
 
 

@@ -63,7 +63,7 @@ def print_status(status: Mapping[str, Any]) -> None:
     rows: list[tuple[str, object]] = [
         ("now", status["now"]),
         ("policy", policy["problem"] or f"{policy['name']} ({policy['mode']})"),
-        ("buying", f"halted: {halt['reason']}" if halt["halted"] else "running"),
+        ("buying", f"halted: {halt['detail']}" if halt["halted"] else "running"),
         ("executor", (status["executor"] or {"holder": "nobody"})["holder"]),
     ]
     rows += [

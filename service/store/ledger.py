@@ -8,7 +8,7 @@ row first: numbers have no gaps, and a reader who has seen number n has seen all
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -97,6 +97,13 @@ def latest(connection: Connection, *, limit: int = 100) -> tuple[Recorded, ...]:
     """The newest events, newest first, at most ``limit``."""
     query = select(events).order_by(events.c.sequence.desc()).limit(limit)
     return tuple(_recorded(row) for row in connection.execute(query).mappings())
+
+
+def newest_of(connection: Connection, kinds: Sequence[str]) -> Recorded | None:
+    """The newest event of any of ``kinds``; ``None`` where there is none."""
+    query = select(events).where(events.c.kind.in_(kinds)).order_by(events.c.sequence.desc())
+    row = connection.execute(query.limit(1)).mappings().one_or_none()
+    return None if row is None else _recorded(row)
 
 
 def holds(

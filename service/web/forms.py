@@ -15,16 +15,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from service.api import sessions
 from service.api.context import AppContext, Context, address_of, demand_whole, slow_down
 from service.api.deciding import Verb, decide
+from service.api.halting import halt_now
 from service.api.listing import Identifier
 from service.api.problems import Kind, ProblemError
 from service.api.routes_halt import REASON_LENGTH_MAX, switch
 from service.api.shapes import REASON
-from service.api.status import halt_of
 from service.api.tokens import Caller, recognise
 from service.api.who_may import Reach, rule_of
 from service.observe.log import get_logger
 from service.store.engine import reading, writing
-from service.store.halt import read_halt
 from service.store.states import Role
 from service.web import proposal_page
 from service.web.entered import Entered, entered
@@ -189,7 +188,7 @@ def withdraw(
 def show_halt(visitor: ReadingVisitor) -> HTMLResponse:
     """Whether buying is halted, and the form to change it."""
     with reading(visitor.context.engine) as connection:
-        halt = halt_of(read_halt(connection))
+        halt = halt_now(connection, visitor.context.policy_source)
     return visitor.page("halt.html", {"halt": halt, "may_operate": visitor.may(Role.OPERATOR)})
 
 
@@ -219,8 +218,7 @@ def _switch(
     caller = signer(visitor, csrf, path, "/halt")
     if confirmed != "yes" or not reason.strip():
         raise ProblemError(Kind.INVALID, "Tick the box to confirm, and say why.")
-    context = visitor.context
-    switch(context.engine, context.clock, halted=halted, by=caller.actor, reason=reason)
+    switch(visitor.context, halted=halted, by=caller.actor, reason=reason)
     return RedirectResponse("/halt", status_code=303)
 
 
