@@ -25,12 +25,16 @@ BUY = "savingsplans.CreateSavingsPlan"
 class ShortKeys:
     """Keys that run out so soon that every signature has them renewed; while it waits, time passes.
 
-    ``halts``: buying is halted in that time.
+    ``halts``: buying is halted while the purchase itself is signed, not before.
     """
 
     def __init__(self, *, halts: bool) -> None:
         self.halts = halts
         self.spending = self.halted = False
+
+    def sign(self, **_: object) -> None:
+        """What is renewed from here on is renewed to sign the purchase."""
+        self.spending = True
 
     def ask(self) -> Mapping[str, Any]:
         self.halted = self.halts and self.spending
@@ -54,7 +58,8 @@ def cloud() -> Iterator[SandboxCloud]:
 def buyer_with(keys: ShortKeys, cloud: SandboxCloud) -> AwsBuyer:
     clients = AwsClients(sandbox_access(cloud.endpoint_url))
     clients._session = session_renewed_by(keys.ask)  # noqa: SLF001 - a role, without STS
-    keys.spending = True  # whatever is renewed from here on is renewed to sign a purchase
+    # the SDK announces what it signs, and only then fetches the keys
+    clients._session.events.register(f"before-sign.{BUY}", keys.sign)  # noqa: SLF001
     return AwsBuyer(clients, clock=cloud.world.clock)
 
 
