@@ -16,8 +16,9 @@ from service.operate.unlisted import TOLD_AFTER, advice_only
 from service.providers.port import PermissionProof
 from service.settings import Settings
 from service.store.clock import SharedClock
-from service.store.engine import reading
+from service.store.engine import open_engine, reading
 from service.store.lease import database_now
+from service.store.soundness import require_whole
 from service.wiring import Parts, build, shipped
 
 SQLITE_FULL = 2
@@ -67,6 +68,7 @@ class Check:
 def examine(settings: Settings) -> tuple[Check, ...]:
     """Every check, in the order in which they should be mended. Buys and changes nothing."""
     try:
+        _require_whole(settings)
         parts = build(settings)
     except InputError as error:
         what = f"{error.file} {error.column or ''}".strip()
@@ -78,6 +80,15 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         return examined(parts)
     finally:
         parts.close()
+
+
+def _require_whole(settings: Settings) -> None:
+    """An SQLite file is read through before anything is built on it."""
+    engine = open_engine(settings.database_url)
+    try:
+        require_whole(engine)
+    finally:
+        engine.dispose()
 
 
 def examined(parts: Parts) -> tuple[Check, ...]:

@@ -33,6 +33,7 @@ def _run(options: argparse.Namespace) -> int:
     from service.settings import read_settings  # noqa: PLC0415
     from service.store import migrate  # noqa: PLC0415
     from service.store.engine import open_engine  # noqa: PLC0415
+    from service.store.soundness import require_whole  # noqa: PLC0415
 
     settings = read_settings(os.environ, database_url=options.database_url)
     engine = open_engine(settings.database_url)
@@ -40,6 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         before = migrate.check(engine) if options.check else None
         if before is None:
+            require_whole(engine)
             migrate.upgrade(engine)
         state = before or migrate.check(engine)
     except (OperationalError, OSError) as error:

@@ -26,9 +26,11 @@ from service.domain.ids import CycleId, IntentId
 from service.domain.purchases import ProposalState
 from service.observe.events import PurchaseCalled
 from service.operate.demo import Demo
+from service.operate.doctor import examine
 from service.operate.settling import tie_loose_ends
 from service.pipeline import Cycle, run_cycle
 from service.purchase.propose import approve
+from service.settings import read_settings
 from service.store import holdings, ledger, proposals
 from service.store import lease as leases
 from service.store.engine import open_engine, reading, writing
@@ -125,6 +127,49 @@ def test_a_copy_that_lost_an_event_does_not_verify(
             harmed.execute(f"DROP TRIGGER {name}")
         harmed.execute("DELETE FROM events WHERE sequence = 2")
     assert not sound(f"sqlite:///{copy}", capsys)
+
+
+def a_crash_after_a_backup(engine: Engine, folder: Path) -> Path:
+    """What a crash leaves in ``var``, its write-ahead log with it, and an earlier backup beside."""
+    database, var = Path(str(engine.url.database)), folder / "var"
+    var.mkdir(parents=True)
+    for number in range(100):
+        append(engine, number)
+    (folder / "live").symlink_to(database.parent)
+    command = documented("python3 -c").replace("var/tenor.db", "live/tenor.db")
+    run_as_written(command, folder)
+    for number in range(100, 200):
+        append(engine, number)
+    with engine.connect() as connection:  # what the log held is in the file now, not in the copy
+        connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
+    for number in range(200, 210):
+        append(engine, number)
+    for suffix in ("", "-wal", "-shm"):
+        shutil.copyfile(f"{database}{suffix}", var / f"tenor.db{suffix}")
+    return var
+
+
+def test_a_copy_put_under_a_crashed_files_log_is_refused_and_as_documented_it_is_whole(
+    sqlite_engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    var = a_crash_after_a_backup(sqlite_engine, tmp_path / "here")
+    url = f"sqlite:///{var / 'tenor.db'}"
+    command = documented("rm -f")
+    log = (var / "tenor.db-wal").read_bytes()
+    assert log
+    shutil.copyfile(var.parent / "tenor-backup.db", var / "tenor.db")
+    assert main(["migrate", "--database-url", url]) == 2
+    assert "is damaged" in capsys.readouterr().err
+    (check,) = examine(read_settings({"TENOR_DATABASE_URL": url}))
+    assert (check.passed, "is damaged" in check.finding) == (False, True)
+    assert "-wal" in check.mend
+
+    (var / "tenor.db-wal").write_bytes(log)
+    run_as_written(command, var.parent)
+    assert main(["migrate", "--database-url", url]) == 0
+    assert sound(url, capsys)
 
 
 @pytest.mark.postgres
