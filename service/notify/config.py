@@ -19,7 +19,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from service.domain.errors import InputError
 from service.guard.fields import Hours, Ratio, Text, TimeOfDay, Zone
 from service.guard.yaml_lines import read_yaml
-from service.notify.alerts import AlertKind, Severity, Thresholds
+from service.notify.alerts import AlertKind, Severity
+from service.notify.standing import Thresholds
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 

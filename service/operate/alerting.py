@@ -16,23 +16,28 @@ from service.domain.hours import HOUR
 from service.domain.purchases import ProposalState
 from service.guard.caps import used
 from service.guard.context import spent_so_far
+from service.notify.about import about_item, about_line
 from service.notify.alerts import (
     Alert,
     AlertKind,
-    CapUsed,
-    Expiring,
     Severity,
-    Standing,
-    Waiting,
-    WaitingChange,
     of_event,
-    of_standing,
+    tells,
 )
 from service.notify.config import AlertsConfig, Target, load_alerts
 from service.notify.runbooks import with_page
 from service.notify.send import DeliveryError, send
+from service.notify.standing import (
+    CapUsed,
+    Expiring,
+    Standing,
+    Waiting,
+    WaitingChange,
+    of_standing,
+)
 from service.notify.timing import due_at, next_attempt_at, wants
 from service.observe.log import get_logger
+from service.operate.alert_facts import Facts
 from service.operate.reporting import WHOLE_ESTATE
 from service.operate.watching_policy import watch_policy
 from service.store import alerts as store
@@ -60,18 +65,33 @@ def collect(parts: Parts, config: AlertsConfig) -> int:
     watch_policy(parts)
     now = parts.clock.now()
     with reading(parts.engine) as connection:
-        found = list(of_standing(_standing(parts, connection, now), config.limits.thresholds()))
+        standing = _standing(parts, connection, now)
+    address = (parts.settings.public_url or "").rstrip("/")
+    found = list(of_standing(standing, config.limits.thresholds(), address=address))
     count = 0
     with writing(parts.engine) as connection:
         count += _raise(connection, config, found, now)
+        facts = Facts(connection)
         while True:
             events = ledger.read(connection, after=store.cursor(connection), limit=_AT_ONCE)
-            told = (of_event(e.kind, e.sequence, e.happened_at, e.payload) for e in events)
+            told = [_told(one, facts, address) for one in events if tells(one.kind)]
             count += _raise(connection, config, [one for one in told if one is not None], now)
             if events:
                 store.move_cursor(connection, events[-1].sequence)
             if len(events) < _AT_ONCE:
                 return count
+
+
+def _told(event: ledger.Recorded, facts: Facts, address: str) -> Alert | None:
+    about = facts.of(event.payload)
+    return of_event(
+        event.kind,
+        event.sequence,
+        event.happened_at,
+        event.payload,
+        about=about,
+        address=address,
+    )
 
 
 def _raise(
@@ -175,6 +195,7 @@ def _grouped(
 
 
 def _standing(parts: Parts, connection: Connection, now: datetime) -> Standing:
+    facts = Facts(connection)
     waiting = proposals.list_proposals(connection, states=(ProposalState.WAITING,))
     owed = holdings.owed(connection, now=now)
     report = reported.newest(connection, WHOLE_ESTATE)
@@ -187,7 +208,13 @@ def _standing(parts: Parts, connection: Connection, now: datetime) -> Standing:
     return Standing(
         now=now,
         waiting=tuple(
-            Waiting(one.proposal, one.expires_at, one.line.commit_usd_per_hour) for one in waiting
+            Waiting(
+                one.proposal,
+                one.expires_at,
+                one.line.commit_usd_per_hour,
+                about_line(one.line, f"/proposals/{one.proposal}"),
+            )
+            for one in waiting
         ),
         expiring=tuple(
             Expiring(
@@ -195,6 +222,7 @@ def _standing(parts: Parts, connection: Connection, now: datetime) -> Standing:
                 item.commitment.end,
                 item.commit_usd_per_hour,
                 item.renews,
+                about_item(item, "/commitments"),
             )
             for item in owed
             if item.commitment.state.is_owned
@@ -212,6 +240,7 @@ def _standing(parts: Parts, connection: Connection, now: datetime) -> Standing:
                 what=one.order.alteration.value,
                 sources=tuple(one.order.sources),
                 expires_at=one.expires_at,
+                about=facts.altered(one),
             )
             for one in alterations.list_alterations(connection, states=(AlterationState.WAITING,))
         ),

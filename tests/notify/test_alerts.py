@@ -11,20 +11,23 @@ from pathlib import Path
 import pytest
 
 from service.domain.errors import InputError
+from service.notify.about import About, words_of
 from service.notify.alerts import (
     _OF_EVENT,
     Alert,
     AlertKind,
+    Severity,
+    of_event,
+)
+from service.notify.config import AlertsConfig, Limits, Target, load_alerts, revealed
+from service.notify.standing import (
     CapUsed,
     Expiring,
-    Severity,
     Standing,
     Waiting,
     WaitingChange,
-    of_event,
     of_standing,
 )
-from service.notify.config import AlertsConfig, Limits, Target, load_alerts, revealed
 from service.notify.timing import due_at, next_attempt_at, wants
 from service.observe.events import CATALOGUE
 
@@ -37,7 +40,7 @@ def test_every_rule_is_of_an_event_that_exists_and_names_its_fields() -> None:
     for kind, rule in _OF_EVENT.items():
         known = {one.name for one in fields(CATALOGUE[kind])}
         asked = {name for _, name, _, _ in string.Formatter().parse(rule.body) if name}
-        assert asked <= known, kind
+        assert asked <= known | {"what", "saves"}, kind
 
 
 def test_an_event_that_matters_becomes_an_alert_with_its_facts() -> None:
@@ -48,6 +51,67 @@ def test_an_event_that_matters_becomes_an_alert_with_its_facts() -> None:
     assert "i-1" in alert.body
     assert alert.key == "event:12"
     assert of_event("cycle.started", 13, NOW, {}) is None
+
+
+OFFERED = About(
+    "Azure reservation, Dsv5 Series in westeurope, 12 months, account acme",
+    "/proposals/p-1",
+    Decimal("0.18003"),
+    12,
+)
+RATE = "0.4023698630136986301369863014"
+
+
+def test_a_proposal_is_told_in_words_and_round_amounts_while_its_data_stays_exact() -> None:
+    payload = {
+        "proposal": "p-1",
+        "commit_usd_per_hour": RATE,
+        "upfront_usd": "4747.925",
+        "expires_at": "2026-03-29T11:30:00Z",
+    }
+    alert = of_event(
+        "proposal.recorded", 3, NOW, payload, about=OFFERED, address="https://tenor.example"
+    )
+    assert alert is not None
+    assert alert.body == (
+        "Azure reservation, Dsv5 Series in westeurope, 12 months, account acme: $0.4024/h, "
+        "$4,747.92 upfront. It is expected to save $0.1800/h, $1,577.06 over its term. It waits "
+        "until 2026-03-29 11:30 UTC (p-1). https://tenor.example/proposals/p-1"
+    )
+    assert alert.data["commit_usd_per_hour"] == RATE
+    bare = of_event("proposal.recorded", 3, NOW, payload)
+    assert bare is not None
+    assert bare.body.startswith("Proposal p-1: $0.4024/h")
+    assert "http" not in bare.body
+
+
+def test_how_things_stand_is_told_in_words_and_round_amounts() -> None:
+    soon, rate = NOW + timedelta(hours=5), Decimal(RATE)
+    standing = replace(
+        CALM,
+        waiting=(Waiting("p-1", soon, rate, OFFERED),),
+        expiring=(Expiring("sp-1", NOW + timedelta(hours=5), rate),),
+        caps=(CapUsed("day", "commit_usd_per_hour", Decimal("0.41"), rate),),
+        data_age_hours={"azure": Decimal(74)},
+    )
+    limits = replace(LIMITS, expiry_days=(1,))
+    told = list(of_standing(standing, limits, address="https://tenor.example"))
+    bodies = " ".join(f"{one.title}. {one.body}" for one in told)
+    assert RATE not in bodies
+    for words in (
+        "account acme: $0.4024/h. It is expected to save $0.1800/h",
+        "https://tenor.example/proposals/p-1",
+        "A commitment ends within 1 day. sp-1, $0.4024/h, ends at",
+        "Hourly commitment in 24 hours: $0.4024/h of $0.41/h is spent",
+        "The newest usage of Azure",
+    ):
+        assert words in bodies, words
+    assert [one.data["commit_usd_per_hour"] for one in told[:2]] == [RATE, RATE]
+
+
+def test_what_is_known_by_its_id_alone_is_told_by_it() -> None:
+    assert words_of({"commitment": "sp-1", "intent": "i-1"}, None)["what"] == "Commitment sp-1"
+    assert words_of({}, None)["what"] == "-"
 
 
 def test_what_could_not_be_judged_is_told_once_a_day_for_each_cause() -> None:

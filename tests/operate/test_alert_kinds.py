@@ -37,6 +37,15 @@ from tests.operate.test_demoting import sell_to_somebody
 from tests.operate.test_undoing import facts
 
 CREATE, RETURN = "savingsplans.CreateSavingsPlan", "savingsplans.ReturnSavingsPlan"
+OF_PRODUCTS = (
+    AlertKind.PROPOSAL_WAITING,
+    AlertKind.PURCHASE_MADE,
+    AlertKind.PURCHASE_REFUSED,
+    AlertKind.CHANGE_MADE,
+    AlertKind.CHANGE_UNKNOWN,
+    AlertKind.UNDO_NOT_JUDGED,
+    AlertKind.EXPIRY_AHEAD,
+)
 CONFIG = AlertsConfig(
     version=1,
     limits=Limits(
@@ -60,6 +69,15 @@ def kinds(demo: Demo) -> list[AlertKind]:
 def known(demo: Demo) -> dict[str, str]:
     with reading(demo.parts.engine) as connection:
         return {one.alert: one.kind for one in alerts.list_alerts(connection, limit=1_000)}
+
+
+def in_words(demo: Demo) -> bool:
+    """Whether every alert on a purchase or something owned names a product and an account."""
+    wanted = {kind.value for kind in OF_PRODUCTS}
+    with reading(demo.parts.engine) as connection:
+        told = alerts.list_alerts(connection, limit=1_000)
+    bodies = [one.body for one in told if one.kind in wanted]
+    return all(", account " in body and "AWS" in body for body in bodies) and bodies != []
 
 
 def a_return(item: InventoryItem, name: str) -> AlterationOrder:
@@ -129,6 +147,7 @@ def test_every_kind_of_alert_is_raised_by_what_happens(demo: Demo, lease: Lease)
     do_decided(parts, lease=lease, inventory_read_at=read_at, stands=lambda _: None)
     told.update(now := kinds(demo))
     assert set(now) == {AlertKind.PROPOSAL_WAITING, AlertKind.CHANGE_UNKNOWN}
+    assert in_words(demo)
 
     sell_to_somebody(demo, "400.0")  # far more than is used
     reconcile(parts, lease=lease)
