@@ -185,6 +185,10 @@ class Settings(BaseModel):
     requests_per_minute: int = Field(
         default=1_200, ge=10, description="by one token or sign-in, and by one address"
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="addresses or networks, by commas, of proxies whose X-Forwarded-For counts",
+    )
     session_key_file: Path | None = Field(
         default=None, description="key that signs sessions; replicas share it, else each makes one"
     )

@@ -5,6 +5,7 @@ Read from the settings once, when the service starts: what is wrong stops it the
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ class Access:
     """How the service may be reached. ``hosts``: what a request's Host may say, without port.
 
     ``session_key`` signs browser sessions. ``public_url`` is where browsers come from;
-    ``None`` where nobody said. ``identity`` is ``None`` without an identity provider.
+    ``None`` where nobody said. ``identity`` is ``None`` without an identity provider. What
+    ``trusted_proxies`` forward is believed to be of the address that they name.
     """
 
     hosts: frozenset[str] = frozenset(LOOPBACK_HOSTS)
@@ -36,6 +38,7 @@ class Access:
     limiter: Limiter = field(default_factory=lambda: Limiter(Rates()))
     identity: Identity | None = None
     public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
     @property
     def is_tls(self) -> bool:
@@ -60,7 +63,24 @@ def access_from(settings: Settings, clock: Clock) -> Access:
         ),
         identity=_identity(settings, clock, public),
         public_url=public,
+        trusted_proxies=proxies_in(settings.trusted_proxies),
     )
+
+
+def proxies_in(text: str) -> tuple[str, ...]:
+    """Addresses and networks, by commas; ``InputError`` for anything else, ``*`` too."""
+    named = tuple(one.strip() for one in text.split(",") if one.strip())
+    for one in named:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError as error:
+            raise InputError(
+                f"{one!r} is neither an address nor a network",
+                file="the environment",
+                column="TENOR_TRUSTED_PROXIES",
+                remedy="Give the proxies' own addresses, such as 127.0.0.1 or 10.0.0.0/24.",
+            ) from error
+    return named
 
 
 def _hosts(settings: Settings) -> frozenset[str]:

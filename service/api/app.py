@@ -26,6 +26,7 @@ from service.api import (
     routes_meta,
     routes_metrics,
     routes_proposals,
+    routes_sessions,
     routes_status,
     routes_tokens,
 )
@@ -57,6 +58,7 @@ _PARTS = (
     routes_events,
     routes_halt,
     routes_tokens,
+    routes_sessions,
     routes_meta,
 )
 

@@ -1,6 +1,6 @@
 """``tenor token``: make, list and revoke the tokens that open the API and the pages.
 
-``tenor audit`` stands in ``audit_command``; both are registered here.
+``tenor audit`` and ``tenor session`` stand in their own modules; all are registered here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from service.api import audit_command
+from service.api import audit_command, session_command
 from service.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 ROLES = ("viewer", "approver", "operator", "admin")
 DAYS_MAX = 3650
+DAYS_DEFAULT = 365
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``tenor token`` and ``tenor audit`` with their sub-commands."""
     audit_command.register(commands)
+    session_command.register(commands, engine_of=engine_of, actor=_actor)
     token = commands.add_parser("token", help="make, list and revoke API tokens")
     actions = token.add_subparsers(dest="action", required=True, metavar="ACTION")
 
@@ -40,7 +42,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="ACCOUNT",
         help="limit the token to this account; may be given several times",
     )
-    create.add_argument("--days", type=int, help="how long it is good for; for ever when left out")
+    create.add_argument(
+        "--days",
+        type=int,
+        help=f"how long it is good for; {DAYS_DEFAULT} when left out, 0: for ever",
+    )
+    create.add_argument("--never-expires", action="store_true", help="the same as --days 0")
     create.set_defaults(run=run_create)
 
     listing = actions.add_parser("list", help="every token, without the token itself")
@@ -72,7 +79,7 @@ def run_create(options: argparse.Namespace) -> int:
             label=options.name,
             role=Role(options.role),
             now=now,
-            expires_at=_expiry(options.days, now),
+            expires_at=_expiry(options, now),
             accounts=None if options.account is None else frozenset(options.account),
         )
         record = minted.record
@@ -81,6 +88,7 @@ def run_create(options: argparse.Namespace) -> int:
             label=record.label,
             role=record.role.value,
             expires_at=record.expires_at,
+            accounts=None if record.accounts is None else ",".join(sorted(record.accounts)),
         )
         ledger.append(connection, event, now=now, actor=_actor())
     engine.dispose()
@@ -90,7 +98,7 @@ def run_create(options: argparse.Namespace) -> int:
     sys.stdout.write(f"{minted.text}\n")
     sys.stderr.write(
         f"Token {record.token_id} for {record.label}, role {record.role.value}. Keep it now: only "
-        "its hash is stored, and it is not shown again.\n"
+        f"its hash is stored, and it is not shown again. {_how_long(record, options)}\n"
     )
     return 0
 
@@ -155,17 +163,34 @@ def engine_of(options: argparse.Namespace) -> Engine:
     return engine
 
 
-def _expiry(days: int | None, now: datetime) -> datetime | None:
-    if days is None:
+def _expiry(options: argparse.Namespace, now: datetime) -> datetime | None:
+    days = options.days
+    if options.never_expires and days:
+        raise InputError(
+            f"{days} days and --never-expires contradict each other",
+            file="the command line",
+            column="--never-expires",
+            remedy="Give one of the two.",
+        )
+    if options.never_expires or days == 0:
         return None
+    if days is None:
+        days = DAYS_DEFAULT
     if not 1 <= days <= DAYS_MAX:
         raise InputError(
             f"{days} is not a number of days from 1 to {DAYS_MAX}",
             file="the command line",
             column="--days",
-            remedy="Give how many days the token shall be good for.",
+            remedy="Give how many days the token shall be good for; 0 for ever.",
         )
     return now + timedelta(days=days)
+
+
+def _how_long(record: TokenRecord, options: argparse.Namespace) -> str:
+    if record.expires_at is None:
+        return "It never expires: end it with `tenor token revoke`."
+    until = f"It is good until {record.expires_at:%Y-%m-%d}"
+    return f"{until}, as --days was left out." if options.days is None else f"{until}."
 
 
 def _shown(record: TokenRecord) -> dict[str, object]:

@@ -107,8 +107,6 @@ def bearer(
     """
     if credentials is None:
         return None
-    address = address_of(request)
-    slow_down(context.access.limiter.may_try(address))
     token = credentials.credentials
     if token.startswith(PREFIX) or context.access.identity is None:
         with reading(context.engine) as connection:
@@ -116,9 +114,20 @@ def bearer(
     else:
         caller = _vouched_for(context.access.identity, token)
     if caller is None:
-        context.access.limiter.wrong_token(address)
+        refused(request, context)
         raise unauthenticated("The token is unknown, expired or revoked.")
     return caller
+
+
+def refused(request: Request, context: AppContext) -> None:
+    """Count a credential that opened nothing; a 429 problem when its address shows too many.
+
+    Asked only once a credential has failed: somebody's wrong ones keep nobody out who shares their
+    address. What that leaves to guessing is the address's own limit of requests, against 256 bits.
+    """
+    address = address_of(request)
+    slow_down(context.access.limiter.may_try(address))
+    context.access.limiter.wrong_token(address)
 
 
 def _vouched_for(identity: Identity, token: str) -> Caller | None:
@@ -140,6 +149,13 @@ def _vouched_for(identity: Identity, token: str) -> Caller | None:
 def address_of(request: Request) -> str:
     """The address that a request came from, as the socket says it."""
     return request.client.host if request.client is not None else "unknown"
+
+
+def listener_of(request: Request, caller: Caller | None) -> str:
+    """Whose one open stream more it is: a person's, or an address's where nobody is asked."""
+    if caller is None or caller == ANONYMOUS_READER:
+        return f"address {address_of(request)}"
+    return f"person {caller.person}"
 
 
 def slow_down(wait_seconds: int | None) -> None:

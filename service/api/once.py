@@ -90,6 +90,17 @@ class Once:
             self._end(reply)
         return reply
 
+    @property
+    def _principal(self) -> str:
+        """Who may be shown the answer again: the same person by the same way in.
+
+        With another token, or other accounts, the request is judged anew.
+        """
+        caller = self.caller
+        accounts = None if caller.accounts is None else sorted(caller.accounts)
+        parts = json.dumps([caller.person, caller.token_id, accounts])
+        return hashlib.sha256(parts.encode()).hexdigest()
+
     def _digest(self, order: BaseModel | None) -> str:
         parts = [
             self.request.method,
@@ -102,7 +113,7 @@ class Once:
     def _begin(self, digest: str) -> Response | None:
         now = self.context.auth_clock.now()
         row = {
-            "principal": self.caller.person,
+            "principal": self._principal,
             "key": self.key,
             "request_digest": digest,
             "began_at": now,
@@ -156,7 +167,7 @@ class Once:
             )
 
     def _mine(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-        return (replies.c.principal == self.caller.person, replies.c.key == self.key)
+        return (replies.c.principal == self._principal, replies.c.key == self.key)
 
 
 def _answer(found: BaseModel, etag: Callable[[BaseModel], str] | None) -> Response:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials
 from starlette.responses import StreamingResponse
 
-from service.api.context import Allowed, Context, bearer
+from service.api.context import Allowed, Context, bearer, listener_of
 from service.api.problems import Kind, ProblemError, documented
 from service.api.stream import MEDIA_TYPE, Listening, open_stream
 from service.domain.errors import TenorError
@@ -43,7 +43,8 @@ def stream(
 ) -> StreamingResponse:
     """Every event of the ledger from now on, or after `Last-Event-ID`, as server-sent events.
 
-    Comments keep the connection alive; at most 64 listeners are served at a time.
+    Comments keep the connection alive; at most 64 listeners are served at a time,
+    8 of one person.
     """
     _, _, token = request.headers.get("authorization", "").partition(" ")
     shown = HTTPAuthorizationCredentials(scheme="Bearer", credentials=token) if token else None
@@ -56,7 +57,9 @@ def stream(
         return found is not None or caller.token_id is None
 
     after = None if last_event_id is None else int(last_event_id)
-    return open_stream(context, request, Listening(after, wait_seconds, is_welcome))
+    who = listener_of(request, caller)
+    listening = Listening(who, after, wait_seconds, is_welcome)
+    return open_stream(context, request, listening)
 
 
 def router() -> APIRouter:

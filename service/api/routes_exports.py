@@ -57,7 +57,10 @@ class HourlyPicture(Answer):
 
 
 def read_picture(context: Context, caller: Allowed, proposal_id: Identifier) -> HourlyPicture:
-    """The last four weeks, hour by hour, and the typical week: usage against capacity."""
+    """The last four weeks, hour by hour, and the typical week: usage against capacity.
+
+    Of all accounts that could use it, so not for who is limited to some.
+    """
     with reading(context.engine) as connection:
         found = proposals.find(connection, ProposalId(proposal_id))
     if found is None or not caller.sees(found.line.account):

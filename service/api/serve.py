@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Sequence
 
 import uvicorn
 from fastapi import FastAPI
@@ -45,9 +46,13 @@ class RunningServer:
             self._thread.join(STOP_SECONDS)
 
 
-def serve(app: FastAPI, host: str, port: int) -> RunningServer:
+def serve(
+    app: FastAPI, host: str, port: int, *, trusted_proxies: Sequence[str] = ()
+) -> RunningServer:
     """Serve ``app`` on ``host``:``port`` in a thread; port 0 takes a free one.
 
+    Only to ``trusted_proxies`` is it left to say from which address and by which scheme a request
+    came: whoever else could, would have as many addresses as they make up.
     Returns when it answers. Raises ``InputError`` when the address cannot be had: the socket is
     bound here, in the caller's thread, so that the failure is the caller's too.
     """
@@ -61,6 +66,8 @@ def serve(app: FastAPI, host: str, port: int) -> RunningServer:
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=list(trusted_proxies),
             timeout_graceful_shutdown=5,
             timeout_keep_alive=5,
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 STREAMS_MAX = 64
+STREAMS_MAX_EACH = 8
+"""Of one person, or of one address where nobody is asked who they are."""
+
 _ENDING = "tenor.ending"
 
 
@@ -22,11 +26,13 @@ class Pace:
 
 
 class Slots:
-    """A fixed number of places, taken and given back."""
+    """A fixed number of places, of which nobody has more than a few."""
 
-    def __init__(self, most: int = STREAMS_MAX) -> None:
+    def __init__(self, most: int = STREAMS_MAX, each: int = STREAMS_MAX_EACH) -> None:
         self._lock = threading.Lock()
         self._free = most
+        self._each = each
+        self._taken: Counter[str] = Counter()
 
     @property
     def free(self) -> int:
@@ -34,18 +40,22 @@ class Slots:
         with self._lock:
             return self._free
 
-    def take(self) -> bool:
-        """Take a place; ``False`` when there is none."""
+    def take(self, who: str) -> bool:
+        """Take a place for ``who``; ``False`` when there is none, or they have enough of them."""
         with self._lock:
-            if self._free == 0:
+            if self._free == 0 or self._taken[who] >= self._each:
                 return False
             self._free -= 1
+            self._taken[who] += 1
             return True
 
-    def give_back(self) -> None:
-        """Give a place back that was taken."""
+    def give_back(self, who: str) -> None:
+        """Give a place back that ``who`` took."""
         with self._lock:
             self._free += 1
+            self._taken[who] -= 1
+            if self._taken[who] == 0:
+                del self._taken[who]
 
 
 def ending_with(app: ASGIApp, is_ending: Callable[[], bool]) -> ASGIApp:

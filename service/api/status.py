@@ -51,7 +51,7 @@ def read_status(
         halt=halt_of(read_halt(connection), policy),
         data=_data(connection, now),
         executor=_executor(connection),
-        jobs=_jobs(connection, context.jobs, now),
+        jobs=_told(_jobs(connection, context.jobs, now), accounts),
         # What is about all accounts together is not for who may see some of them only.
         latest_decision=None if accounts is not None else _latest_decision(connection),
         performance=None if accounts is not None else _performance(connection),
@@ -158,6 +158,15 @@ def _jobs(
         _job(connection, name, last.get(name), kept.get(name), now)
         for name in sorted({*last, *kept})
     ]
+
+
+def _told(
+    jobs: list[status_models.JobState], accounts: frozenset[str] | None
+) -> list[status_models.JobState]:
+    """Without what they did, for who may see some accounts only: it counts all of them."""
+    if accounts is None:
+        return jobs
+    return [job.model_copy(update={"last_detail": ""}) for job in jobs]
 
 
 def _job(

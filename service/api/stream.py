@@ -34,12 +34,13 @@ _BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """What one listener is told: events after ``after``, for ``wait_seconds`` (``None``: on).
+    """What ``who`` is told: events after ``after``, for ``wait_seconds`` (``None``: on).
 
     ``is_welcome`` is asked every heartbeat, however much there is to tell: a revoked token ends
     its streams too.
     """
 
+    who: str
     after: int | None
     wait_seconds: float | None
     is_welcome: Callable[[], bool]
@@ -91,28 +92,28 @@ class Watch:
 class EventStream(StreamingResponse):
     """A response of events, which takes one of the places and gives it back however it ends."""
 
-    def __init__(self, context: AppContext, told: AsyncIterator[str]) -> None:
+    def __init__(self, context: AppContext, who: str, told: AsyncIterator[str]) -> None:
         super().__init__(
             told,
             media_type=MEDIA_TYPE,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
-        self._context = context
+        self._context, self._who = context, who
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until either side ends it."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._context.slots.give_back()
+            self._context.slots.give_back(self._who)
 
 
-def take_place(context: AppContext, instead: str) -> None:
-    """Take a listener's place; a 429 problem that says what to do ``instead`` without a free one.
+def take_place(context: AppContext, who: str, instead: str) -> None:
+    """Take a place for ``who``; a 429 problem that says what to do ``instead`` without a free one.
 
     The ``EventStream`` that follows gives it back.
     """
-    if not context.slots.take():
+    if not context.slots.take(who):
         raise ProblemError(
             Kind.TOO_MANY,
             f"Too many listeners. Try again later, or {instead}.",
@@ -122,8 +123,8 @@ def take_place(context: AppContext, instead: str) -> None:
 
 def open_stream(context: AppContext, request: Request, listening: Listening) -> EventStream:
     """The stream, or a 429 problem when too many are open."""
-    take_place(context, "read /v1/audit")
-    return EventStream(context, _told(context, request, listening))
+    take_place(context, listening.who, "read /v1/audit")
+    return EventStream(context, listening.who, _told(context, request, listening))
 
 
 async def _told(context: AppContext, request: Request, listening: Listening) -> AsyncIterator[str]:

@@ -57,7 +57,6 @@ API: tuple[Rule, ...] = (
         "/v1/status",
         "/v1/proposals",
         "/v1/proposals/{proposal_id}",
-        "/v1/proposals/{proposal_id}/picture",
         "/v1/holds",
         "/v1/alterations",
         "/v1/alterations/{alteration_id}",
@@ -72,6 +71,8 @@ API: tuple[Rule, ...] = (
         "/v1/plans/{plan_id}",
         "/v1/policies",
         "/v1/audit",
+        # Drawn from the usage of all accounts that the provider shares commitments between.
+        "/v1/proposals/{proposal_id}/picture",
         "/v1/events/stream",
         "/v1/exports/bills",
         "/metrics",
@@ -87,8 +88,14 @@ API: tuple[Rule, ...] = (
     ),
     *_changes(Role.OPERATOR, Reach.OWN, "/v1/proposals/{proposal_id}/expire"),
     *_changes(Role.OPERATOR, Reach.WHOLE, "/v1/halt", "/v1/halt/resume"),
-    *_reads(Reach.WHOLE, "/v1/tokens", role=Role.ADMIN),
-    *_changes(Role.ADMIN, Reach.WHOLE, "/v1/tokens/{token_id}/revoke"),
+    *_reads(Reach.WHOLE, "/v1/tokens", "/v1/sessions", role=Role.ADMIN),
+    *_changes(
+        Role.ADMIN,
+        Reach.WHOLE,
+        "/v1/tokens/{token_id}/revoke",
+        "/v1/sessions/{session_id}/revoke",
+        "/v1/sessions/revoke",
+    ),
 )
 """Every route of the API."""
 

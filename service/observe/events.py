@@ -66,6 +66,7 @@ from service.observe.events_running import (
     PolicyRestored,
     PricesRecorded,
     ReportRecorded,
+    SessionRevoked,
     TokenCreated,
     TokenRevoked,
     UsageIngested,
@@ -118,6 +119,7 @@ __all__ = [
     "ReconcileMatched",
     "ReconcileSettled",
     "ReportRecorded",
+    "SessionRevoked",
     "TokenCreated",
     "TokenRevoked",
     "UndoNotJudged",
@@ -175,6 +177,7 @@ Event = (
     | ReportRecorded
     | TokenCreated
     | TokenRevoked
+    | SessionRevoked
 )
 """Every event there is. A new one is added here, or it cannot be written."""
 

@@ -153,16 +153,22 @@ def executor_of(parts: Parts) -> Executor:
 
 def serve_api(parts: Parts, jobs: tuple[Job, ...]) -> RunningServer:
     """The API and pages, answering in a thread."""
+    access = access_from(parts.settings, WallClock())
     app = create_app(
         engine=parts.engine,
         clock=parts.clock,
         policy_source=parts.policy,
         jobs=jobs,
         open_reads=parts.settings.open_reads,
-        access=access_from(parts.settings, WallClock()),
+        access=access,
         usage=BilledUsage(parts),
     )
-    return serve(app, parts.settings.listen_host, parts.settings.listen_port)
+    return serve(
+        app,
+        parts.settings.listen_host,
+        parts.settings.listen_port,
+        trusted_proxies=access.trusted_proxies,
+    )
 
 
 def run_daemon(

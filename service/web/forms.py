@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from service.api import sessions
-from service.api.context import AppContext, Context, address_of, demand_whole, slow_down
+from service.api.context import AppContext, Context, demand_whole, refused, slow_down
 from service.api.deciding import Verb, decide
 from service.api.halting import halt_now
 from service.api.listing import Identifier
@@ -59,13 +59,12 @@ def login(
 ) -> Response:
     """Exchange a token for a session."""
     require_same_origin(request)
-    slow_down(context.access.limiter.may_try(address_of(request)))
     now = context.auth_clock.now()
     with reading(context.engine) as connection:
         caller = recognise(connection, token.strip(), now=now)
     log = get_logger("tenor.web")
     if caller is None or caller.token_id is None:
-        context.access.limiter.wrong_token(address_of(request))
+        refused(request, context)
         log.warning("web.sign_in_refused")
         return visitor.page(
             "login.html",

@@ -10,14 +10,17 @@ from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
 
+from service.api.context import listener_of
 from service.api.stream import RETRY_MS, EventStream, Watch, ledger_stands_at, take_place
 from service.web.frame import ReadingVisitor, Visitor, visitor
 
 
 def live(visitor: ReadingVisitor) -> EventStream:
     """The stream for one open page. It ends by itself now and then; the browser opens the next."""
-    take_place(visitor.context, "load the page again")
-    return EventStream(visitor.context, _told(visitor))
+    signed_in = visitor.signed_in
+    who = listener_of(visitor.request, None if signed_in is None else signed_in.caller)
+    take_place(visitor.context, who, "load the page again")
+    return EventStream(visitor.context, who, _told(visitor))
 
 
 async def _told(guest: Visitor) -> AsyncIterator[str]:

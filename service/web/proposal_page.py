@@ -46,7 +46,9 @@ def shown(
         raise ProblemError(Kind.NOT_FOUND, f"There is no proposal {proposal_id}.")
     now = visitor.context.clock.now()
     waits = found.state is ProposalState.WAITING and found.expires_at > now
-    seen, problem = _picture(visitor.context, proposal_id)
+    seen, problem = None, "it is of the usage of all accounts, and you are limited to some"
+    if visitor.accounts is None:
+        seen, problem = _picture(visitor.context, proposal_id)
     return visitor.page(
         "proposal.html",
         {

@@ -145,12 +145,12 @@ def test_a_last_event_that_is_no_number_is_refused(world: World, last: str) -> N
 def test_streams_are_bounded_and_places_are_given_back(world: World) -> None:
     slots = world.app.state.tenor.slots
     token = world.token(Role.VIEWER)
-    for _ in range(STREAMS_MAX):
-        assert slots.take()
+    people = [f"person {number}" for number in range(STREAMS_MAX)]
+    assert all(slots.take(who) for who in people)
     full = world.client(token).get("/v1/events/stream?wait_seconds=0")
     assert (full.status_code, full.headers["retry-after"]) == (429, "10")
-    for _ in range(STREAMS_MAX):
-        slots.give_back()
+    for who in people:
+        slots.give_back(who)
     for _ in range(STREAMS_MAX + 1):
         assert told(world, 0, token) == []
 
@@ -191,11 +191,14 @@ def test_a_caller_who_asks_too_often_is_stopped_whatever_token_they_use(slow: Wo
     assert codes == [200] * 5 + [429]
 
 
-def test_whoever_tries_tokens_is_stopped_even_when_they_find_one(slow: World) -> None:
+def test_whoever_tries_tokens_is_stopped_and_nobody_else_at_their_address(slow: World) -> None:
     right = slow.token(Role.VIEWER)
-    codes = [slow.client(f"tnr_wrong{index}").get("/v1/me").status_code for index in range(3)]
-    assert codes == [401] * 3
-    assert slow.client(right).get("/v1/me").status_code == 429
+    codes = [slow.client(f"tnr_wrong{index}").get("/v1/me").status_code for index in range(4)]
+    assert codes == [401] * 3 + [429]
+    assert slow.client(right).get("/v1/me").status_code == 200
+    page = slow.client(accept="text/html")
+    assert page.post("/login", data={"token": "tnr_wrong"}).status_code == 429
+    assert page.post("/login", data={"token": right}, follow_redirects=False).status_code == 303
 
 
 def test_commitments_leave_as_contract_records_in_every_form(world: World) -> None:

@@ -113,7 +113,7 @@ def test_every_post_takes_a_key_and_every_decision_the_version_that_was_seen(wor
 def test_bodies_are_documented_with_an_example_that_is_valid(world: World) -> None:
     seen = 0
     for path, method, operation in operations(world):
-        if method != "post" or path.endswith("/revoke"):
+        if method != "post" or path.endswith("}/revoke"):
             continue
         (schema,) = [
             world.app.openapi()["components"]["schemas"][ref.rsplit("/", 1)[1]]
@@ -123,7 +123,7 @@ def test_bodies_are_documented_with_an_example_that_is_valid(world: World) -> No
         for example in schema["examples"]:
             validator(world, schema).validate(example)
             seen += 1
-    assert seen >= len(CHANGES) - 1
+    assert seen >= len(CHANGES) - 2
 
 
 def test_every_read_answers_as_it_is_documented(world: World) -> None:

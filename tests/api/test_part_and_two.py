@@ -213,6 +213,21 @@ def test_a_key_stands_for_one_request_of_one_caller(world: World) -> None:
     assert other.post("/v1/halt", json={"reason": "a"}).status_code == 409
 
 
+def test_an_answer_is_not_repeated_to_a_token_of_the_same_name_for_other_accounts(
+    world: World,
+) -> None:
+    (proposal,) = add_proposals(world)
+    path = f"/v1/proposals/{proposal.proposal}/approve"
+    headers = {**IF_FIRST, "Idempotency-Key": "k-1"}
+    limits = [None, frozenset({"999999999999"})]
+    tokens = [world.token(Role.APPROVER, label="Ada", accounts=limit) for limit in limits]
+    answers = [world.client(token).post(path, headers=headers) for token in tokens]
+    assert [answer.status_code for answer in answers] == [200, 404]
+    assert proposal.proposal not in answers[1].json().get("id", "")
+    again = world.client(tokens[0]).post(path, headers=headers)
+    assert again.headers["idempotency-replayed"] == "true"
+
+
 def test_a_refusal_is_repeated_too(world: World) -> None:
     client = world.client(world.token(Role.OPERATOR), **{"Idempotency-Key": "k"})
     first = client.post("/v1/halt/resume", json={"reason": "a"})

@@ -190,6 +190,9 @@ def test_status_shows_each_jobs_last_and_next_run(engine: Engine) -> None:
     jobs = {job["name"]: job for job in status_of(world)["jobs"]}
     assert jobs["cycle"]["last_state"] == "done"
     assert jobs["cycle"]["last_detail"] == "1 proposal"
+    some = world.client(world.token(Role.VIEWER, accounts=frozenset({"111122223333"})))
+    jobs = {job["name"]: job for job in some.get("/v1/status").json()["jobs"]}
+    assert (jobs["cycle"]["last_state"], jobs["cycle"]["last_detail"]) == ("done", "")
     assert jobs["cycle"]["next_due_at"] == "2026-03-03T06:00:00Z"
     assert jobs["ingest"]["last_due_at"] is None
     assert jobs["ingest"]["next_due_at"] == "2026-03-02T06:00:00Z"

@@ -15,7 +15,7 @@ from sqlalchemy.pool import QueuePool
 
 from service.api.context import AppContext, attach
 from service.api.serve import RunningServer, serve
-from service.api.slots import STREAMS_MAX, Pace
+from service.api.slots import STREAMS_MAX, STREAMS_MAX_EACH, Pace
 from service.store.states import Role
 from tests.api.world import World, add_proposals, csrf_in, make_world
 
@@ -23,6 +23,8 @@ QUICK = Pace(look_seconds=0.02, heartbeat_seconds=0.05)
 RARE = Pace(look_seconds=60, heartbeat_seconds=60)
 PATIENCE_SECONDS = 30
 MANY = STREAMS_MAX - 4
+PEOPLE = STREAMS_MAX // STREAMS_MAX_EACH + 1
+"""As many as it takes for so many streams."""
 
 
 class Listener:
@@ -152,8 +154,9 @@ def test_a_pages_stream_ends_by_itself_after_its_time(world: World) -> None:
 
 def test_listeners_who_wait_hold_no_connection_of_the_database(engine: Engine) -> None:
     world = make_world(engine)
-    token = world.token(Role.VIEWER)
-    cookie, bearer = signed_in(world, token), {"Authorization": f"Bearer {token}"}
+    tokens = [world.token(Role.VIEWER, label=f"v{number}") for number in range(PEOPLE)]
+    cookies = [signed_in(world, token) for token in tokens]
+    bearers = [{"Authorization": f"Bearer {token}"} for token in tokens]
     slots = world.app.state.tenor.slots
     pool = engine.pool
     assert isinstance(pool, QueuePool)
@@ -161,12 +164,12 @@ def test_listeners_who_wait_hold_no_connection_of_the_database(engine: Engine) -
         with ExitStack() as stack:
             for number in range(MANY):
                 path = "/live" if number % 2 else "/v1/events/stream"
-                headers = cookie if number % 2 else bearer
+                headers = (cookies if number % 2 else bearers)[number % PEOPLE]
                 one = stack.enter_context(listening(running, path, **headers))
                 one.until("data: " if number % 2 else ": ")
             assert slots.free == STREAMS_MAX - MANY
             settled(lambda: pool.checkedout() == 0)
-            with listening(running, "/v1/me", **bearer) as other:
+            with listening(running, "/v1/me", **bearers[0]) as other:
                 assert other.answer.status == 200
         # Whoever goes away gives the place back at once, not at the next look.
         settled(lambda: slots.free == STREAMS_MAX)

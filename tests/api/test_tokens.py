@@ -60,6 +60,44 @@ def test_a_token_is_good_until_its_days_are_over(
     assert after is None
 
 
+@pytest.mark.parametrize(
+    ("options", "days"),
+    [([], 365), (["--days", "0"], None), (["--never-expires"], None), (["--days", "7"], 7)],
+)
+def test_a_token_ends_after_a_year_unless_it_is_said_otherwise(
+    sqlite_database_url: str,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    days: int | None,
+) -> None:
+    url = sqlite_database_url
+    found = made(capsys, url, "--role", "viewer", "--name", "Vi", *options)
+    if days is None:
+        assert found["expires_at"] is None
+    else:
+        created_at = datetime.fromisoformat(found["created_at"])
+        assert datetime.fromisoformat(found["expires_at"]) - created_at == timedelta(days=days)
+
+
+def test_a_token_cannot_end_and_never_expire(
+    sqlite_database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--role", "viewer", "--name", "Vi", "--days", "7", "--never-expires"]
+    assert main(["token", "create", "--database-url", sqlite_database_url, *options]) == 2
+    assert "contradict" in capsys.readouterr().err
+
+
+def test_the_ledger_knows_which_accounts_a_token_is_limited_to(
+    sqlite_database_url: str, sqlite_engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, options = sqlite_database_url, ["--role", "viewer", "--name", "Vi"]
+    made(capsys, url, *options, "--account", "222", "--account", "111")
+    made(capsys, url, *options)
+    with reading(sqlite_engine) as connection:
+        limits = [event.payload["accounts"] for event in ledger.latest(connection)]
+    assert limits == [None, "111,222"]
+
+
 def test_a_revoked_token_is_listed_as_such_and_opens_nothing(
     sqlite_database_url: str, sqlite_engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,7 +131,7 @@ def test_the_list_for_people_names_every_token(
         ["create", "--role", "viewer", "--name", " "],
         ["create", "--role", "viewer", "--name", "x" * 101],
         ["create", "--role", "viewer", "--name", "a\nb"],
-        ["create", "--role", "viewer", "--name", "Ada", "--days", "0"],
+        ["create", "--role", "viewer", "--name", "Ada", "--days", "-1"],
         ["create", "--role", "viewer", "--name", "Ada", "--days", "4000"],
         ["revoke", "tok_none"],
     ],

@@ -10,8 +10,11 @@ from httpx2 import Response
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
+from service.api.sessions import open_session
+from service.api.tokens import Caller
 from service.api.who_may import API, FORMS, Reach, Rule, as_markdown, rule_of
 from service.domain.errors import InvariantError
+from service.store.engine import writing
 from service.store.states import Role
 from tests.api.altered import add_alteration
 from tests.api.world import (
@@ -76,13 +79,26 @@ def all_routes(routes: object) -> list[APIRoute]:
 
 def body_for(path: str) -> dict[str, str] | None:
     """What the change at ``path`` is told."""
+    if path == "/v1/sessions/revoke":
+        return {"person": "Vi"}
     if path.endswith("/revoke"):
         return None
     return {"reason" if "halt" in path or path.endswith("/reject") else "comment": "because"}
 
 
+def add_session(world: World) -> str:
+    """Somebody signed in through the identity provider."""
+    now = world.clock.now()
+    caller = Caller(token_id=None, label="Vi", role=Role.VIEWER, subject="https://id.test#vi")
+    with writing(world.engine) as connection:
+        return open_session(connection, caller, now=now, expires_at=now + timedelta(hours=12))
+
+
 def call(client: TestClient, path: str, world: World) -> Response:
     """The change that ``path`` stands for, in a state in which it is possible."""
+    if "/v1/sessions" in path:
+        path = path.format(session_id=add_session(world))
+        return client.post(path, json=body_for(path))
     if "{token_id}" in path:
         _, token_id = world.minted(Role.VIEWER)
         return client.post(path.format(token_id=token_id))
@@ -138,6 +154,7 @@ def test_whoever_is_limited_to_other_accounts_sees_nothing_of_these(
         cycle_id="c",
         plan_id=proposal.plan,
         token_id="t",  # noqa: S106 - an id
+        session_id="s",
     )
     answer = client.request(
         rule.method, path, json=body_for(rule.path), headers={"If-Match": '"v1"'}
@@ -158,6 +175,8 @@ def test_whoever_is_limited_to_an_account_sees_and_decides_what_is_of_it(world: 
     assert len(client.get("/v1/proposals").json()["items"]) == 1
     path = f"/v1/proposals/{proposal.proposal}"
     assert client.get(path).status_code == 200
+    # That is of the usage of all accounts.
+    assert client.get(f"{path}/picture").status_code == 403
     assert client.post(f"{path}/approve", headers={"If-Match": '"v1"'}).status_code == 200
 
 
