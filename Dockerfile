@@ -20,12 +20,13 @@ RUN cd /opt/tenor/lib/python3.11/site-packages \
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/tenor --create-home tenor
 COPY --from=build /opt/tenor /opt/tenor
+# The environment beats a settings file: only what an image must say stands here. The policy is not
+# among it; unset, it is the one that is shipped, which observes and buys nothing.
 ENV PATH=/opt/tenor/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TENOR_DATABASE_URL=sqlite:////var/lib/tenor/tenor.db \
     TENOR_DATA_DIR=/var/lib/tenor \
-    TENOR_POLICY_FILE=/opt/tenor/lib/python3.11/site-packages/service/_shipped/policies/default.yaml \
     TENOR_LISTEN_HOST=0.0.0.0
 USER tenor
 WORKDIR /var/lib/tenor

@@ -24,12 +24,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy import update
+
 from service.cli import main
+from service.domain.alterations import AlterationState
 from service.domain.purchases import IntentState
 from service.sandbox.estate import Estate
 from service.settings import read_settings
-from service.store.engine import open_engine
+from service.store.alteration_tables import alterations
+from service.store.engine import open_engine, writing
 from service.store.states import Role
+from tests.api.altered import add_alteration
 from tests.api.test_part_and_two import with_steps
 from tests.api.world import World, add_purchase, make_world
 from tests.documents import ROOT
@@ -37,7 +42,11 @@ from tests.test_docs import parses
 
 T = TypeVar("T")
 
-SEEN_ELSEWHERE = {
+_OF_COMPOSE: dict[tuple[str, ...], str] = dict.fromkeys(
+    [("cp",), ("mkdir",), ("openssl",), ("printf",), ("chmod",), ("sudo",), ("docker",)],
+    "tests/test_deploy.py::test_what_compose_reads_is_made_as_the_page_says",
+)
+SEEN_ELSEWHERE: dict[tuple[str, ...], str] = {
     ("pg_dump",): "tests/operate/test_backup_and_restore.py"
     "::test_a_dump_made_while_somebody_writes_is_restored_whole",
     (
@@ -45,9 +54,11 @@ SEEN_ELSEWHERE = {
         "backtest",
         "--data",
     ): "tests/backtest/test_portfolio.py::test_the_command_answers_for_a_folder",
+    **_OF_COMPOSE,
+    ("kubectl",): "tests/test_deploy.py::test_secrets_are_made_as_the_page_says",
 }
 """How commands begin that need what a test here has not: a PostgreSQL, a folder with half a year of
-a market's usage; and the test that runs them."""
+a market's usage, containers; and the test that runs them, or compares them with what they make."""
 
 IN_SMALL = {
     ("python", "-m", "service.backtest.learn"): ["--seeds=1", "--rounds=1", "--hidden=2"],
@@ -110,6 +121,13 @@ def make_ready(place: Place, words: Sequence[str]) -> None:
             held = [add_purchase(world, number, state=IntentState.UNKNOWN) for number in (1, 2)]
             world.engine.dispose()
             place.words |= {"INTENT": [str(one) for one in held], "COMMITMENT": ["sp-seen"]}
+        case ["alterations", "settle"] if "ID" not in place.words:
+            world = place.world()
+            place.words["ID"] = [str(add_alteration(world)) for _ in range(2)]
+            with writing(world.engine) as connection:
+                unknown = {"state": AlterationState.UNKNOWN.value}
+                connection.execute(update(alterations).values(**unknown))
+            world.engine.dispose()
 
 
 def said_of(words: Sequence[str], table: Mapping[tuple[str, ...], T]) -> T | None:
