@@ -16,6 +16,7 @@ from service.domain.hours import TERM_HOURS
 from service.domain.ids import AccountId, CycleId, LineId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import PlanLine, Shortfall
+from service.domain.wording import unit_name
 from service.plan.ladder_terms import Reasons, Tranche
 from service.plan.pools import Pool, Reach
 from service.plan.quantise import exactly
@@ -142,7 +143,7 @@ def _reason(
 ) -> str:
     payment = str(offering.payment).replace("_", " ")
     level = sized.tranche
-    unit = "USD/h" if offering.kind.is_spend else "units"
+    unit = "USD/h" if offering.kind.is_spend else unit_name(offering.kind, quantity)
     covers = float(commit) / sized.reach.rate_ratio
     what = (
         f"{sized.pool.name}: {level.level_usd_per_hour:.2f} USD/h of on-demand use is worth owning "
