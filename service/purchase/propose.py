@@ -119,7 +119,8 @@ def approve(
     who = by if person is None else person
     if has_approved(found.approvals, person=who, label=by if label is None else label):
         return NotDecided(Obstacle.SAME_PERSON, "You approved it already; another person must.")
-    held = hold_on(found.line, found.line.account, proposals.holding(connection, now=now), now)
+    rejections = proposals.holding(connection, now=now, given_back=False)
+    held = hold_on(found.line, found.line.account, rejections, now)
     if held is not None:
         return NotDecided(Obstacle.HELD, f"The like of it is held: {held.told}.")
     line = found.line if quantity is None else _cut(connection, found, quantity)

@@ -40,7 +40,7 @@ Returned = Annotated[str | None, Query(max_length=4000)]
 def leave(request: Request, context: Context, next: str = "/") -> Response:  # noqa: A002 - in the URL
     """Off to the identity provider."""
     identity = _identity(context)
-    slow_down(context.access.limiter.may_try(address_of(request)))
+    slow_down(context.access.limiter.may_try(_exchanges(request)))
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
     until = context.auth_clock.now() + MINUTES
@@ -85,7 +85,7 @@ def come_back(
     """The way back: exchange the code, look at who it is, begin a session."""
     context = visitor.context
     identity = _identity(context)
-    slow_down(context.access.limiter.may_try(address_of(request)))
+    slow_down(context.access.limiter.may_try(_exchanges(request)))
     nonce, verifier, wanted = _remembered(request, context, state)
     if error is not None or not code:
         raise ProblemError(Kind.NOT_SIGNED_IN, "The identity provider did not sign you in.")
@@ -105,6 +105,14 @@ def come_back(
     remember(request, response, session, context)
     response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="lax")
     return response
+
+
+def _exchanges(request: Request) -> str:
+    """What failed exchanges are counted under: apart from wrong tokens of the same address.
+
+    Each costs the identity provider work, so it is looked at before.
+    """
+    return f"exchanges of {address_of(request)}"
 
 
 def _begin(context: AppContext, caller: Caller, now: datetime) -> str:
@@ -163,7 +171,7 @@ def _vouched_for(
         token = str(answer.get("id_token", ""))
         claims = identity.issuer.claims(token, audience=identity.client_id, nonce=nonce)
     except (NotTrustedError, IssuerUnreachableError) as error:
-        context.access.limiter.wrong_token(address_of(request))
+        context.access.limiter.wrong_token(_exchanges(request))
         get_logger("tenor.web").warning("web.sign_in_refused", why=str(error))
         raise ProblemError(
             Kind.NOT_SIGNED_IN, "What the identity provider answered proves nothing."

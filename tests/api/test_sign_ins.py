@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from service.api.context import AppContext, attach
+from service.api.limiting import Limiter
 from service.api.ports import policy_file
 from service.api.serve import serve
 from service.api.sessions import open_session
@@ -25,7 +27,7 @@ from service.store.engine import reading, writing
 from service.store.states import Role
 from service.web.session import Session, seal
 from tests.api.issuer import LocalIssuer
-from tests.api.world import POLICY, World, add_proposals
+from tests.api.world import POLICY, QUICK, World, add_proposals
 
 
 def test_who_signed_in_does_not_say_yes_again_with_a_token_of_their_name(
@@ -52,6 +54,21 @@ def test_who_signed_in_does_not_say_yes_again_with_a_token_of_their_name(
     finally:
         attach(trusting.app.state, context)
     assert [answer.status_code for answer in answers] == [409, 200], answers[0].text
+
+
+def test_wrong_tokens_of_an_address_keep_nobody_there_from_signing_in(
+    trusting: World,
+) -> None:
+    context: AppContext = trusting.app.state.tenor
+    few = replace(context.access, limiter=Limiter(replace(QUICK, wrong_tokens=1)))
+    attach(trusting.app.state, replace(context, access=few))
+    few.limiter.wrong_token("testclient")
+    few.limiter.wrong_token("testclient")
+    client = trusting.client(accept="text/html")
+    away = client.get("/login/provider", follow_redirects=False)
+    there = httpx2.get(away.headers["location"], follow_redirects=False)
+    back = urlsplit(there.headers["location"])
+    assert client.get(f"{back.path}?{back.query}").status_code == 200
 
 
 SUBJECT = "https://id.example.com#u-1"

@@ -177,6 +177,8 @@ def test_whoever_is_limited_to_an_account_sees_and_decides_what_is_of_it(world: 
     assert client.get(path).status_code == 200
     # That is of the usage of all accounts.
     assert client.get(f"{path}/picture").status_code == 403
+    page = world.signed_in(world.token(Role.VIEWER, accounts=frozenset({"111122223333"})))
+    assert "you are limited to some" in page.get(f"/proposals/{proposal.proposal}").text
     assert client.post(f"{path}/approve", headers={"If-Match": '"v1"'}).status_code == 200
 
 
