@@ -36,6 +36,7 @@ from sqlalchemy import (
 from service.domain.commitments import OWNED_STATES
 from service.domain.hours import TERM_HOURS
 from service.domain.money import from_nano
+from service.domain.purchases import IntentState
 from service.guard.caps import Sum
 from service.guard.context import DAY
 from service.store.intents import COUNTED, is_listed
@@ -85,11 +86,12 @@ def _of_intents() -> Select[Any]:
     owed = commit * case((hours_listed > hours_bought, hours_listed), else_=hours_bought)
     stated = _nano(intents.c.total_usd)
     obligation = case((stated > owed, stated), else_=owed)
+    paid_at = _paid_at()
     begun = or_(
         *(
             and_(
                 _months(intents.c.term_months, months),
-                intents.c.recorded_at > _term_ago(hours),
+                paid_at > _term_ago(hours),
             )
             for months, hours in TERM_HOURS.items()
         )
@@ -99,7 +101,7 @@ def _of_intents() -> Select[Any]:
     )
     upfront = _dearer(_nano(intents.c.upfront_usd), _with_parts(item, parts, "upfront_usd"))
     query = (
-        _summed(intents.c.recorded_at, lives, (commit, upfront, obligation))
+        _summed(paid_at, lives, (commit, upfront, obligation))
         .select_from(intents)
         .outerjoin(
             item,
@@ -152,6 +154,15 @@ def _of_renewals() -> Select[Any]:
     lives = item.c.state.in_(_OWNED)
     query = _summed(item.c.start_at, lives, _amounts(item))
     return query.where(item.c.vanished_at.is_(None), item.c.renews)
+
+
+def _paid_at() -> ColumnElement[datetime]:
+    """When an intent's money moves: at its call; now while it is to be called."""
+    uncalled = case(
+        (intents.c.state == IntentState.RECORDED.value, _instant("now")),
+        else_=intents.c.updated_at,
+    )
+    return func.coalesce(intents.c.called_at, uncalled)
 
 
 def _amounts(item: FromClause) -> tuple[ColumnElement[int], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from service.domain.errors import LeaseLostError, TenorError
+from service.domain.errors import LeaseLostError, PolicyError, TenorError
 from service.observe.log import get_logger
 from service.observe.tracing import traced
 from service.operate.demoting import may_act_alone
@@ -19,7 +19,10 @@ from service.wiring import Parts
 log = get_logger(__name__)
 
 JUST_READ = timedelta(minutes=15)
-"""How old another cloud's reading may be for a purchase that is to be counted beside it."""
+"""How old another cloud's reading may be for a purchase that is to be counted beside it.
+
+At the most: half the age that the policy allows is less where that is less than half an hour.
+"""
 
 
 @traced("reconcile")
@@ -49,8 +52,11 @@ def read_elsewhere(parts: Parts, *, lease: Lease) -> None:
     now = parts.clock.now()
     with reading(parts.engine) as connection:
         known = readings.read_at(connection, others(parts), now=now)
+    if not known:
+        return
+    young = _just_read(parts)
     for provider, at in sorted(known.items()):
-        if at is not None and abs(now - at) < JUST_READ:
+        if at is not None and abs(now - at) < young:
             continue
         try:
             reconcile(parts.about(provider), lease=lease)
@@ -58,3 +64,12 @@ def read_elsewhere(parts: Parts, *, lease: Lease) -> None:
             raise
         except TenorError as error:
             log.warning("reconcile.elsewhere", provider=provider, error=str(error))
+
+
+def _just_read(parts: Parts) -> timedelta:
+    """How young a reading is not made again: young enough to be in time still when it is judged."""
+    try:
+        limit = parts.policy().policy.freshness.max_inventory_age_hours
+    except PolicyError:
+        return JUST_READ  # whoever buys reads it too, and is told
+    return min(JUST_READ, timedelta(hours=float(limit)) / 2)

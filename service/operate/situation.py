@@ -48,7 +48,8 @@ class Situation:
     ``inventory_read_at``. ``set_aside``: owned commitments that are left out of everything, as if
     they had never been bought. ``estimated_days``: how many days' hours were estimated.
     ``elsewhere_read_at``: when each other cloud of this deployment was read last, ``None`` where
-    it never was; caps count every cloud's.
+    it never was; caps count every cloud's. ``assumed``: what is counted on after the end of its
+    term, given here, because it renews, while no listing shows its next one yet.
     """
 
     now: datetime
@@ -65,6 +66,7 @@ class Situation:
     set_aside: frozenset[CommitmentId] = frozenset()
     estimated_days: int = 0
     elsewhere_read_at: Mapping[str, datetime | None] = field(default_factory=dict)
+    assumed: Mapping[CommitmentId, datetime] = field(default_factory=dict)
 
     @property
     def usage_through(self) -> datetime:
@@ -135,7 +137,16 @@ def read_situation(
         inventory_read_at=inventory_read_at,
         estimated_days=_estimated_days(parts, usage.hours),
         elsewhere_read_at=elsewhere,
+        assumed=_assumed(owed, now),
     )
+
+
+def _assumed(owed: Iterable[InventoryItem], now: datetime) -> dict[CommitmentId, datetime]:
+    return {
+        item.commitment.commitment: item.commitment.end
+        for item in owed
+        if item.commitment.end <= now < owned_until(item)
+    }
 
 
 def others(parts: Parts) -> frozenset[str]:
@@ -247,6 +258,7 @@ def with_inventory(
         inventory_read_at=read_at,
         owned=owned,
         commitments=billed(inventory, owned),
+        assumed=_assumed(inventory, situation.now),
         prices=replace(situation.prices, offerings={**situation.prices.offerings, **offerings}),
     )
 

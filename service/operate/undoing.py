@@ -33,7 +33,7 @@ from service.operate.altering import TURNED, Standing, do_decided, said, withdra
 from service.operate.deciding import forecast_and_plan
 from service.operate.exchanging import ask_for_exchanges
 from service.operate.reconciling import reconcile
-from service.operate.replaying import REPLAY_HOURS, saving_usd_per_hour
+from service.operate.replaying import REPLAY_HOURS, as_proven, saving_usd_per_hour
 from service.operate.situation import Situation, read_situation
 from service.purchase.checks import NO_FACTS
 from service.purchase.desk import Declined
@@ -193,6 +193,7 @@ def _regrets(
     Of two that cover the same usage each loses beside the other, and only one should go. What a
     decision would buy again stays: with others gone it would buy no less of it.
     """
+    situation = as_proven(situation)
     regrets: list[Regret] = []
     stay: set[CommitmentId] = set()
     while True:

@@ -6,7 +6,7 @@ listed. Together with the intents that no listing shows yet it says what is owne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -29,10 +29,14 @@ from service.domain.purchases import (
     owned_until,
 )
 from service.store import intents as intent_rows
+from service.store import readings
 from service.store.schema import commitments
 from service.store.states import Origin
 
 _IDS_AT_ONCE = 500  # databases limit the parameters of a statement
+
+_RENEWED_WITHIN = timedelta(days=1)
+"""How far from the end of a term its next one begins, at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +203,19 @@ def owed(
 
     A listing that leaves out something owned would otherwise have it bought again. What truly
     went away before its term was over is listed as returned or retired. What renews is owned on
-    after its term, until a reading some days later, which must list the next one, has been made.
+    after its term, until the next one is listed, or a reading some days later, which must list it,
+    has been made.
     """
     found = list_holdings(connection, provider=provider)
-    read_at: dict[str, datetime] = {}
-    for one in found:
-        read_at[one.provider] = max(one.last_seen_at, read_at.get(one.provider, one.last_seen_at))
-    kept = (_renewing(one, now, read_at[one.provider]) for one in found)
+    ended = [one for one in found if one.item.renews and one.item.commitment.end <= now]
+    read_at = _read_at(connection, found, {one.provider for one in ended}, now)
+    followed = _followed(ended, found, now)
+    kept = (
+        _renewing(one, read_at[one.provider], followed=_key(one) in followed)
+        if one.item.renews and one.item.commitment.end <= now
+        else one
+        for one in found
+    )
     return tuple(
         one.item
         for one in kept
@@ -214,15 +224,78 @@ def owed(
     )
 
 
-def _renewing(holding: Holding, now: datetime, read_at: datetime) -> Holding:
-    """``holding`` as it is owned when its term is over and the next one may not be listed yet."""
+def _read_at(
+    connection: Connection, found: Iterable[Holding], providers: Collection[str], now: datetime
+) -> dict[str, datetime]:
+    """When each of ``providers`` was read last, whether or not it listed anything then."""
+    seen: dict[str, datetime] = {}
+    for one in found:
+        seen[one.provider] = max(one.last_seen_at, seen.get(one.provider, one.last_seen_at))
+    if not providers:
+        return seen
+    read = readings.read_at(connection, providers, now=now)
+    return {
+        provider: max(at, read.get(provider) or at)  # its events may have been cut off
+        for provider, at in seen.items()
+    }
+
+
+def _followed(
+    ended: Iterable[Holding], found: Iterable[Holding], now: datetime
+) -> frozenset[tuple[str, CommitmentId]]:
+    """Those of ``ended`` whose next term is among ``found``.
+
+    The next term is of the same offering, account, scope and quantity, begins where the term ends,
+    and is no other purchase of ours. One stands for one: of two alike, each needs its own.
+    """
+    lasted = [one for one in ended if _lasted(one)]
+    following: dict[object, list[Holding]] = {_likeness(one): [] for one in lasted}
+    for one in sorted(found, key=lambda one: (one.item.commitment.start, _key(one))):
+        alike = following.get(_likeness(one))
+        if alike is not None and one.item.commitment.state.is_owned:
+            alike.append(one)
+    followed = set()
+    for old in sorted(lasted, key=lambda one: (one.item.commitment.end, _key(one))):
+        alike = following[_likeness(old)]
+        after = next((one for one in alike if _is_next(one, old, now)), None)
+        if after is not None:
+            alike.remove(after)
+            followed.add(_key(old))
+    return frozenset(followed)
+
+
+def _likeness(holding: Holding) -> object:
+    """What a term and its next one have in common."""
+    owned = holding.item.commitment
+    return (holding.provider, owned.account, owned.offering, owned.scope, owned.quantity)
+
+
+def _key(holding: Holding) -> tuple[str, CommitmentId]:
+    return holding.provider, holding.item.commitment.commitment
+
+
+def _is_next(one: Holding, old: Holding, now: datetime) -> bool:
+    """True when ``one``, which is alike, may be the term that ``old`` renewed to."""
+    after, before = one.item.commitment, old.item.commitment
+    return (
+        after.end > now
+        and abs(after.start - before.end) <= _RENEWED_WITHIN
+        and one.item.intent in {None, old.item.intent}
+    )
+
+
+def _lasted(holding: Holding) -> bool:
+    """True unless it was given up before its term was over."""
+    state = holding.item.commitment.state
+    return state.is_owned or state is CommitmentState.RETIRED
+
+
+def _renewing(holding: Holding, read_at: datetime, *, followed: bool) -> Holding:
+    """``holding``, whose term is over, as it is owned while the next one may not be listed yet."""
     item, owned = holding.item, holding.item.commitment
-    if not item.renews or owned.end > now:
-        return holding
-    if read_at >= owned.end + RENEWAL_SHOWN_WITHIN:
+    if followed or read_at >= owned.end + RENEWAL_SHOWN_WITHIN:
         return replace(holding, item=replace(item, renews=False))
-    lasted = owned.state.is_owned or owned.state is CommitmentState.RETIRED
-    state = CommitmentState.ACTIVE if lasted else owned.state
+    state = CommitmentState.ACTIVE if _lasted(holding) else owned.state
     return replace(holding, item=replace(item, commitment=replace(owned, state=state)))
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, delete, update
 
 from service.api.status_caps import used
 from service.domain.commitments import CommitmentState
@@ -173,3 +173,32 @@ def test_an_intent_of_before_terms_were_kept_counts_as_the_longest(engine: Engin
         shown = used(connection, world.clock.now())
     assert shown.total.obligation_usd >= 10_950
     assert total(()) != shown.total
+
+
+@pytest.mark.parametrize(
+    ("state", "called", "in_day"),
+    [
+        (IntentState.RECORDED, None, True),
+        (IntentState.BOUGHT, -HOUR, True),
+        (IntentState.BOUGHT, -29 * HOUR, False),
+        (IntentState.BOUGHT, None, True),
+    ],
+)
+def test_a_purchase_counts_on_the_day_of_its_call(
+    engine: Engine, state: IntentState, called: timedelta | None, *, in_day: bool
+) -> None:
+    world = make_world(engine)
+    add_purchase(world, 1)
+    now = world.clock.now()
+    moved = {
+        "state": state.value,
+        "recorded_at": now - 30 * HOUR,
+        "called_at": None if called is None else now + called,
+        "updated_at": now - (30 if state is IntentState.RECORDED else 1) * HOUR,
+    }
+    with writing(engine) as connection:
+        connection.execute(delete(commitments))
+        connection.execute(update(intents).values(**moved))
+        shown = used(connection, now)
+    agree(world)
+    assert (shown.day != total(())) == in_day
