@@ -88,7 +88,7 @@ def _stages(parts: Parts, cycle: Cycle, lease: Lease) -> CycleResult:
     seen = reconcile(parts, lease=lease)  # 6.
     after = with_inventory(parts, situation, seen.inventory, seen.read_at)
     reported = report(parts, after)  # 7.
-    demote_on_broken_promises(parts, reported.promises)
+    demote_on_broken_promises(parts, reported.since_restored)
     return CycleResult(plan, acted, reported)
 
 

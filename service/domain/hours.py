@@ -29,8 +29,13 @@ class Clock(Protocol):
 def has_waited(
     moved_at: datetime, read_at: datetime, grace: timedelta, steady_since: datetime | None
 ) -> bool:
-    """Whether ``grace`` passed between what moved and the reading, on one and the same clock."""
-    begun = moved_at if steady_since is None else max(moved_at, steady_since)
+    """Whether ``grace`` passed between what moved and the reading, on one and the same clock.
+
+    What moved while the clock was set ahead is dated in the future: it is waited for anew.
+    """
+    begun = moved_at
+    if steady_since is not None:
+        begun = steady_since if moved_at > read_at else max(moved_at, steady_since)
     return read_at - begun >= grace
 
 

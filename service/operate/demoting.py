@@ -61,14 +61,25 @@ def demote_on_broken_promises(parts: Parts, promises: Promises) -> None:
 def broken_alone(promises: Promises) -> tuple[Kept, ...]:
     """Purchases that fell short of their own least by a material part of all that was promised.
 
-    One in ten falls short of its least when nothing is wrong; that alone says nothing.
+    One in ten falls short of its least when nothing is wrong; that alone says nothing. Of equal
+    purchases on the same usage each seems to save little beside the others: what all save together
+    beyond the sum of that is credited to a purchase, less what others lack as materially.
     """
     material_usd = max(promises.promised_usd, Decimal(0)) * MATERIAL_RATIO
+    lacks = {
+        one.commitment: short_usd
+        for one in promises.kept
+        if (short_usd := one.promised_low_usd - one.realised_usd) > material_usd
+    }
+    alone_usd = sum((one.realised_usd for one in promises.kept), Decimal(0))
+    shared_usd = max(promises.joint_usd - alone_usd, Decimal(0))
+    lacking_usd = sum(lacks.values(), Decimal(0))
     return tuple(
         one
         for one in promises.kept
         if one.hours >= LEAST_EVIDENCE_HOURS
-        and one.promised_low_usd - one.realised_usd > material_usd
+        and (lacking := lacks.get(one.commitment)) is not None
+        and lacking - max(shared_usd - (lacking_usd - lacking), Decimal(0)) > material_usd
     )
 
 

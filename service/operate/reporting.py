@@ -18,11 +18,11 @@ from service.domain.purchases import Intent, IntentState
 from service.domain.usage import Dataset
 from service.observe.events import ReportRecorded
 from service.observe.tracing import traced
-from service.operate.situation import Situation, billed
+from service.operate.situation import Situation, billed, last_hours
 from service.report.estate import whole_estate
 from service.report.promise import Promise, Promises, held_against, promise_of
 from service.report.savings import Realised, realised
-from service.store import intents, ledger, records, reported
+from service.store import demotion, intents, ledger, records, reported
 from service.store.engine import reading, writing
 from service.store.records import ReportRow
 from service.wiring import Parts
@@ -37,6 +37,8 @@ class Reported:
 
     realised: Realised
     promises: Promises
+    since_restored: Promises
+    """The promises over the hours since a person restored autopilot; the same where none did."""
 
 
 @traced("report")
@@ -47,6 +49,9 @@ def report(parts: Parts, situation: Situation) -> Reported:
         bought = intents.list_intents(
             connection, states=(IntentState.BOUGHT,), provider=parts.cloud.provider
         )
+        restored_at = demotion.restored_at(connection, parts.cloud.provider)
+    promises = held_against(dataset, _promises(bought))
+    since = _since(dataset, restored_at)
     result = Reported(
         realised=realised(
             bill(dataset),
@@ -55,7 +60,8 @@ def report(parts: Parts, situation: Situation) -> Reported:
             as_of=situation.now,
             scope="eligible usage",
         ),
-        promises=held_against(dataset, _promises(bought)),
+        promises=promises,
+        since_restored=promises if since is dataset else held_against(since, _promises(bought)),
     )
     _keep(parts, result, situation.now)
     _keep_estate(parts, situation.now)
@@ -77,6 +83,15 @@ def _as_owned(situation: Situation) -> Dataset:
             for one in listed
         ),
     )
+
+
+def _since(dataset: Dataset, instant: datetime | None) -> Dataset:
+    """``dataset`` without the hours that began before ``instant``."""
+    hours = dataset.usage.hours
+    if instant is None or instant <= hours.start:
+        return dataset
+    first, last = hours.clip(instant, max(instant, hours.end))
+    return replace(dataset, usage=last_hours(dataset.usage, last - first))
 
 
 def _promises(bought: tuple[Intent, ...]) -> tuple[Promise, ...]:

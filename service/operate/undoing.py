@@ -38,7 +38,7 @@ from service.operate.situation import Situation, read_situation
 from service.purchase.checks import NO_FACTS
 from service.purchase.desk import Declined
 from service.purchase.written_alterations import ask
-from service.store import demotion, holdings, ledger
+from service.store import alterations, demotion, holdings, ledger
 from service.store.engine import reading, writing
 from service.store.holdings import Holding
 from service.store.lease import Lease
@@ -154,6 +154,11 @@ def _ways_back(parts: Parts, situation: Situation) -> Mapping[CommitmentId, Alte
     with reading(parts.engine) as connection:
         mirrored = holdings.list_holdings(connection, provider=parts.cloud.provider)
         given_up = demotion.demoted(connection)
+        approved = alterations.list_alterations(
+            connection, states=(AlterationState.APPROVED,), provider=parts.cloud.provider
+        )
+    # What a person said yes to while it was recent is judged until it is done or turned.
+    kept = {name for one in approved for name in one.order.sources}
     ours = {one.item.commitment.commitment: one for one in mirrored if one.origin is Origin.TENOR}
     found: dict[CommitmentId, AlterationKind] = {}
     for item in situation.inventory:
@@ -162,7 +167,7 @@ def _ways_back(parts: Parts, situation: Situation) -> Mapping[CommitmentId, Alte
         if name not in ours or not item.commitment.state.is_owned or not watched:
             continue
         open_ways = alterer.ways(item, now) & set(situation.policy.alterations.allowed)
-        if not _is_recent(ours[name], situation, now):
+        if name not in kept and not _is_recent(ours[name], situation, now):
             open_ways -= {AlterationKind.RETURN}
         for way in FREE_WAYS:
             if way in open_ways and name not in found:
@@ -202,7 +207,7 @@ def _regrets(
             for item in situation.inventory
             if item.commitment.commitment in ways
             and item.commitment.commitment not in stay
-            and (loses := _loses(situation, item)) is not None
+            and (loses := _loses(situation, item, unjudged)) is not None
         ]
         if not losing:
             return regrets
@@ -215,13 +220,15 @@ def _regrets(
             situation = without(situation, worst.commitment.commitment)
 
 
-def _loses(situation: Situation, item: InventoryItem) -> Decimal | None:
+def _loses(
+    situation: Situation, item: InventoryItem, unjudged: set[CommitmentId]
+) -> Decimal | None:
     """What ``item`` loses in USD an hour, if that is more than the policy's margin."""
     name = item.commitment.commitment
-    if name not in situation.owned:
+    estimated = situation.estimated_days > 0 and not item.kind.is_spend
+    if name not in situation.owned or estimated:
+        unjudged.add(name)  # on estimates it would not be decided either: service.plan.estimated
         return None
-    if situation.estimated_days and not item.kind.is_spend:
-        return None  # it would not be decided on either: see service.plan.estimated
     loses = -saving_usd_per_hour(situation, name)
     margin_ratio = situation.policy.alterations.churn_margin_ratio
     return loses if loses > Decimal(item.commit_usd_per_hour) * margin_ratio else None

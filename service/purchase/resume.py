@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from service.domain.errors import InvariantError
-from service.domain.hours import iso
+from service.domain.hours import floor_hour, iso
 from service.domain.ids import CommitmentId
 from service.domain.plans import PlanLine
 from service.domain.purchases import Idempotency, Intent, IntentState, Quote, Refused
@@ -136,7 +136,8 @@ def _buy_recorded(desk: Desk, intent: Intent, decided: PlanLine, quote: Quote) -
         plan=intent.plan,
         cycle=cycle,
         proposal=intent.proposal,
-        starts_decided_at=intent.recorded_at,
+        # Starts are on the hour; it may have turned between deciding and writing.
+        starts_decided_at=floor_hour(intent.recorded_at),
     )
     declined: Declined | Stale | None = Stale.STALE
     for _ in range(JUDGED_AT_MOST):

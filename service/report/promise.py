@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from service.billing.market import compile_market
-from service.domain.commitments import Commitment
+from service.domain.commitments import Commitment, CommitmentState
 from service.domain.hours import TERM_HOURS, HourRange
 from service.domain.ids import CommitmentId
 from service.domain.plans import PlanLine
@@ -20,6 +20,7 @@ from service.domain.purchases import is_part_id
 from service.domain.usage import Dataset
 
 ZERO = Decimal(0)
+ENDED_EARLY = frozenset({CommitmentState.RETIRED, CommitmentState.RETURNED, CommitmentState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,12 @@ def held_against(dataset: Dataset, promises: Sequence[Promise]) -> Promises:
 
 
 def hours_seen(one: Commitment, hours: HourRange) -> int:
-    """How many of ``hours`` lie in the commitment's term."""
+    """How many of ``hours`` lie in the commitment's term; none where it was ended before that.
+
+    What was split, merged, exchanged or returned is billed no more, whatever its end still says.
+    """
+    if one.state in ENDED_EARLY:
+        return 0
     first, last = hours.clip(one.start, one.end)
     return max(0, last - first)
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.hours import Clock
-from service.store.engine import reading
+from service.store.engine import open_aside, reading
 from service.store.lease import database_now
 
 STEP = timedelta(seconds=30)
@@ -29,6 +29,9 @@ ASKED_EVERY = timedelta(seconds=30)
 
 UNASKED_AT_MOST = timedelta(minutes=10)
 """How long the last answer is good for while the database does not answer."""
+
+ANSWERS_WITHIN_S = 3
+"""How long one question for the time may take."""
 
 Elapsed = Callable[[], timedelta]
 """Time that has passed since some moment, on a clock that nobody sets."""
@@ -72,6 +75,7 @@ class SharedClock:
         self._machine = machine
         self._elapsed = elapsed
         self._anchor: _Anchor | None = None
+        self._asking = False
         self._lock = threading.Lock()
         self._stepped_at: datetime | None = None
 
@@ -84,32 +88,45 @@ class SharedClock:
     def now(self) -> datetime:
         """The current instant in UTC. Raises what asking the database raises, once it must."""
         with self._lock:
-            elapsed = self._elapsed()
-            anchor = self._anchor
-            young = anchor is not None and elapsed - anchor.elapsed < ASKED_EVERY
-            if anchor is None or self._shared is None or not young:
-                anchor = self._asked(elapsed, anchor)
-                elapsed = self._elapsed()
-            return anchor.after(elapsed)
+            begun, before = self._elapsed(), self._anchor
+            age = None if before is None else begun - before.elapsed
+            if before is not None and age is not None and self._is_good(age):
+                return before.after(begun)
+            self._asking = True
+        # Never asked under the lock: whoever has an answer that is good yet does not wait for this.
+        try:
+            instant = self._machine() if self._shared is None else self._shared()
+        except SQLAlchemyError:
+            if before is None or age is None or age > UNASKED_AT_MOST:
+                raise
+            return before.after(self._elapsed())
+        finally:
+            self._asking = False
+        # The answer is of some moment between question and now: taken as of the middle.
+        halfway = begun + (self._elapsed() - begun) / 2
+        at = begun if self._shared is None else halfway
+        return self._answered(_Anchor(instant, at)).after(self._elapsed())
 
     def machine_now(self) -> datetime:
         """What this machine's own clock says, however wrong."""
         return self._machine()
 
-    def _asked(self, begun: timedelta, before: _Anchor | None) -> _Anchor:
-        try:
-            instant = self._machine() if self._shared is None else self._shared()
-        except SQLAlchemyError:
-            if before is None or begun - before.elapsed > UNASKED_AT_MOST:
-                raise
-            return before
-        # The answer is of some moment between question and now: taken as of the middle.
-        halfway = begun + (self._elapsed() - begun) / 2
-        anchor = _Anchor(instant, begun if self._shared is None else halfway)
-        if before is not None and abs(instant - before.after(anchor.elapsed)) > STEP:
-            self._stepped_at = instant
-        self._anchor = anchor
-        return anchor
+    def _is_good(self, age: timedelta) -> bool:
+        """Whether an answer this old is gone by; an older one too while a new one is asked for."""
+        if self._shared is None:
+            return False
+        return age < ASKED_EVERY or (self._asking and age <= UNASKED_AT_MOST)
+
+    def _answered(self, anchor: _Anchor) -> _Anchor:
+        with self._lock:
+            before = self._anchor
+            if before is not None and before.elapsed > anchor.elapsed:
+                return before
+            if before is not None:
+                off = abs(anchor.instant - before.after(anchor.elapsed))
+                self._stepped_at = anchor.instant if off > STEP else self._stepped_at
+            self._anchor = anchor
+            return anchor
 
 
 def clock_of(engine: Engine) -> SharedClock:
@@ -117,8 +134,11 @@ def clock_of(engine: Engine) -> SharedClock:
     if engine.dialect.name == "sqlite":
         return SharedClock(None)
 
+    # Callers may hold a connection already, and all of the pool may be theirs.
+    aside = open_aside(engine, answers_within_s=ANSWERS_WITHIN_S)
+
     def ask() -> datetime:
-        with reading(engine) as connection:
+        with reading(aside) as connection:
             return database_now(connection)
 
     return SharedClock(ask)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, insert, select
 from service.observe.events import AutopilotDemoted, AutopilotRestored
 from service.store import ledger
 from service.store.alteration_tables import demotions
+from service.store.schema import events
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,16 @@ def demote(connection: Connection, provider: str, *, rule: str, detail: str, now
     event = AutopilotDemoted(rule=rule, detail=detail, provider=provider)
     ledger.append(connection, event, now=now)
     return True
+
+
+def restored_at(connection: Connection, provider: str) -> datetime | None:
+    """When a person last trusted autopilot in ``provider`` again; ``None``: never."""
+    told = connection.execute(
+        select(events.c.happened_at, events.c.payload)
+        .where(events.c.kind == AutopilotRestored.name)
+        .order_by(events.c.sequence.desc())
+    )
+    return next((row.happened_at for row in told if row.payload["provider"] == provider), None)
 
 
 def restore(connection: Connection, provider: str, *, by: str, reason: str, now: datetime) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
 
 from service.domain.errors import InputError
 
@@ -45,6 +46,22 @@ def open_engine(url: str) -> Engine:
             "options": (
                 f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS} -c synchronous_commit=on"
             ),
+        },
+    )
+
+
+def open_aside(engine: Engine, *, answers_within_s: int) -> Engine:
+    """An engine on a served database that waits for no connection of ``engine``, and keeps none.
+
+    For one short question to the server, which may be asked while the asker holds a connection.
+    """
+    return create_engine(
+        engine.url,
+        poolclass=NullPool,
+        connect_args={
+            "connect_timeout": answers_within_s,
+            "tcp_user_timeout": answers_within_s * 1000,
+            "options": f"-c timezone=UTC -c statement_timeout={answers_within_s * 1000}",
         },
     )
 

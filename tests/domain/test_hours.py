@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.errors import InvariantError
-from service.domain.hours import HOUR, HourRange, floor_hour, iso
+from service.domain.hours import HOUR, HourRange, floor_hour, has_waited, iso
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 offsets = st.integers(min_value=-500, max_value=500)
@@ -38,3 +38,11 @@ def test_clip_keeps_exactly_the_hours_that_begin_inside(
     low, high = hours.clip(start, end)
     inside = [h for h in range(hours.count) if start <= hours.hour(h) < end]
     assert list(range(low, high)) == inside
+
+
+def test_what_was_dated_by_a_clock_set_ahead_is_waited_for_anew() -> None:
+    set_back = datetime(2026, 3, 1, tzinfo=UTC)
+    ahead, grace = set_back + timedelta(days=30), timedelta(hours=1)
+    assert not has_waited(ahead, set_back + grace / 2, grace, set_back)
+    assert has_waited(ahead, set_back + grace, grace, set_back)
+    assert not has_waited(ahead, set_back + grace, grace, None)

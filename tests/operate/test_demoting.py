@@ -123,16 +123,54 @@ def test_one_bad_purchase_does_not_hide_behind_good_ones(
     assert [one.commitment for one in broken_alone(seen)] == alone
 
 
-def test_a_cycle_that_finds_promises_broken_gives_autopilot_up(demo: Demo, lease: Lease) -> None:
+@pytest.mark.parametrize(("joint", "alone"), [("364", []), ("120", ["a", "b", "c"])])
+def test_equal_purchases_on_one_usage_are_not_each_blamed_for_what_they_share(
+    joint: str, alone: list[str]
+) -> None:
+    """Without any one of them the others take over most of its usage."""
+    ones = tuple(kept(name, low="120", saved="4") for name in ("a", "b", "c"))
+    seen = Promises(ones, Decimal(360), Decimal(456), Decimal(480), Decimal(joint))
+    assert [one.commitment for one in broken_alone(seen)] == alone
+
+
+def test_a_person_who_restores_autopilot_is_not_overruled_by_the_same_evidence(
+    demo: Demo, lease: Lease
+) -> None:
     run_cycle(demo.parts, a_cycle(2), lease=lease)
     demo.cloud.advance(18 * 24)
     ingest(demo.parts)
+    promise_too_much(demo)
+    run_cycle(demo.parts, a_cycle(20), lease=lease)
+    assert given_up(demo) == [("aws", "promise")]
+    with writing(demo.parts.engine) as connection:
+        now = demo.parts.clock.now()
+        assert demotion.restored_at(connection, "aws") is None
+        assert demotion.restore(connection, "aws", by="ana", reason="seen", now=now)
+        assert demotion.restored_at(connection, "aws") == now
+        assert demotion.restored_at(connection, "gcp") is None
+    again = run_cycle(demo.parts, a_cycle(21), lease=lease)
+    assert again.reported.promises.broken
+    assert given_up(demo) == []
+    demo.cloud.advance(17 * 24)
+    ingest(demo.parts)
+    run_cycle(demo.parts, a_cycle(31), lease=lease)
+    assert given_up(demo) == [("aws", "promise")]
+
+
+def promise_too_much(demo: Demo) -> None:
     with writing(demo.parts.engine) as connection:
         for row in connection.execute(select(intents.c.intent_id, intents.c.line)).all():
             promised = {**row.line, "expected_savings_low_usd_per_hour": "1000"}
             connection.execute(
                 update(intents).where(intents.c.intent_id == row.intent_id).values(line=promised)
             )
+
+
+def test_a_cycle_that_finds_promises_broken_gives_autopilot_up(demo: Demo, lease: Lease) -> None:
+    run_cycle(demo.parts, a_cycle(2), lease=lease)
+    demo.cloud.advance(18 * 24)
+    ingest(demo.parts)
+    promise_too_much(demo)
     assert given_up(demo) == []
     run_cycle(demo.parts, a_cycle(20), lease=lease)
     assert given_up(demo) == [("aws", "promise")]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import update
 
 from service.billing.market import compile_market
 from service.domain.alterations import AlterationState
@@ -26,8 +27,9 @@ from service.purchase.execute import execute_proposal
 from service.purchase.resume import resume
 from service.sandbox.faults import Fault, FaultKind
 from service.store import alterations, demotion, holdings, intents, records
-from service.store.engine import reading
+from service.store.engine import reading, writing
 from service.store.lease import Lease
+from service.store.schema import intents as intent_rows
 from tests.operate.test_cycle import CREATE, a_cycle
 from tests.operate.test_execution_facts import an_approval
 from tests.operate.test_undoing import facts
@@ -96,9 +98,11 @@ def _die_before_the_call(step: Step) -> None:
         raise DiedError
 
 
-@pytest.mark.parametrize(("hours", "rule"), [("96", "start"), ("48", "")])
+@pytest.mark.parametrize(
+    ("hours", "turned", "rule"), [("96", "", "start"), ("48", "", ""), ("72", "turned", "")]
+)
 def test_a_delay_that_was_lengthened_since_holds_for_what_was_written_down_and_not_yet_bought(
-    demo: Demo, lease: Lease, hours: str, rule: str
+    demo: Demo, lease: Lease, hours: str, turned: str, rule: str
 ) -> None:
     policy = demo.parts.settings.policy_file
     text = policy.read_text(encoding="utf-8")
@@ -117,6 +121,11 @@ def test_a_delay_that_was_lengthened_since_holds_for_what_was_written_down_and_n
         (written,) = (
             one for one in intents.list_intents(connection) if one.proposal == approved.proposal
         )
+    if turned:  # the hour, after the start was decided and before it was written down
+        assert written.order.start_at is not None
+        recorded_at = written.order.start_at - timedelta(hours=72) + timedelta(seconds=20)
+        with writing(demo.parts.engine) as connection:
+            connection.execute(update(intent_rows).values(recorded_at=recorded_at))
     policy.write_text(before.replace("delay_hours: 72", f"delay_hours: {hours}"), encoding="utf-8")
     (done,) = resume(desk, abandoned_after=timedelta(0))
     if rule:

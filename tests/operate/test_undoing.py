@@ -119,6 +119,17 @@ def test_an_approved_return_is_judged_again_before_it_is_done(demo: Demo, lease:
     assert set(states(demo)) == {"active"}
 
 
+def test_an_approved_return_waits_while_nothing_can_be_said_of_it(demo: Demo, lease: Lease) -> None:
+    approved = approved_return(demo, lease)
+    fallen = facts(demo, lease, usage_ratio=0.02)
+    give_back(demo.parts, replace(fallen, owned={}), lease=lease)
+    assert state_of(demo, approved) is AlterationState.APPROVED
+    older = fallen.policy.alterations.model_copy(update={"undo_within_days": Decimal(0)})
+    past = replace(fallen, policy=fallen.policy.model_copy(update={"alterations": older}))
+    give_back(demo.parts, past, lease=lease)  # it was recent when it was asked for
+    assert state_of(demo, approved) is not AlterationState.WITHDRAWN
+
+
 def bought_for_a_while(demo: Demo, lease: Lease) -> None:
     run_cycle(demo.parts, a_cycle(), lease=lease)
     demo.cloud.advance(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
 from service.domain.hours import Clock
 from service.domain.purchases import IntentState
@@ -17,7 +19,7 @@ from service.purchase.execute import execute
 from service.reconcile.settle import reconcile
 from service.settings import Settings
 from service.store.clock import ASKED_EVERY, UNASKED_AT_MOST, SharedClock, clock_of, steady_since
-from service.store.engine import open_engine, reading
+from service.store.engine import open_aside, open_engine, reading
 from service.store.lease import database_now
 from service.wiring import opened
 from tests.purchase.cloud import Fault, FileCloud
@@ -143,6 +145,37 @@ def test_a_database_that_does_not_answer_is_waited_for_only_so_long() -> None:
     true.pass_time(UNASKED_AT_MOST)
     with pytest.raises(OperationalError):
         clock.now()
+
+
+def test_whoever_has_an_answer_does_not_wait_for_the_next_one() -> None:
+    true = HandClock()
+    asking: list[datetime] = []
+
+    def ask() -> datetime:
+        if clock_told:
+            asking.append(clock.now())  # another caller, while the question is open
+        return true.now()
+
+    clock_told: list[datetime] = []
+    clock = SharedClock(ask, machine=true.now, elapsed=Machine(true).elapsed)
+    clock_told.append(clock.now())
+    true.pass_time(2 * ASKED_EVERY)
+    done = threading.Thread(target=clock.now, daemon=True)
+    done.start()
+    done.join(timeout=20)
+    assert asking == [true.now()]
+
+
+def test_the_clock_waits_for_no_connection_that_callers_hold() -> None:
+    engine = open_engine("postgresql://nobody@127.0.0.1:1/nowhere")
+    aside = open_aside(engine, answers_within_s=3)
+    try:
+        assert aside.pool is not engine.pool
+        assert isinstance(aside.pool, NullPool)  # nothing to wait for, nothing left open
+        assert aside.url == engine.url
+    finally:
+        aside.dispose()
+        engine.dispose()
 
 
 def test_replicas_of_a_served_database_go_by_its_clock_or_by_none() -> None:

@@ -172,3 +172,17 @@ def test_promises_that_the_window_saw_nothing_of_are_left_out() -> None:
     found = held_against(both, [promise("later", "1", "1", "1"), promise("gone", "1", "1", "1")])
     assert found.kept == ()
     assert not found.broken
+
+
+@pytest.mark.parametrize("state", [CommitmentState.RETIRED, CommitmentState.RETURNED])
+def test_a_promise_ends_with_the_commitment_that_was_split_or_returned(
+    state: CommitmentState,
+) -> None:
+    dataset = two_accounts()
+    split = replace(dataset.commitments[0], state=state)
+    successor = replace(dataset.commitments[0], commitment=CommitmentId("made-of-it"))
+    found = held_against(
+        replace(dataset, commitments=(split, successor)), [promise("sp", "0.2", "0.3", "0.4")]
+    )
+    assert found.kept == ()
+    assert not found.broken
