@@ -23,6 +23,7 @@ from service.purchase.propose import (
     Obstacle,
     approve,
     expire,
+    one_person,
     proposal_id,
     record_proposals,
     reject,
@@ -99,7 +100,7 @@ def say_yes(
             comment="go",
             now=START,
             quantity=None if quantity is None else Decimal(quantity),
-            **({"people_needed": two_people} if two else {}),
+            people_needed=two_people if two else one_person,
         )
 
 
