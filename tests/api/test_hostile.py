@@ -120,7 +120,7 @@ def test_any_body_is_taken_or_refused_and_never_a_crash(
     headers = {"Content-Type": "application/json", "If-Match": tag}
     for path in CHANGES:
         content = json.dumps(body)
-        url = path.format(proposal_id="p", alteration_id="a", token_id="t")  # noqa: S106 - an id
+        url = path.format(proposal_id="p", alteration_id="a", session_id="s", token_id="t")  # noqa: S106 - an id
         checked(client, "POST", url, content=content, headers=headers)
 
 
