@@ -86,7 +86,11 @@ def faults_at(what: Purchase | Change, step: Step) -> tuple[FaultKind | None, ..
     if EVERY_CASE:
         return FAULTS
     if isinstance(what, Purchase):
-        return _FATES[step] if what.same_steps else FAULTS
+        # between the mark and the call nothing more is written: what befalls it is seen there
+        is_marked_only = step is Step.CALLING_COMMITTED
+        return _FATES[step] if what.same_steps or is_marked_only else FAULTS
+    if step is Step.OUTCOME_COMMITTED:
+        return _FATES[step]
     return (FaultKind.TIMEOUT_AFTER,) if step in UNCALLED else FAULTS
 
 
