@@ -27,6 +27,7 @@ from service.providers.port import ProviderBuyer
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind
 from tests.sandbox.clouds import impatient, offer, small_cloud, strike
+from tests.sandbox.settling import wait_until_done
 
 CREATE = "savingsplans.CreateSavingsPlan"
 PURCHASE = "ec2.PurchaseReservedInstancesOffering"
@@ -136,8 +137,10 @@ def test_a_lost_answer_is_unknown_and_sent_only_once(
 
 
 def test_a_read_timeout_is_unknown(cloud: SandboxCloud) -> None:
-    strike(cloud, Fault(CREATE, FaultKind.TIMEOUT_AFTER, hold_seconds=5))
-    outcome = AwsBuyer(impatient(cloud), clock=cloud.world.clock).buy(order(cloud))
+    strike(cloud, Fault(CREATE, FaultKind.TIMEOUT_AFTER, hold_seconds=60))
+    with impatient(cloud) as clients:
+        outcome = AwsBuyer(clients, clock=cloud.world.clock).buy(order(cloud))
+    wait_until_done(cloud, CREATE)
     assert isinstance(outcome, Unknown)
     assert "ReadTimeout" in outcome.detail
     assert plans_bought(cloud) == 1

@@ -89,9 +89,15 @@ def offer(
     )
 
 
-def impatient(cloud: SandboxCloud) -> AwsClients:
+@contextmanager
+def impatient(cloud: SandboxCloud) -> Iterator[AwsClients]:
     """Clients that wait only briefly for the answer to a purchase."""
-    return AwsClients(sandbox_access(cloud.endpoint_url, purchase_read_timeout_seconds=0.3))
+    access = sandbox_access(cloud.endpoint_url, purchase_read_timeout_seconds=0.3)
+    clients = AwsClients(access)
+    try:
+        yield clients
+    finally:
+        clients.close()
 
 
 class Sdk(Protocol):

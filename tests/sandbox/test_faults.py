@@ -13,6 +13,7 @@ from service.domain.ids import OfferingId
 from service.sandbox.cloud import SandboxCloud
 from service.sandbox.faults import Fault, FaultKind, FaultScript
 from tests.sandbox.clouds import Sdk, create_plan, impatient, offer, sdk, small_cloud, strike
+from tests.sandbox.settling import wait_until_done
 
 CREATE = "savingsplans.CreateSavingsPlan"
 LIST = "savingsplans.DescribeSavingsPlans"
@@ -68,10 +69,12 @@ def test_a_closed_connection_hides_whether_it_was_bought(
 
 
 def test_a_held_connection_is_a_read_timeout(cloud: SandboxCloud) -> None:
-    strike(cloud, Fault(CREATE, FaultKind.TIMEOUT_AFTER, hold_seconds=5))
-    hurried = cast("Sdk", impatient(cloud).purchasing("savingsplans"))
-    with pytest.raises(ReadTimeoutError):
-        create_plan(hurried, offer(cloud.world))
+    strike(cloud, Fault(CREATE, FaultKind.TIMEOUT_AFTER, hold_seconds=60))
+    with impatient(cloud) as clients:
+        hurried = cast("Sdk", clients.purchasing("savingsplans"))
+        with pytest.raises(ReadTimeoutError):
+            create_plan(hurried, offer(cloud.world))
+    wait_until_done(cloud, CREATE)
     assert bought(cloud) == 1
 
 

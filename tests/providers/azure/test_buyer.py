@@ -34,6 +34,7 @@ from tests.sandbox.azure.clouds import (
     small_cloud,
     strike,
 )
+from tests.sandbox.settling import wait_until_done
 
 SEND = {Kind.AZURE_RESERVATION: PURCHASE, Kind.AZURE_SAVINGS_PLAN: CREATE_PLAN}
 LOST_AFTER = (FaultKind.TIMEOUT_AFTER, FaultKind.ERROR_AFTER)
@@ -112,10 +113,23 @@ def test_without_a_stored_order_id_nothing_is_sent(cloud: AzureSandbox) -> None:
 def test_an_answer_lost_after_the_effect_is_unknown_and_a_look_finds_the_purchase(
     cloud: AzureSandbox, ordered: PurchaseOrder, lost: FaultKind
 ) -> None:
-    strike(cloud, Fault(SEND[ordered.kind], lost, hold_seconds=1))
+    strike(cloud, Fault(SEND[ordered.kind], lost))
+    assert isinstance(buyer(cloud).buy(ordered), Unknown)
+    found = [buyer(cloud).look_up(ordered) for _ in range(3)][-1]
+    assert isinstance(found, Bought)
+    assert purchases(cloud) == 1
+
+
+def test_a_read_timeout_is_unknown_and_a_look_finds_the_purchase(
+    cloud: AzureSandbox, ordered: PurchaseOrder
+) -> None:
+    strike(cloud, Fault(SEND[ordered.kind], FaultKind.TIMEOUT_AFTER, hold_seconds=60))
     with impatient(cloud) as hasty:
-        assert isinstance(hasty.buy(ordered), Unknown)
-        found = [hasty.look_up(ordered) for _ in range(3)][-1]
+        outcome = hasty.buy(ordered)
+    assert isinstance(outcome, Unknown)
+    assert "Read timed out" in outcome.detail
+    wait_until_done(cloud, SEND[ordered.kind])
+    found = [buyer(cloud).look_up(ordered) for _ in range(3)][-1]
     assert isinstance(found, Bought)
     assert purchases(cloud) == 1
 
@@ -124,10 +138,9 @@ def test_an_answer_lost_after_the_effect_is_unknown_and_a_look_finds_the_purchas
 def test_an_answer_lost_before_the_effect_is_unknown_and_a_look_proves_nothing(
     cloud: AzureSandbox, ordered: PurchaseOrder, lost: FaultKind
 ) -> None:
-    strike(cloud, Fault(SEND[ordered.kind], lost, hold_seconds=1))
-    with impatient(cloud) as hasty:
-        assert isinstance(hasty.buy(ordered), Unknown)
-        assert isinstance(hasty.look_up(ordered), Absent)
+    strike(cloud, Fault(SEND[ordered.kind], lost))
+    assert isinstance(buyer(cloud).buy(ordered), Unknown)
+    assert isinstance(buyer(cloud).look_up(ordered), Absent)
     assert purchases(cloud) == 0
 
 
@@ -135,11 +148,10 @@ def test_an_answer_lost_before_the_effect_is_unknown_and_a_look_proves_nothing(
 def test_the_same_order_sent_again_after_a_lost_answer_never_buys_twice(
     cloud: AzureSandbox, ordered: PurchaseOrder, lost: FaultKind
 ) -> None:
-    strike(cloud, Fault(SEND[ordered.kind], lost, hold_seconds=1))
-    with impatient(cloud) as hasty:
-        hasty.buy(ordered)
-        assert isinstance(hasty.buy(ordered), Bought)
-        assert isinstance(hasty.buy(ordered), Bought)
+    strike(cloud, Fault(SEND[ordered.kind], lost))
+    buyer(cloud).buy(ordered)
+    assert isinstance(buyer(cloud).buy(ordered), Bought)
+    assert isinstance(buyer(cloud).buy(ordered), Bought)
     assert purchases(cloud) == 1
 
 
@@ -234,9 +246,8 @@ def test_a_throttle_may_be_tried_again_and_is_sent_once(
 def test_a_purchase_is_one_request_on_the_wire_whatever_is_answered(
     cloud: AzureSandbox, ordered: PurchaseOrder, kind: FaultKind
 ) -> None:
-    strike(cloud, Fault(SEND[ordered.kind], kind, times=9, hold_seconds=1))
-    with impatient(cloud) as hasty:
-        hasty.buy(ordered)
+    strike(cloud, Fault(SEND[ordered.kind], kind, times=9))
+    buyer(cloud).buy(ordered)
     assert cloud.server.calls[SEND[ordered.kind]] == 1
 
 

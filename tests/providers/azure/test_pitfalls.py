@@ -29,7 +29,6 @@ from tests.sandbox.azure.clouds import (
     alteration,
     alterer,
     buyer,
-    impatient,
     offering_named,
     order,
     owned,
@@ -76,10 +75,9 @@ def test_28_a_lost_answer_never_leads_to_a_new_price_and_a_new_order_id(
 ) -> None:
     ordered = quoted(cloud, order(cloud))
     asked = cloud.server.calls[CALCULATE]
-    strike(cloud, Fault(PURCHASE, FaultKind.TIMEOUT_AFTER, hold_seconds=1))
-    with impatient(cloud) as hasty:
-        assert isinstance(hasty.buy(ordered), Unknown)
-        assert isinstance(hasty.buy(ordered), Bought)
+    strike(cloud, Fault(PURCHASE, FaultKind.TIMEOUT_AFTER))
+    assert isinstance(buyer(cloud).buy(ordered), Unknown)
+    assert isinstance(buyer(cloud).buy(ordered), Bought)
     assert cloud.server.calls[CALCULATE] == asked
     assert list(cloud.world.book.orders) == [ordered.reference]
 

@@ -30,6 +30,7 @@ from tests.sandbox.gcp.clouds import (
     strike,
     vcpus,
 )
+from tests.sandbox.settling import wait_until_done
 
 BOTH = pytest.mark.parametrize(("order", "operation"), [(vcpus(), INSERT), (dollars(), PLACE)])
 KINDS = pytest.mark.parametrize("order", [vcpus(), dollars()])
@@ -127,10 +128,10 @@ def test_a_lost_answer_is_unknown_and_sent_only_once(
 def test_a_read_timeout_is_raised_by_the_http_library_and_is_unknown(
     cloud: GcpSandbox, order: PurchaseOrder, operation: str
 ) -> None:
-    strike(cloud, Fault(operation, FaultKind.TIMEOUT_AFTER, hold_seconds=5))
-    clients = impatient(cloud)
-    outcome = buyer_of(cloud, clients).buy(order)
-    clients.close()
+    strike(cloud, Fault(operation, FaultKind.TIMEOUT_AFTER, hold_seconds=60))
+    with impatient(cloud) as clients:
+        outcome = buyer_of(cloud, clients).buy(order)
+    wait_until_done(cloud, operation)
     assert isinstance(outcome, Unknown)
     assert "ReadTimeout" in outcome.detail
     assert paid(cloud) == 1

@@ -73,8 +73,10 @@ def impatient(cloud: AzureSandbox) -> Iterator[AzureBuyer]:
     """A buyer that waits only briefly for the answer to a purchase."""
     access = sandbox_access(cloud.endpoint_url, purchase_read_timeout_seconds=0.3)
     clients = AzureClients(access, sleep=lambda _: None)
-    yield AzureBuyer(clients, clock=cloud.world.clock)
-    clients.close()
+    try:
+        yield AzureBuyer(clients, clock=cloud.world.clock)
+    finally:
+        clients.close()
 
 
 def strike(cloud: AzureSandbox, fault: Fault) -> None:

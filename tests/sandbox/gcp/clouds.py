@@ -65,9 +65,14 @@ def reader_of(cloud: GcpSandbox) -> GcpReader:
     return GcpReader(cloud.clients(), Prices(cloud.clients(), cloud.clock), clock=cloud.clock)
 
 
-def impatient(cloud: GcpSandbox) -> GcpClients:
+@contextmanager
+def impatient(cloud: GcpSandbox) -> Iterator[GcpClients]:
     """Clients that wait only briefly for the answer to a purchase."""
-    return GcpClients(cloud.access(purchase_timeout_seconds=0.3))
+    clients = GcpClients(cloud.access(purchase_timeout_seconds=0.3))
+    try:
+        yield clients
+    finally:
+        clients.close()
 
 
 def strike(cloud: GcpSandbox, *faults: Fault) -> None:
