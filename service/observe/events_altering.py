@@ -96,7 +96,10 @@ class AlterationUnknown:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeSettled:
-    """A person settled an outcome that no evidence would, and answers for it by name."""
+    """A person settled an outcome that no evidence would, and answers for it by name.
+
+    ``evidence``: what Tenor itself knew then; empty where it had to know nothing.
+    """
 
     name: ClassVar[str] = "outcome.settled"
     intent: IntentId
@@ -104,6 +107,7 @@ class OutcomeSettled:
     commitment: CommitmentId | None
     by: str
     reason: str
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,19 +178,31 @@ class PurchaseUnknown:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileMatched:
-    """The provider's inventory was read and compared with the ledger."""
+    """The provider's whole inventory was read and compared with the ledger.
+
+    ``account`` is whose credentials read, ``began_at`` when they began, ``listed`` how many
+    commitments there were; ``None`` in events from before they were kept.
+    """
 
     name: ClassVar[str] = "reconcile.matched"
     provider: str
     matched: int
     findings: int
+    account: AccountId | None = None
+    began_at: datetime | None = None
+    listed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileDrift:
-    """Ledger and inventory differ in one place; ``finding`` is the kind of difference."""
+    """Ledger and inventory differ in one place; ``finding`` is the kind of difference.
+
+    ``NEVER_LISTED`` and ``VANISHED`` are those that a person's word on a purchase hangs on.
+    """
 
     name: ClassVar[str] = "reconcile.drift"
+    NEVER_LISTED: ClassVar[str] = "never_listed"
+    VANISHED: ClassVar[str] = "vanished"
     finding: str
     commitment: CommitmentId | None
     intent: IntentId | None

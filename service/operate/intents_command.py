@@ -22,7 +22,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     intents.add_argument("--all", action="store_true", help="those that ended too")
     intents.set_defaults(run=run_intents)
     settle = intents.add_subparsers(dest="action", metavar="ACTION").add_parser(
-        "settle", help="say what became of an unknown purchase; you answer for it by name"
+        "settle", help="say what became of a purchase that is held; you answer for it by name"
     )
     settle.add_argument("intent", metavar="INTENT")
     said = settle.add_mutually_exclusive_group(required=True)
@@ -60,15 +60,26 @@ def _person(parser: argparse.ArgumentParser) -> None:
 
 
 def run_intents(options: argparse.Namespace) -> int:
-    """Purchases, oldest first; 4 when one is unknown."""
+    """Purchases, oldest first; 4 when one is unknown, or was confirmed and never listed."""
     from service.domain.purchases import IntentState  # noqa: PLC0415
+    from service.purchase.never_listed import told_of  # noqa: PLC0415
     from service.report.render import print_json, print_table  # noqa: PLC0415
     from service.store import intents  # noqa: PLC0415
     from service.store.engine import reading  # noqa: PLC0415
 
     going_on = (IntentState.RECORDED, IntentState.CALLING, IntentState.UNKNOWN)
     with _opened() as parts, reading(parts.engine) as connection:
-        found = intents.list_intents(connection, states=None if options.all else going_on)
+        known = intents.list_intents(connection, states=(*going_on, IntentState.BOUGHT))
+        never = {
+            one.order.intent
+            for one in known
+            if one.state is IntentState.BOUGHT and told_of(connection, one)
+        }
+        found = (
+            intents.list_intents(connection)
+            if options.all
+            else tuple(one for one in known if one.state in going_on or one.order.intent in never)
+        )
     rows = [
         {
             "intent": one.order.intent,
@@ -85,7 +96,8 @@ def run_intents(options: argparse.Namespace) -> int:
             "recorded_at": one.recorded_at,
             "start_at": one.order.start_at,
             "commitment": one.commitment,
-            "detail": one.detail,
+            "never_listed": one.order.intent in never,
+            "detail": "confirmed, never listed" if one.order.intent in never else one.detail,
         }
         for one in found
     ]
@@ -95,26 +107,19 @@ def run_intents(options: argparse.Namespace) -> int:
         columns = ("intent", "state", "provider", "account", "commit USD/h", "detail")
         keys = ("intent", "state", "provider", "account", "commit_usd_per_hour", "detail")
         print_table("Intents", columns, [tuple(row[key] for key in keys) for row in rows])
-    return 4 if any(one.state is IntentState.UNKNOWN for one in found) else 0
+    held = never or any(one.state is IntentState.UNKNOWN for one in found)
+    return 4 if held else 0
 
 
 def run_settle(options: argparse.Namespace) -> int:
-    """Settle an unknown purchase on a person's word."""
+    """Settle a purchase that is held on a person's word."""
     from service.domain.ids import CommitmentId, IntentId  # noqa: PLC0415
-    from service.purchase.by_hand import settle_purchase  # noqa: PLC0415
-    from service.store.engine import writing  # noqa: PLC0415
+    from service.operate.settling_by_hand import settle  # noqa: PLC0415
 
     bought = None if options.not_bought else CommitmentId(options.bought)
     by = options.by or getpass.getuser()
-    with _opened() as parts, writing(parts.engine) as connection:
-        settle_purchase(
-            connection,
-            IntentId(options.intent),
-            bought=bought,
-            by=by,
-            reason=options.reason,
-            now=parts.clock.now(),
-        )
+    with _opened() as parts:
+        settle(parts, IntentId(options.intent), bought=bought, by=by, reason=options.reason)
     _tell(options, intent=options.intent, outcome="refused" if bought is None else "bought", by=by)
     return 0
 

@@ -59,9 +59,11 @@ INTENT_MOVES: tuple[Move[IntentState], ...] = (
     Move(IntentState.UNKNOWN, IntentState.BOUGHT, Word.PERSON, "a person has seen it"),
     Move(IntentState.UNKNOWN, IntentState.REFUSED, Word.PERSON, "a person rules it out"),
     Move(IntentState.REFUSED, IntentState.BOUGHT, Word.INVENTORY, "listed after all"),
+    Move(IntentState.BOUGHT, IntentState.BOUGHT, Word.PERSON, "never listed but as another"),
+    Move(IntentState.BOUGHT, IntentState.REFUSED, Word.PERSON, "never listed, ruled out"),
 )
 """Every legal move of an intent. Once called, only the provider's word, its inventory, or a person
-who answers for it by name, counts."""
+who answers for it by name, counts. What was listed once is ``bought`` for good."""
 
 PROPOSAL_MOVES: tuple[Move[ProposalState], ...] = (
     Move(ProposalState.WAITING, ProposalState.WAITING, Word.PERSON, "the first of two says yes"),

@@ -102,10 +102,20 @@ class External:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """Something owned is no longer listed, or a yes was never followed by a listing."""
+    """Something owned is no longer listed."""
 
     commitment: CommitmentId
     intent: IntentId | None
+    detail: str
+    alarming = True
+
+
+@dataclass(frozen=True, slots=True)
+class NeverListed:
+    """A yes was never followed by a listing. It counts until it is listed, or a person settles."""
+
+    intent: Intent
+    commitment: CommitmentId
     detail: str
     alarming = True
 
@@ -162,5 +172,6 @@ Finding = (
     | Changed
     | External
     | Vanished
+    | NeverListed
     | Duplicate
 )

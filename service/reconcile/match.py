@@ -36,6 +36,7 @@ from service.reconcile.findings import (
     External,
     Finding,
     Known,
+    NeverListed,
     ProvenBought,
     SettledBought,
     SettledNotBought,
@@ -335,8 +336,8 @@ def _of_bought(
         return [Confirmed(intent, _first(intent, listed))] if is_new else []
     never_listed = intent.commitment is not None and intent.commitment not in before
     if waited and never_listed and intent.commitment is not None:
-        detail = "the provider said yes and never listed it"
-        return [Vanished(intent.commitment, intent.order.intent, detail)]
+        detail = f"the provider answered with {intent.commitment} and never listed it"
+        return [NeverListed(intent, intent.commitment, detail)]
     return []
 
 

@@ -34,6 +34,7 @@ from service.reconcile.findings import (
     External,
     Finding,
     Known,
+    NeverListed,
     ProvenBought,
     SettledBought,
     SettledNotBought,
@@ -127,7 +128,12 @@ def reconcile(
         altered = changes.settle(now=now)
         stop(connection, provider, result.findings, altered, autopilot=autopilot, now=now)
         event = ReconcileMatched(
-            provider=provider, matched=len(result.owner), findings=len(result.findings)
+            provider=provider,
+            matched=len(result.owner),
+            findings=len(result.findings),
+            account=account,
+            began_at=read_at,
+            listed=len(inventory),
         )
         ledger.append(connection, event, now=now)
     return Reconciliation(provider, read_at, inventory, len(result.owner), result.findings, altered)
@@ -267,6 +273,8 @@ def _settle(connection: Connection, provider: str, finding: Finding, *, now: dat
         case Confirmed(intent=intent, item=item):
             evidence = f"{item.commitment.commitment} is listed"
             _tell_settled(connection, intent.order.intent, "confirmed", evidence, now=now)
+        case NeverListed():
+            _tell_never_listed(connection, finding, now=now)
         case _:
             _tell_drift(connection, provider, finding, now=now)
 
@@ -320,7 +328,7 @@ def _tell_drift(
             kind = "external" if alarming else "adopted"
             event = _drift(kind, item.commitment.commitment, None, "no intent of ours bought it")
         case Vanished(commitment=commitment, intent=intent, detail=detail):
-            event = _drift("vanished", commitment, intent, detail)
+            event = _drift(ReconcileDrift.VANISHED, commitment, intent, detail)
             if not holdings.mark_vanished(connection, provider, commitment, now=now) and (
                 ledger.holds(connection, ReconcileDrift.name, commitment=commitment)
             ):
@@ -338,6 +346,19 @@ def _tell_drift(
                 return
         case _:
             assert_never(finding)
+    ledger.append(connection, event, now=now)
+
+
+def _tell_never_listed(connection: Connection, finding: NeverListed, *, now: datetime) -> None:
+    """Write it down once, with all that a person needs to look for it and to settle it."""
+    commitment, order = finding.commitment, finding.intent.order
+    if ledger.holds(connection, ReconcileDrift.name, commitment=commitment):
+        return
+    detail = (
+        f"{finding.detail}: {order.quantity} of {order.offering} in account {order.account}. It "
+        f"counts as owned until it is listed, or a person settles intent {order.intent}"
+    )
+    event = _drift(ReconcileDrift.NEVER_LISTED, commitment, order.intent, detail)
     ledger.append(connection, event, now=now)
 
 

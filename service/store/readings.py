@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select
 
 from service.observe.events import ReconcileMatched
+from service.store import ledger
+from service.store.ledger import Recorded
 from service.store.schema import events
 
 FORGOTTEN_AFTER = timedelta(days=31)
@@ -35,3 +37,14 @@ def read_at(
                 break
     rows.close()
     return found
+
+
+def newest(connection: Connection, provider: str) -> Recorded | None:
+    """The newest complete reading of ``provider``, of whatever account, as the ledger tells it."""
+    query = select(events.c.sequence, events.c.payload).where(
+        events.c.kind == ReconcileMatched.name
+    )
+    rows = connection.execute(query.order_by(events.c.sequence.desc()))
+    found = next((number for number, payload in rows if payload["provider"] == provider), None)
+    rows.close()
+    return None if found is None else ledger.read(connection, after=found - 1, limit=1)[0]

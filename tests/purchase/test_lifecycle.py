@@ -72,8 +72,10 @@ def test_an_alteration_that_was_called_is_never_called_again() -> None:
     assert reached == set(AlterationState)
 
 
-def test_what_was_bought_stays_bought() -> None:
-    assert [move for move in INTENT_MOVES if move.source is IntentState.BOUGHT] == []
+def test_what_was_bought_stays_bought_unless_a_person_says_that_it_was_never_listed() -> None:
+    moves = [move for move in INTENT_MOVES if move.source is IntentState.BOUGHT]
+    assert {move.word for move in moves} == {Word.PERSON}
+    assert all("never listed" in move.why for move in moves)
 
 
 def test_nothing_that_was_called_is_ever_called_again() -> None:

@@ -122,7 +122,7 @@ def test_a_person_cannot_settle_against_what_is_known(
     done = buy(desk)
     assert isinstance(done, Executed)
     look(desk, cloud, clock)
-    with pytest.raises(RefusedError, match="not_unknown"), writing(desk.engine) as connection:
+    with pytest.raises(RefusedError, match="listed"), writing(desk.engine) as connection:
         settle_purchase(connection, done.intent, bought=None, by="ana", reason="no", now=START)
     cloud.fault = Fault.TIMEOUT_BEFORE
     second = execute(desk, line=make_line(2), plan=PLAN, cycle=CYCLE)

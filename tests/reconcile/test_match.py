@@ -20,6 +20,7 @@ from service.reconcile.findings import (
     External,
     Finding,
     Known,
+    NeverListed,
     SettledBought,
     SettledNotBought,
     StillUnknown,
@@ -246,7 +247,8 @@ def test_a_yes_that_is_never_listed_raises_an_alarm_after_the_grace() -> None:
     bought = intent(1, BOUGHT, commitment="c1")
     assert kinds_of(matched([bought], late=False)) == []
     [found] = matched([bought]).findings
-    assert isinstance(found, Vanished)
+    assert isinstance(found, NeverListed)
+    assert found.alarming
 
 
 @pytest.mark.parametrize(
