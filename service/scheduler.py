@@ -173,18 +173,21 @@ class Executor:
             self._waiting[job.name] = reason
             return 0
         self._waiting.pop(job.name, None)
-        for older in instants[:-1]:
+        *older, newest = instants
+        if older:
             self._supersede(job, older, lease)
-        return self._run(job, instants[-1], lease)
+        return self._run(job, newest, lease)
 
-    def _supersede(self, job: Job, instant: datetime, lease: Lease) -> None:
-        now = self._clock.now()
+    def _supersede(self, job: Job, older: Sequence[datetime], lease: Lease) -> None:
         with writing(self._engine) as connection:
-            run = due.claim(connection, schedule=job.name, due_at=instant, lease=lease, now=now)
-            if run is not None:
-                due.finish(
-                    connection, run, state=RunState.DONE, lease=lease, now=now, detail=SUPERSEDED
-                )
+            due.supersede(
+                connection,
+                schedule=job.name,
+                instants=older,
+                lease=lease,
+                now=self._clock.now(),
+                detail=SUPERSEDED,
+            )
 
     def _run(self, job: Job, instant: datetime, lease: Lease) -> int:
         with writing(self._engine) as connection:

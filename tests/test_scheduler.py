@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 
 from service.domain.errors import RefusedError
 from service.domain.hours import iso
@@ -49,13 +50,19 @@ class Worker:
         return Job("cycle", WEEK, SIX, self.work, self.waits)
 
 
-def executor(engine: Engine, clock: SetClock, worker: Worker, holder: str = "one") -> Executor:
+def executor(
+    engine: Engine,
+    clock: SetClock,
+    worker: Worker,
+    holder: str = "one",
+    jobs: Sequence[Job] | None = None,
+) -> Executor:
     return Executor(
         engine=engine,
         clock=clock,
         holder=holder,
         lifetime=timedelta(seconds=60),
-        jobs=[worker.job],
+        jobs=[worker.job] if jobs is None else jobs,
         on_acquired=lambda _lease: None,
     )
 
@@ -99,6 +106,31 @@ def test_instants_that_passed_while_nobody_ran_are_superseded_by_the_newest(
             select(job_runs.c.detail).order_by(job_runs.c.due_at)
         ).scalars()
         assert list(details) == ["did it", SUPERSEDED, SUPERSEDED, "did it"]
+
+
+def test_a_week_of_minutes_in_which_nobody_ran_is_written_down_at_once(engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    job = Job("alerts", timedelta(minutes=5), timedelta(0), worker.work)
+    ours = executor(engine, clock, worker, jobs=[job])
+    ours.ring("alerts")
+    clock.at = MONDAY + WEEK
+    begun: list[object] = []
+    event.listen(engine, "begin", begun.append)
+    assert ours.ring("alerts") == 1
+    assert len(begun) < 10
+    assert list(states(engine).values()) == ["done"] * (7 * 24 * 12 + 1)
+
+
+def test_a_run_that_failed_is_ended_once_a_newer_one_stands_for_it(engine: Engine) -> None:
+    clock, worker = SetClock(MONDAY), Worker()
+    ours = executor(engine, clock, worker)
+    worker.refuses = True
+    ours.ring("cycle")
+    worker.refuses = False
+    clock.at = MONDAY + 2 * WEEK
+    assert ours.ring("cycle") == 1
+    assert worker.ran == [f"cycle@{iso(MONDAY)}", f"cycle@{iso(MONDAY + 2 * WEEK)}"]
+    assert list(states(engine).values()) == ["done"] * 3
 
 
 def test_only_the_holder_of_the_lease_runs_anything(engine: Engine) -> None:
@@ -191,7 +223,7 @@ def test_a_new_holder_settles_before_it_works(engine: Engine) -> None:
         clock=clock,
         holder="one",
         lifetime=timedelta(seconds=60),
-        jobs=[worker.job],
+        jobs=[worker.job] if jobs is None else jobs,
         on_acquired=lambda lease: settled.append((lease.fence, len(worker.ran))),
     )
     ours.ring("cycle")

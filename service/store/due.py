@@ -6,6 +6,7 @@ second replica or a bell that rings twice can neither repeat nor skip one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -132,6 +133,55 @@ def claim(
         )
     )
     return Run(identity, schedule, due_at, attempts)
+
+
+def supersede(
+    connection: Connection,
+    *,
+    schedule: str,
+    instants: Sequence[datetime],
+    lease: Lease,
+    now: datetime,
+    detail: str,
+) -> None:
+    """Write ``instants``, which a newer one stands for, down as done, all at once.
+
+    Of a schedule of minutes there are thousands after a week in which nobody ran. One that was
+    begun or failed before is ended; one that is done already stays as it is. Raises
+    ``LeaseLostError`` when ``lease`` is no longer held.
+    """
+    require(connection, lease)
+    begun = set(
+        connection.execute(
+            select(job_runs.c.due_at).where(
+                job_runs.c.schedule == schedule,
+                job_runs.c.due_at >= min(instants),
+                job_runs.c.due_at <= max(instants),
+            )
+        ).scalars()
+    )
+    for instant in sorted(begun.intersection(instants)):
+        run = claim(connection, schedule=schedule, due_at=instant, lease=lease, now=now)
+        if run is not None:
+            finish(connection, run, state=RunState.DONE, lease=lease, now=now, detail=detail)
+    rows = [
+        {
+            "run_id": run_id(schedule, instant),
+            "schedule": schedule,
+            "due_at": instant,
+            "state": RunState.DONE.value,
+            "holder": lease.holder,
+            "fence": lease.fence,
+            "attempts": 1,
+            "started_at": now,
+            "finished_at": now,
+            "detail": detail,
+        }
+        for instant in instants
+        if instant not in begun
+    ]
+    if rows:
+        connection.execute(insert(job_runs), rows)
 
 
 def _may_retry(connection: Connection, identity: str, now: datetime) -> bool:
