@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -39,6 +39,10 @@ class WallClock:
         return datetime.now(UTC)
 
 
+def _new_key() -> str:
+    return str(uuid.uuid4())
+
+
 OwnedRates = dict[tuple[CommitmentId, tuple[SkuKey, ...]], Offering]
 """By commitment and the SKUs asked for: the commitment's own offering."""
 
@@ -50,6 +54,7 @@ class Parts:
     ``clouds`` are all that this deployment speaks to, ``cloud`` the one that a piece of work is
     about: each provider is decided for, bought in and reconciled by itself, under caps that count
     them all. ``rates`` remembers what owned commitments were bought at, which never changes.
+    ``new_key`` mints intent ids and tokens, unique for ever.
     """
 
     settings: Settings
@@ -60,6 +65,7 @@ class Parts:
     cloud: Cloud
     holder: str
     rates: OwnedRates = field(default_factory=dict)
+    new_key: Callable[[], str] = _new_key
 
     @property
     def lease_lifetime(self) -> timedelta:

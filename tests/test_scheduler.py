@@ -223,7 +223,7 @@ def test_a_new_holder_settles_before_it_works(engine: Engine) -> None:
         clock=clock,
         holder="one",
         lifetime=timedelta(seconds=60),
-        jobs=[worker.job] if jobs is None else jobs,
+        jobs=[worker.job],
         on_acquired=lambda lease: settled.append((lease.fence, len(worker.ran))),
     )
     ours.ring("cycle")

@@ -55,6 +55,7 @@ def desk_of(parts: Parts, situation: Situation, lease: Lease, *, plans: Sequence
         lease=lease,
         judge=FreshJudge(situation, planned, lambda: parts.policy().policy),
         policy_digest=lambda: parts.policy().policy.digest,
+        new_key=parts.new_key,
         policy_halts=lambda: parts.policy().policy.halt,
         start_at=lambda line, now: start_now(parts.policy().policy, line, now),
     )

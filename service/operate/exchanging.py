@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
-from uuid import uuid4
 
 from service.billing.market import Market, compile_market
 from service.domain.alterations import AlterationKind, AlterationOrder, AlterationQuote, Target
@@ -181,7 +180,7 @@ def _ask_for_best(
     alterer: ProviderAlterer,
 ) -> int:
     for move in possible[:QUOTED_AT_MOST]:
-        order = _order(item, move)
+        order = _order(parts, item, move)
         try:
             quote = alterer.quote_alteration(order)
         except ProviderError:
@@ -208,7 +207,7 @@ def _pays(situation: Situation, item: InventoryItem, move: Move, quote: Alterati
     )
 
 
-def _order(item: InventoryItem, move: Move) -> AlterationOrder:
+def _order(parts: Parts, item: InventoryItem, move: Move) -> AlterationOrder:
     target = Target(
         offering=move.target.offering,
         quantity=move.quantity,
@@ -217,8 +216,8 @@ def _order(item: InventoryItem, move: Move) -> AlterationOrder:
         payment=move.target.payment,
     )
     return AlterationOrder(
-        intent=IntentId(str(uuid4())),
-        token=ClientToken(str(uuid4())),
+        intent=IntentId(parts.new_key()),
+        token=ClientToken(parts.new_key()),
         alteration=AlterationKind.EXCHANGE,
         account=item.commitment.account,
         kind=item.kind,

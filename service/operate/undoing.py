@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from uuid import uuid4
 
 from service.domain.alterations import (
     Alteration,
@@ -301,8 +300,8 @@ def _ask(
     item, now = regret.item, parts.clock.now()
     name = item.commitment.commitment
     order = AlterationOrder(
-        intent=IntentId(str(uuid4())),
-        token=ClientToken(str(uuid4())),
+        intent=IntentId(parts.new_key()),
+        token=ClientToken(parts.new_key()),
         alteration=ways[name],
         account=item.commitment.account,
         kind=item.kind,
