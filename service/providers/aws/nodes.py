@@ -32,7 +32,6 @@ from service.domain.purchases import (
 )
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke_all
-from service.providers.aws.dearer import refuse_dearer
 from service.providers.aws.last_look import send_if_wanted
 from service.providers.aws.node_services import (
     BY_KIND,
@@ -45,6 +44,7 @@ from service.providers.aws.node_services import (
 )
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
 from service.providers.aws.words import INTENT_TAG, STATES, is_legacy, is_over, known
+from service.providers.dearer import refuse_dearer
 from service.providers.port import StillWanted
 from service.usage.aws_sku import describe_sku
 

@@ -18,7 +18,6 @@ from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import Bought, InventoryItem, Outcome, PurchaseOrder, Refused
 from service.domain.usage import SkuKey
 from service.providers.aws.clients import PROVIDER, Answer, AwsClients, invoke, invoke_all
-from service.providers.aws.dearer import refuse_dearer
 from service.providers.aws.last_look import send_if_wanted
 from service.providers.aws.outcome import WIRE_ERRORS, bought_of, outcome_of
 from service.providers.aws.reservation_terms import (
@@ -33,6 +32,7 @@ from service.providers.aws.words import (
     TERM_MONTHS,
     is_over,
 )
+from service.providers.dearer import refuse_dearer
 from service.providers.port import StillWanted
 from service.usage.aws_sku import aws_sku, describe_sku
 

@@ -6,7 +6,8 @@ machines of that size, never normalised units.
 Buying has two steps. The quote (``calculatePrice``) mints the order's id, which the caller stores.
 The purchase names that id and no other: asking for a new price after an answer was lost would be a
 new id, and a second purchase. Before it is sent the order is looked for, so that the same call may
-be made again; an order that is there already is never bought once more.
+be made again; an order that is there already is never bought once more. One that is not there is
+priced again, and not sent when it has become dearer than was decided on.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ from service.providers.azure.words import (
     amount,
     name_of,
 )
+from service.providers.dearer import refuse_dearer
 from service.providers.port import StillWanted
 from service.usage.azure_sku import describe_sku
 
@@ -193,7 +195,7 @@ def purchase(clients: AzureClients, order: PurchaseOrder, still_wanted: StillWan
         return refused
     request = _request(clients, order)
     buying = clients.buying_reservations.reservation_order
-    answered = _bought_before(clients, order) or still_wanted()
+    answered = _bought_before(clients, order) or _dearer(clients, order) or still_wanted()
     if answered is not None:
         return answered
     try:
@@ -214,6 +216,20 @@ def _bought_before(clients: AzureClients, order: PurchaseOrder) -> Outcome | Non
         # As long as it is not known whether one has bought, nothing is sent.
         return Unknown(f"the order could not be looked for: {trouble(error)}")
     return None if found is None else settle(clients, order)
+
+
+def _dearer(clients: AzureClients, order: PurchaseOrder) -> Refused | None:
+    """Why it is not bought at the price of now; the order id that asking for it mints is let go."""
+    try:
+        _, whole_usd = calculate(clients, order)
+    except ProviderError as error:
+        return Refused(error.code, f"the price of now is not told: {error}")
+    hours, at_once = TERM_HOURS[order.term_months], order.payment is Payment.ALL_UPFRONT
+    return refuse_dearer(
+        order,
+        hourly_usd=whole_usd / hours,
+        upfront_usd=whole_usd if at_once else Decimal(0),
+    )
 
 
 def _unfit(order: PurchaseOrder) -> Refused | None:

@@ -50,6 +50,7 @@ from service.providers.azure.clients import (
 from service.providers.azure.outcome import outcome_of, outcome_of_state
 from service.providers.azure.prices import Retail
 from service.providers.azure.words import BOUGHT_STATES, CURRENCY, TERM_WORDS, amount, name_of
+from service.providers.dearer import refuse_dearer
 from service.providers.port import StillWanted
 
 SKU = "Compute_Savings_Plan"
@@ -197,7 +198,17 @@ def _unfit(order: PurchaseOrder) -> Refused | None:
         return Refused("intent", f"Azure would not take {order.intent} into a name")
     if order.quantity < STEP or order.quantity % STEP:
         return Refused("quantity", f"{order.quantity} is not a multiple of {STEP} dollars an hour")
-    return None
+    return _dearer(order)
+
+
+def _dearer(order: PurchaseOrder) -> Refused | None:
+    """Why it is not bought for what it commits to, which is its price."""
+    hours, at_once = TERM_HOURS[order.term_months], order.payment is Payment.ALL_UPFRONT
+    return refuse_dearer(
+        order,
+        hourly_usd=order.quantity,
+        upfront_usd=order.quantity * hours if at_once else Decimal(0),
+    )
 
 
 def look_up(clients: AzureClients, order: PurchaseOrder) -> Evidence:

@@ -12,6 +12,7 @@ from service.domain.ids import OfferingId
 from service.domain.money import CommitUsdPerHour, from_nano, nano
 from service.domain.plans import Companion
 from service.domain.purchases import Evidence, Idempotency, Outcome, PurchaseOrder, Quote, Refused
+from service.providers.dearer import refuse_dearer
 from service.providers.gcp import flexible, resource_commitments
 from service.providers.gcp.clients import GcpClients
 from service.providers.gcp.outcome import NOT_SENT
@@ -82,7 +83,17 @@ class GcpBuyer:
             return Refused(code=NOT_SENT, detail=str(error))
         if order.kind is Kind.GCP_FLEXIBLE_CUD:
             return flexible.purchase(self._clients, order, still_wanted)
-        return resource_commitments.purchase(self._clients, order, still_wanted)
+        return resource_commitments.purchase(
+            self._clients, order, still_wanted, too_dear=self._too_dear
+        )
+
+    def _too_dear(self, order: PurchaseOrder) -> Refused | None:
+        """Why it is not bought at the price of now, which is read anew."""
+        try:
+            now = self.quote(order)
+        except ProviderError as error:
+            return Refused(code=NOT_SENT, detail=f"the price of now is not told: {error}")
+        return refuse_dearer(order, hourly_usd=now.commit_usd_per_hour, upfront_usd=now.upfront_usd)
 
     def look_up(self, order: PurchaseOrder) -> Evidence:
         """What became of the order, by its commitment's name or its order's display name."""

@@ -7,6 +7,7 @@ name is looked for before an order is placed, and an order that is found is comp
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from service.domain.errors import ProviderError
@@ -21,6 +22,7 @@ from service.domain.purchases import (
     Refused,
     Unknown,
 )
+from service.providers.dearer import refuse_dearer
 from service.providers.gcp.clients import GcpAccess, GcpClients, wire_errors
 from service.providers.gcp.inventory import (
     COMMIT_PARAMETER,
@@ -70,6 +72,10 @@ def purchase(clients: GcpClients, order: PurchaseOrder, still_wanted: StillWante
         return Refused("quantity", f"{order.quantity} is not a multiple of {step} dollars an hour")
     if order.upfront_usd:
         return Refused("upfront", "flexible commitments have no upfront payment")
+    # What it commits to by the hour is its price.
+    dearer = refuse_dearer(order, hourly_usd=order.quantity, upfront_usd=Decimal(0))
+    if dearer is not None:
+        return dearer
     try:
         offer = offer_of(clients.access, order)
         placed = orders(clients, display_name=tag(order.intent))

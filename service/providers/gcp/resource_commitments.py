@@ -8,6 +8,7 @@ The operation's error is looked at even when the operation is done.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -105,12 +106,24 @@ def contents_of(order: PurchaseOrder) -> tuple[int, int]:
     return int(order.quantity), 0 if beside is None else int(beside.quantity * MB_PER_GB)
 
 
-def purchase(clients: GcpClients, order: PurchaseOrder, still_wanted: StillWanted) -> Outcome:
-    """One ``regionCommitments.insert`` with the intent's request id and name."""
+def purchase(
+    clients: GcpClients,
+    order: PurchaseOrder,
+    still_wanted: StillWanted,
+    *,
+    too_dear: Callable[[PurchaseOrder], Refused | None],
+) -> Outcome:
+    """One ``regionCommitments.insert`` with the intent's request id and name.
+
+    ``too_dear`` says what speaks against the price of now, if anything.
+    """
     terms = resource_terms(order.offering)
     refused = refusal(order, terms)
     if refused is not None:
         return refused
+    refused = too_dear(order)
+    if refused is not None:
+        return _unless_bought(clients, order, refused)
     body: dict[str, Any] = {
         "description": tag(order.intent),
         "plan": PLAN_WORDS[terms.term_months],
@@ -180,6 +193,15 @@ def watch(clients: GcpClients, place: Place, begun: Operation) -> Exists | Refus
     if _is_done(operation):
         return end_of(operation)
     return Unknown(f"operation {begun.name or 'without a name'} is not known to be done{trouble}")
+
+
+def _unless_bought(clients: GcpClients, order: PurchaseOrder, refused: Refused) -> Outcome:
+    """``refused``, unless an earlier attempt has bought: what is there already is no refusal."""
+    try:
+        found = verified(clients, order)
+    except ProviderError as error:
+        return Unknown(str(error))
+    return refused if isinstance(found, Absent) else as_outcome(found)
 
 
 def _there(clients: GcpClients, order: PurchaseOrder) -> Outcome:

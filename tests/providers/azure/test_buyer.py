@@ -19,7 +19,6 @@ from service.providers.port import ProviderBuyer, ProviderFinder
 from service.sandbox.azure.cloud import AzureSandbox
 from service.sandbox.faults import Fault, FaultKind
 from tests.sandbox.azure.clouds import (
-    CALCULATE,
     CREATE_PLAN,
     INTENT,
     PURCHASE,
@@ -351,13 +350,3 @@ def test_a_quote_that_ran_out_is_refused_and_buys_nothing(cloud: AzureSandbox) -
     assert isinstance(outcome, Refused)
     assert "Session timed out" in outcome.detail
     assert purchases(cloud) == 0
-
-
-def test_a_price_that_changes_after_the_quote_is_not_what_is_charged(cloud: AzureSandbox) -> None:
-    strike(cloud, Fault(CALCULATE, FaultKind.PRICE_CHANGE, price_factor=Decimal(2)))
-    ordered = quoted(cloud, order(cloud))
-    dearer = buyer(cloud).quote(order(cloud))
-    assert dearer.upfront_usd == pytest.approx(2 * ordered.upfront_usd, rel=Decimal("0.001"))
-    assert isinstance(buyer(cloud).buy(ordered), Bought)
-    (item,) = reader(cloud).inventory()
-    assert item.upfront_usd == ordered.upfront_usd

@@ -52,7 +52,7 @@ def cloud() -> Iterator[AzureSandbox]:
 def test_27_an_order_id_of_our_own_is_refused_and_the_minted_one_keeps_the_purchase_single(
     cloud: AzureSandbox,
 ) -> None:
-    made_up = buyer(cloud).buy(replace(order(cloud), reference=MADE_UP))
+    made_up = buyer(cloud).buy(replace(quoted(cloud, order(cloud)), reference=MADE_UP))
     assert isinstance(made_up, Refused)
     assert "Session timed out" in made_up.detail
     ordered = quoted(cloud, order(cloud))
@@ -74,9 +74,9 @@ def test_28_a_lost_answer_never_leads_to_a_new_price_and_a_new_order_id(
     cloud: AzureSandbox,
 ) -> None:
     ordered = quoted(cloud, order(cloud))
-    asked = cloud.server.calls[CALCULATE]
     strike(cloud, Fault(PURCHASE, FaultKind.TIMEOUT_AFTER))
     assert isinstance(buyer(cloud).buy(ordered), Unknown)
+    asked = cloud.server.calls[CALCULATE]
     assert isinstance(buyer(cloud).buy(ordered), Bought)
     assert cloud.server.calls[CALCULATE] == asked
     assert list(cloud.world.book.orders) == [ordered.reference]

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from service.domain.alterations import AlterationKind, AlterationOrder, Target
 from service.domain.commitments import Kind, Offering, Payment
-from service.domain.hours import DAY_HOURS, HourRange
+from service.domain.hours import DAY_HOURS, TERM_HOURS, HourRange
 from service.domain.ids import AccountId, ClientToken, CommitmentId, IntentId, OfferingId
+from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import Bought, PurchaseOrder
 from service.domain.usage import Usage
 from service.providers.azure.alterer import AzureAlterer
@@ -115,7 +116,12 @@ def order(
 def quoted(cloud: AzureSandbox, draft: PurchaseOrder) -> PurchaseOrder:
     """The order with the reference and the cash of a quote."""
     quote = buyer(cloud).quote(draft)
-    return replace(draft, reference=quote.reference, upfront_usd=quote.upfront_usd)
+    return replace(
+        draft,
+        reference=quote.reference,
+        upfront_usd=quote.upfront_usd,
+        commit_usd_per_hour=quote.commit_usd_per_hour,
+    )
 
 
 def plan_order(
@@ -124,7 +130,8 @@ def plan_order(
     months: int = 12,
     payment: Payment = Payment.NO_UPFRONT,
 ) -> PurchaseOrder:
-    """An order for a savings plan."""
+    """An order for a savings plan, at what it commits to."""
+    at_once = payment is Payment.ALL_UPFRONT
     return PurchaseOrder(
         intent=INTENT,
         token=ClientToken("token-1"),
@@ -134,7 +141,8 @@ def plan_order(
         term_months=months,
         payment=payment,
         quantity=Decimal(quantity),
-        upfront_usd=Decimal(0),
+        upfront_usd=Decimal(quantity) * (TERM_HOURS[months] if at_once else 0),
+        commit_usd_per_hour=CommitUsdPerHour(Decimal(quantity)),
     )
 
 

@@ -84,7 +84,7 @@ def strike(cloud: GcpSandbox, *faults: Fault) -> None:
 def vcpus(
     count: str = "100", *, intent: str = "intent-1", offering: str = N2_YEAR
 ) -> PurchaseOrder:
-    """An order of vCPUs."""
+    """An order of vCPUs, at a price that nothing here comes near."""
     return PurchaseOrder(
         intent=IntentId(intent),
         token=ClientToken(f"token of {intent}"),
@@ -95,6 +95,7 @@ def vcpus(
         payment=Payment.NO_UPFRONT,
         quantity=Decimal(count),
         upfront_usd=Decimal(0),
+        commit_usd_per_hour=CommitUsdPerHour(Decimal(1_000)),
     )
 
 
