@@ -24,9 +24,9 @@ class SimAws(SimCloud):
 
     provider = "aws"
 
-    def __init__(self, seed: int, days: int) -> None:
+    def __init__(self, seed: int, days: int, world: World | None = None) -> None:
         options = WorldOptions(seed=seed, history_days=1, horizon_days=days)
-        world = World.generated(options)
+        world = world or World.generated(options)
         super().__init__(world, world.payer)
         plans = self._sold(Kind.AWS_COMPUTE_SP)[:1]
         capacity = [one for one in self._sold(Kind.AWS_RI_REGIONAL) if one.region == REGION][:1]

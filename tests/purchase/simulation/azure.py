@@ -46,11 +46,11 @@ class SimAzure(SimCloud):
 
     provider = "azure"
 
-    def __init__(self, seed: int, days: int) -> None:
+    def __init__(self, seed: int, days: int, world: AzureWorld | None = None) -> None:
         options = AzureWorldOptions(
             seed=seed, history_days=1, horizon_days=days, refund_limit_usd=Decimal(10**6)
         )
-        world = AzureWorld.generated(options)
+        world = world or AzureWorld.generated(options)
         super().__init__(world, world.payer)
         later = max(world.usage.hours.end, world.now()).date()
         machine = next(

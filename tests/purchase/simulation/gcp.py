@@ -44,9 +44,9 @@ class SimGcp(SimCloud):
 
     provider = "gcp"
 
-    def __init__(self, seed: int, days: int) -> None:
+    def __init__(self, seed: int, days: int, world: GcpWorld | None = None) -> None:
         options = GcpWorldOptions(seed=seed, history_days=1, horizon_days=days)
-        world = GcpWorld.generated(options)
+        world = world or GcpWorld.generated(options)
         super().__init__(world, AccountId(world.projects["commitments"]))
         vcpu_usd, gb_usd = world.rates(REGION, FAMILY, 12)
         self.parts = (
@@ -197,10 +197,7 @@ class SimGcp(SimCloud):
     def owned(self) -> dict[CommitmentId, Owned]:
         now = self.now()
         found = {
-            CommitmentId(one.key): Owned(
-                sum((usd * part.usd_per_hour for _, part, usd in self._apart(one)), Decimal(0)),
-                Decimal(0),
-            )
+            CommitmentId(one.key): Owned(_usd_per_hour(one.contents(now)), Decimal(0))
             for one in self.world.commitments.records.values()
             if STATES[one.status(now)].is_owned
         }
@@ -210,3 +207,9 @@ class SimGcp(SimCloud):
             if STATES[one.status(now)].is_owned
         }
         return found
+
+
+def _usd_per_hour(held: Contents) -> Decimal:
+    """What vCPUs and memory oblige to, at the rates that they were bought at."""
+    vcpu_usd, gb_usd = held.rates_usd
+    return held.vcpus * vcpu_usd + Decimal(held.memory_mb) / MB_PER_GB * gb_usd

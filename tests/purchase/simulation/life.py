@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from service.billing.bill import bill
 from service.domain.alterations import AlterationKind, AlterationOrder, Target
 from service.domain.errors import LeaseLostError
-from service.domain.hours import HOUR, HourRange, floor_hour
 from service.domain.ids import ClientToken, IntentId, LineId, PlanId
 from service.domain.plans import Decision, PlanLine
 from service.domain.purchases import IntentState, InventoryItem, ProposalState
@@ -29,9 +26,10 @@ from service.purchase.propose import approve, expire_due, record_proposals
 from service.purchase.resume import resume
 from service.purchase.written_alterations import ask, expire_alterations
 from service.reconcile.settle import reconcile
-from service.store import alterations, demotion, holdings, intents, ledger, proposals, schema
+from service.store import demotion, intents, proposals
 from service.store.engine import reading, writing
 from service.store.halt import is_halted, set_halt
+from tests.purchase.simulation.checking import problems_at_rest
 from tests.purchase.simulation.clouds import Mishap, SimCloud
 from tests.purchase.simulation.guarding import Guard, amounts, line_of, policy_of
 from tests.purchase.simulation.person import settle_held
@@ -322,48 +320,10 @@ class Life:
 
     def check(self) -> None:
         """At rest: ledger equals cloud, nothing stuck, bills agree."""
-        paid = self.cloud.paid()
         with reading(self.engine) as connection:
-            rows = connection.execute(select(schema.intents)).mappings().all()
-            listed_last = holdings.inventory(connection, provider=self.cloud.provider)
-            changed = alterations.list_alterations(connection)
-            ledger.verify(connection)
-        mirror = {item.commitment.commitment: item for item in listed_last}
-        bought = {row["intent_id"] for row in rows if row["state"] == IntentState.BOUGHT}
-        ours = {row["intent_id"] for row in rows}
-        altered = {one.order.intent for one in changed}
+            bought = intents.list_intents(connection, states=(IntentState.BOUGHT,))
         self.purchases = len(bought)
-        made_up = {name for name in paid if name.startswith(("untagged", "token", "console"))}
-        strangers = set(paid) - ours - altered - made_up
-        self.problems += [f"{one} paid for without an intent" for one in sorted(strangers)]
-        lost = {name for name in paid if name in ours} - bought
-        self.problems += [f"{one} is paid for and not bought in the ledger" for one in sorted(lost)]
-        open_rows = [row["state"] for row in rows if row["state"] not in {"bought", "refused"}]
-        self.problems += [f"an intent is stuck in {state}" for state in open_rows]
-        for one in changed:
-            if one.state in {*alterations.UNDER_WAY}:
-                self.problems.append(f"an alteration is stuck in {one.state}")
-        self.problems += [
-            f"{k} was called {n} times" for k, n in self.cloud.called.items() if n > 1
-        ]
-        listed = {item.commitment.commitment: item for item in self.cloud.inventory()}
-        if {k: _face(v) for k, v in listed.items()} != {k: _face(v) for k, v in mirror.items()}:
-            self.problems.append("the mirror is not the cloud's inventory")
-        self.check_bills(set(mirror))
-
-    def check_bills(self, known: set[str]) -> None:
-        """The cloud's own bill of the last week is the bill of what the ledger knows of."""
-        end = floor_hour(self.cloud.now()).replace(hour=0)
-        hours = HourRange(end - 7 * 24 * HOUR, 7 * 24)
-        dataset = self.cloud.world.dataset(hours)
-        ledgers = tuple(
-            one
-            for one in dataset.commitments
-            if any(one.commitment == name or _part_of(one.commitment, name) for name in known)
-        )
-        whole, ours = bill(dataset), bill(replace(dataset, commitments=ledgers))
-        if whole.total_usd != ours.total_usd:
-            self.problems.append(f"billed {whole.total_usd}, the ledger explains {ours.total_usd}")
+        self.problems += problems_at_rest(self.engine, self.cloud, self.cloud.inventory())
 
     def outline(self) -> list[tuple[str, str, str]]:
         """The life as the database tells it, for comparing two."""
@@ -375,14 +335,3 @@ class Life:
 def _first_of(plan: PlanId) -> LineId:
     """The line of a plan that waits for a person."""
     return LineId(f"line-{plan.removeprefix('plan-')}")
-
-
-def _part_of(commitment: str, name: str) -> bool:
-    """True for one stretch, or one resource, of the commitment that is listed as ``name``."""
-    parts = (f"{name} before ", f"{name}/")
-    return commitment.startswith(parts) or commitment == name.replace("orders/", "order/")
-
-
-def _face(item: InventoryItem) -> tuple[object, ...]:
-    one = item.commitment
-    return (one.state, one.quantity, one.start, one.end, item.renews)
