@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -116,7 +117,11 @@ def test_what_was_exported_is_ingested_planned_and_bought(
     wanted = {one.offering: one.quantity for one in planned.purchases}
     alone = [name for name in wanted if known.offerings[name].beside is None]
     orders = [order_of(name, wanted, number, known) for number, name in enumerate(alone)]
-    bought = [parts.buyer.buy(order) for order in orders]
+    decided = [
+        replace(order, commit_usd_per_hour=parts.buyer.quote(order).commit_usd_per_hour)
+        for order in orders
+    ]
+    bought = [parts.buyer.buy(order) for order in decided]
     assert bought
     assert all(isinstance(one, Bought) for one in bought)
     with_memory = sum(order.companion is not None for order in orders)
