@@ -16,6 +16,7 @@ import numpy as np
 from service.backtest.rivals_paced import BreakEven, RandomisedBreakEven, Split
 from service.backtest.walk import Buy, Series, Strategy, StrategyFactory, View
 from service.domain.hours import DAY_HOURS, WEEK_HOURS
+from service.forecast.level import quantile
 
 Level = Callable[[Series, float], float]
 """A rule for the capacity to own, from the spend seen and the discount."""
@@ -23,7 +24,7 @@ Level = Callable[[Series, float], float]
 
 def best_level(spend: Series, discount_ratio: float) -> float:
     """The cheapest single level over these hours: their ``discount_ratio`` quantile; 0 if none."""
-    return float(np.quantile(spend, discount_ratio)) if spend.size else 0.0
+    return quantile(spend, discount_ratio) if spend.size else 0.0
 
 
 def cheapest(view: View) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from service.backtest.walk import Buy, Series, View
 from service.domain.errors import InvariantError
 from service.domain.hours import DAY_HOURS, HOUR, MONTH_HOURS
+from service.forecast.level import quantile
 
 _SPLIT_HOURS = 336
 _BUYING_DAY = 10
@@ -75,9 +76,9 @@ def _split_target(target: str, spend: Series, least: float, discount_ratio: floa
         case "min":
             return least
         case "optimal":
-            return max(least, float(np.quantile(spend, discount_ratio)))
+            return max(least, quantile(spend, discount_ratio))
         case "knee":
-            return float(np.quantile(spend, 0.6 * discount_ratio))
+            return quantile(spend, 0.6 * discount_ratio)
     msg = f"no split target is called {target}"
     raise InvariantError(msg)
 

@@ -37,6 +37,19 @@ class Drift:
     deviation: float
 
 
+def quantile(numbers: Series, share: float) -> float:
+    """``numpy.quantile`` of a line of finite numbers, to the last bit, at a tenth of its time."""
+    place = share * (numbers.size - 1)
+    low = min(int(place), numbers.size - 2)
+    if low < 0:
+        return float(numbers[0])
+    ranked = np.partition(numbers, (low, low + 1))
+    below, above, beyond = float(ranked[low]), float(ranked[low + 1]), place - low
+    if beyond < 0.5:  # noqa: PLR2004 - counted from the nearer of the two, as numpy does
+        return below + (above - below) * beyond
+    return above - (above - below) * (1 - beyond)
+
+
 def whole_weeks(seen: Series, most: int) -> Series:
     """The last ``most`` whole weeks of ``seen``, or as many as there are, shape (weeks, 168).
 

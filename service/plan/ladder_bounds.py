@@ -27,6 +27,7 @@ from service.forecast.level import (
     Series,
     log_levels,
     median_slope,
+    quantile,
     recent_drift,
     whole_weeks,
 )
@@ -81,7 +82,7 @@ class Caution:
 
 def best_level(spend: Series, discount_ratio: float) -> float:
     """The cheapest single level over these hours: their ``discount_ratio`` quantile; 0 if none."""
-    return float(np.quantile(spend, discount_ratio)) if spend.size else 0.0
+    return quantile(spend, discount_ratio) if spend.size else 0.0
 
 
 def bounds(pool: PoolState, term: Term, caution: Caution) -> Mapping[str, float]:
@@ -110,10 +111,13 @@ def _learnt(used: Series, term: Term, caution: Caution) -> dict[str, float]:
     fall: there the share, which has seen many falls, is believed at once.
     """
     newest = newest_level(used, term.discount_ratio)
-    learnt = newest * learnt_share(used, blind=caution.blind) if newest > 0 else 0.0
+    if newest <= 0:
+        return {LEARNT: 0.0}
+    found = signs(week_levels(used))
+    learnt = newest * learnt_share(found, blind=caution.blind)
     part = 1.0 - used.size / (YEAR_WEEKS * WEEK_HOURS)
     settled = part <= 0 or FIRST_YEAR in caution.without
-    if settled or learnt <= 0 or signs(week_levels(used))["slope_13"] < 0:
+    if settled or found["slope_13"] < 0:
         return {LEARNT: learnt}
     bound = min(_single(used, term, caution).values())
     return {FIRST_YEAR: (1 - part) * learnt + part * bound}
@@ -165,7 +169,7 @@ def _steady(used: Series, discount: float, caution: Caution) -> float:
     logs = log_levels(levels)
     slope = min(max(median_slope(logs), 0.0), 0.02)
     carried = logs + slope * np.arange(logs.size - 1, -1, -1)
-    return float(np.exp(np.quantile(carried, caution.steady_quantile)))
+    return float(np.exp(quantile(carried, caution.steady_quantile)))
 
 
 def _drifting(used: Series, term: Term, recent: float, caution: Caution) -> float:
@@ -188,7 +192,7 @@ def _drifting(used: Series, term: Term, recent: float, caution: Caution) -> floa
         )
         slope = drift.mean - caution.deviations * drift.deviation
         answers.append(
-            float(np.quantile(np.outer(np.exp(slope * weeks), shape), term.discount_ratio))
+            quantile(np.outer(np.exp(slope * weeks), shape).ravel(), term.discount_ratio)
         )
     least = float(caution.least_share ** (weeks.size / YEAR_WEEKS))
     return max(*answers, least * recent)

@@ -16,7 +16,6 @@ import numpy as np
 
 from service.domain.errors import InvariantError
 from service.forecast.level import Series
-from service.plan.ladder_signs import signs, week_levels
 
 WEIGHTS = "ladder_weights.txt"
 
@@ -56,13 +55,12 @@ class Weights:
         return float(np.exp(min(max(log, LOWEST), HIGHEST)))
 
 
-def learnt_share(used: Series, *, blind: tuple[str, ...] = ()) -> float:
-    """The share of today's best level worth owning, from the hours ``used`` (a week or more).
+def learnt_share(found: dict[str, float], *, blind: tuple[str, ...] = ()) -> float:
+    """The share of today's best level worth owning, for the signs ``found``.
 
     Signs whose names start with one of ``blind`` count as what they are on average.
     """
     weights = _weights()
-    found = signs(week_levels(used))
     if blind:
         usual = dict(zip(weights.names, weights.mean.tolist(), strict=True))
         found = {name: usual[name] if name.startswith(blind) else found[name] for name in found}

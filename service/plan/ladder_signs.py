@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from service.domain.hours import DAY_HOURS, WEEK_HOURS
-from service.forecast.level import Drift, Series, log_levels, median_slope, recent_drift
+from service.forecast.level import Drift, Series, log_levels, median_slope, quantile, recent_drift
 from service.forecast.season import YEAR_WEEKS
 
 _BLOCKS = (4, 8, 13, 26, 39, 52, 65, 78, 104)
@@ -30,7 +30,7 @@ _STEADY_WEEKS, _STEADY_QUANTILE, _STEEPEST = 26, 0.3, 0.02
 
 def newest_level(seen: Series, discount_ratio: float) -> float:
     """Today's best level: the lower of the best single levels of the last 28 and 7 days."""
-    return float(min(np.quantile(seen[-days * DAY_HOURS :], discount_ratio) for days in (28, 7)))
+    return min(quantile(seen[-days * DAY_HOURS :], discount_ratio) for days in (28, 7))
 
 
 def week_levels(hourly: Series) -> Series:
@@ -64,7 +64,7 @@ def signs(weekly: Series) -> dict[str, float]:
         window = logs[-weeks:]
         found[f"least_{weeks}"] = float(window.min()) - here
         found[f"most_{weeks}"] = float(window.max()) - here
-        found[f"low_{weeks}"] = float(np.quantile(window, 0.3)) - here
+        found[f"low_{weeks}"] = quantile(window, 0.3) - here
     for weeks in (26, 52, 65, 78, 104):
         found[f"weeks_{weeks}"] = min(logs.size / weeks, 1.0)
     found.update(_moves(logs))
@@ -117,7 +117,7 @@ def _steady(logs: Series) -> float:
     weeks = logs[-_STEADY_WEEKS:]
     slope = min(max(median_slope(weeks), 0.0), _STEEPEST)
     carried = weeks + slope * np.arange(weeks.size - 1, -1, -1)
-    return float(np.quantile(carried, _STEADY_QUANTILE))
+    return quantile(carried, _STEADY_QUANTILE)
 
 
 def _year_ago(logs: Series) -> dict[str, float]:
@@ -138,7 +138,7 @@ def _year_ago(logs: Series) -> dict[str, float]:
     then = float(logs[-YEAR_WEEKS - _NEWEST : -YEAR_WEEKS].mean())
     after = logs[-YEAR_WEEKS:]
     for weeks in _AHEAD:
-        went = float(np.quantile(after[:weeks], 0.3)) - then
+        went = quantile(after[:weeks], 0.3) - then
         found[f"went_{weeks}"] = went
         found[f"would_{weeks}"] = went * max(found["alike"], 0.0)
     return found

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.forecast.level import Drift, Series, median_slope, recent_drift, whole_weeks
+from service.forecast.level import (
+    Drift,
+    Series,
+    median_slope,
+    quantile,
+    recent_drift,
+    whole_weeks,
+)
 
 WEEKS = 52
 
@@ -17,6 +24,14 @@ def _levels(*, slope: float = 0.0, seed: int = 0) -> Series:
 
 def _drift(levels: Series, *, steps: bool = True) -> Drift:
     return recent_drift(levels, prior_deviation=0.01, inflation=2.0, steps=steps)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.27, 0.3, 0.5, 1.0])
+def test_a_quantile_is_that_of_numpy_to_the_last_bit(share: float) -> None:
+    draw = np.random.default_rng(3)
+    for size in (1, 2, 3, 4, 7, 26, 104, 672):
+        numbers = draw.lognormal(0, 1, size).round(2)
+        assert quantile(numbers, share) == float(np.quantile(numbers, share))
 
 
 @pytest.mark.parametrize("slope", [-0.01, 0.0, 0.005])

@@ -39,6 +39,10 @@ def _hourly(weekly: Series) -> Series:
     return np.asarray((weekly[:, None] * day).ravel())
 
 
+def _share(hourly: Series, *, blind: tuple[str, ...] = ()) -> float:
+    return learnt_share(signs(week_levels(hourly)), blind=blind)
+
+
 def _level(seen: Series) -> float:
     begin = datetime(2024, 1, 1, tzinfo=UTC)
     pool = PoolState(seen=seen, begin=begin, now=seen.size + 24, owned=np.zeros(WEEK))
@@ -93,7 +97,7 @@ def test_weights_for_other_signs_are_refused() -> None:
 
 
 def test_a_fall_is_owned_less_of_than_a_steady_pool_and_that_less_than_growth() -> None:
-    shares = [learnt_share(_hourly(_weekly(80, growth=drift))) for drift in (-0.01, 0.0, 0.01)]
+    shares = [_share(_hourly(_weekly(80, growth=drift))) for drift in (-0.01, 0.0, 0.01)]
     assert shares[0] < shares[1] - 0.02
     assert shares[1] > 0.93
     assert shares[2] > 0.93
@@ -102,9 +106,7 @@ def test_a_fall_is_owned_less_of_than_a_steady_pool_and_that_less_than_growth() 
 def test_signs_that_are_not_shown_cannot_move_the_share() -> None:
     falling, rising = (_hourly(_weekly(80, growth=drift)) for drift in (-0.01, 0.01))
     everything = ("",)
-    assert learnt_share(falling, blind=everything) == pytest.approx(
-        learnt_share(rising, blind=everything)
-    )
+    assert _share(falling, blind=everything) == pytest.approx(_share(rising, blind=everything))
 
 
 @settings(max_examples=40, deadline=None)
