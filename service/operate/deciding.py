@@ -23,6 +23,7 @@ from service.operate.guarding import context_of, covered_usd_per_hour, plan_cont
 from service.operate.situation import Situation
 from service.plan.decide import DecisionRequest, decide
 from service.plan.guarded import risk_budget
+from service.plan.repaying import repaying
 from service.store import demotion, holdings, intents, proposals, records
 from service.store.engine import reading
 from service.store.halt import is_halted
@@ -79,6 +80,9 @@ def forecast_and_plan(parts: Parts, situation: Situation, cycle: CycleId) -> Pla
         risk=risk_budget(policy),
         room=given.recorded(_Room(situation, before)),
     )
+    # Refused whatever its size: sized, it would take the place of what repays itself in time.
+    in_time, _ = repaying(request, Decimal(policy.worth.max_break_even_months))
+    request = replace(request, menu=in_time)
     plan = with_starts(decide(request), policy)
     return given.kept_with(plan, request, situation, known, parts.engine)
 

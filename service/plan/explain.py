@@ -83,10 +83,15 @@ def line_of(
         expected_savings_low_usd_per_hour=promise.low,
         expected_savings_high_usd_per_hour=promise.high,
         expected_utilization_ratio=promise.utilization,
-        break_even_months=_rounded(sized.reach.rate_ratio * offering.term_months),
+        break_even_months=months_to_repay(sized.reach, offering.term_months),
         reason=_reason(sized, offering, quantity, commit, pools),
         shortfall=None if sized.risk is None else _shortfall(sized.risk),
     )
+
+
+def months_to_repay(reach: Reach, term_months: int) -> Decimal:
+    """Months of use after which a term has paid, whatever its size: its share of on demand."""
+    return _rounded(reach.rate_ratio * term_months)
 
 
 def _shortfall(risk: Risk) -> Shortfall:

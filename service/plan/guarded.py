@@ -33,6 +33,7 @@ from service.plan.explain import commit_usd_per_hour
 from service.plan.lines import Room
 from service.plan.optimise import buying_account, flat_market
 from service.plan.problem import candidate
+from service.plan.repaying import repaying
 from service.plan.risk import RiskBudget
 from service.plan.worth import Worth, replay
 
@@ -90,6 +91,8 @@ def plan_dataset(
         risk=risk_budget(policy),
         room=_room(policy, context, accounts),
     )
+    menu, slow = repaying(request, Decimal(policy.worth.max_break_even_months))
+    request, barred = replace(request, menu=menu), (*barred, *slow)
     plan = with_starts(decide(request), policy)
     context = replace(
         context,
