@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from fastapi import Request
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -153,12 +153,16 @@ def ledger_stands_at(context: AppContext) -> int:
 
     def look() -> int:
         with reading(context.engine) as connection:
-            found = connection.execute(select(ledger_head.c.sequence)).scalar_one_or_none()
-        return found or 0
+            return head_of(connection)
 
     return context.kept.value(
         ("ledger head", id(context.engine)), None, seconds=context.pace.look_seconds / 2, make=look
     )
+
+
+def head_of(connection: Connection) -> int:
+    """The ledger's last number as ``connection`` sees it; 0 of an empty one."""
+    return connection.execute(select(ledger_head.c.sequence)).scalar_one_or_none() or 0
 
 
 def _after(context: AppContext, after: int) -> list[models.AuditEvent]:

@@ -5,11 +5,16 @@ Each is decoration beside a table or list that holds the same numbers.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
 
 from markupsafe import Markup
+
+from service.domain.hours import floor_hour
+from service.web.plotting import Series, plot
 
 _WIDTH, _HEIGHT = 1000, 150
 _LEFT, _BOTTOM = 0, 20
@@ -45,7 +50,7 @@ def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
         left -= commit
         points.append((x(end), y(left)))
     area = [(x(now), y(Decimal(0))), *points]
-    return Markup(
+    drawn = Markup(
         '<svg class="chart" role="img" aria-label="{}" height="{}">'
         '<svg aria-hidden="true" viewBox="0 0 {} {}" preserveAspectRatio="none" width="100%"'
         ' height="{}"><polygon class="area" points="{}"/><polyline class="line" points="{}"/></svg>'
@@ -65,6 +70,31 @@ def ladder(steps: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
         _years(now, last),
         _HEIGHT,
         last,
+    )
+    return _plotted(drawn, ending, now)
+
+
+def _plotted(drawn: Markup, ending: Sequence[tuple[datetime, Decimal]], now: datetime) -> Markup:
+    """The ladder with its numbers: what still runs from now, and from each end on."""
+    ends: dict[datetime, Decimal] = defaultdict(Decimal)
+    for end, commit in ending:
+        ends[end] += commit
+    left = [sum(ends.values(), Decimal(0))]
+    left.extend(left[0] - gone for gone in accumulate(ends.values()))
+    return plot(
+        drawn,
+        name="ladder",
+        # To the hour: a chart is not drawn again each time that the page is.
+        at=[int(moment.timestamp()) for moment in (floor_hour(now), *ends)],
+        series=(
+            Series(
+                label="still running",
+                colour="--accent-soft",
+                how="stacked",
+                values=[float(one) for one in left],
+                edge="--accent",
+            ),
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from jinja2 import Environment
 from service import __version__
 from service.api.context import AppContext, Context
 from service.api.problems import Kind, ProblemError, as_problem
+from service.api.stream import head_of
 from service.store.engine import reading
 from service.store.states import Role
 from service.web.session import SignedIn, csrf_field, signed_in
@@ -63,6 +64,8 @@ class Visitor:
     request: Request
     context: AppContext
     signed_in: SignedIn | None
+    stands_at: int
+    """The ledger's last number before anything of the page was read."""
 
     def may(self, role: Role) -> bool:
         """True when somebody is signed in whose role reaches ``role``."""
@@ -91,6 +94,12 @@ class Visitor:
             return ""
         return csrf_field(self.signed_in.session, self.context.session_key)
 
+    @property
+    def address(self) -> str:
+        """Path and query of what was asked for."""
+        url = self.request.url
+        return f"{url.path}?{url.query}" if url.query else url.path
+
     def page(
         self, template: str, facts: Mapping[str, object], *, status: int = 200, live: bool = False
     ) -> HTMLResponse:
@@ -107,7 +116,8 @@ class Visitor:
                 "signed_in": self.signed_in,
                 "csrf": self.csrf,
                 "version": __version__,
-                "live": live,
+                "live": self.address if live else "",
+                "stands_at": self.stands_at,
                 "read_at": self.context.clock.now(),
                 "now": self.context.clock.now(),
                 **facts,
@@ -124,17 +134,15 @@ def keep_templates(state: object, templates: Environment) -> None:
 def visitor(request: Request, context: Context) -> Visitor:
     """Whoever asks, signed in or not."""
     with reading(context.engine) as connection:
+        stands_at = head_of(connection)
         found = signed_in(connection, request, context)
-    return Visitor(request=request, context=context, signed_in=found)
+    return Visitor(request=request, context=context, signed_in=found, stands_at=stands_at)
 
 
 def _reader(request: Request, context: Context) -> Visitor:
     found = visitor(request, context)
     if found.signed_in is None and not context.open_reads:
-        wanted = request.url.path
-        if request.url.query:
-            wanted += f"?{request.url.query}"
-        raise SignInNeededError(wanted)
+        raise SignInNeededError(found.address)
     return found
 
 
@@ -190,7 +198,11 @@ def error_page(
 ) -> Response | None:
     """The error as a page, for a person's browser; ``None`` when a program asked."""
     if isinstance(error, SignInNeededError):
-        return to_login(error.wanted)
+        answer = to_login(error.wanted)
+        if request.headers.get("hx-request") != "true":
+            return answer
+        # A page that refreshes itself goes there as a whole, not into its own main part.
+        return Response(status_code=204, headers={"HX-Redirect": answer.headers["location"]})
     path = request.url.path
     if path.startswith(_FOR_PROGRAMS) or "text/html" not in request.headers.get("accept", ""):
         return None

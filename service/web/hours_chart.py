@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from markupsafe import Markup
 
 from service.api.routes_exports import HourlyPicture
+from service.web.plotting import Series, plot
 
 _WIDTH, _HEIGHT = 1000, 200
 _FOOT = 20
 _NICE = (1, 2, 2.5, 4, 5, 10)
 _DAY_HOURS, _WEEK_HOURS = 24, 168
+_A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 Hourly = Sequence[Decimal | None]
@@ -50,7 +52,8 @@ def typical_week(seen: HourlyPicture) -> Markup:
     )
     ticks = [(day / len(DAYS), name) for day, name in enumerate(DAYS)]
     title = "The typical week, hour by hour from Monday"
-    return _drawn(layers, seen.capacity_usd_per_hour, ticks, title)
+    drawn = _drawn(layers, seen.capacity_usd_per_hour, ticks, title)
+    return _plotted(drawn, layers, seen.capacity_usd_per_hour, start=_A_MONDAY)
 
 
 def last_weeks(seen: HourlyPicture) -> Markup:
@@ -64,7 +67,8 @@ def last_weeks(seen: HourlyPicture) -> Markup:
     last = seen.start + timedelta(hours=seen.hours)
     layers = (seen.usage_usd_per_hour, seen.owned_usd_per_hour, seen.proposed_usd_per_hour)
     title = f"Every hour from {_day(seen.start)} to {_day(last)}"
-    return _drawn(layers, seen.capacity_usd_per_hour, mondays, title)
+    drawn = _drawn(layers, seen.capacity_usd_per_hour, mondays, title)
+    return _plotted(drawn, layers, seen.capacity_usd_per_hour, start=seen.start)
 
 
 def day_means(seen: HourlyPicture) -> list[DayMean]:
@@ -136,6 +140,31 @@ def _drawn(
         shapes,
         _scale(top),
         _axis(ticks),
+    )
+
+
+def _plotted(
+    drawn: Markup, layers: tuple[Hourly, Hourly, Hourly], capacity: Decimal, *, start: datetime
+) -> Markup:
+    """The picture with its numbers, each hour from ``start`` on; nothing where it is nothing."""
+    if not drawn:
+        return drawn
+    used, has, adds = ([float(one) for one in _whole(given)] for given in layers)
+    left = [max(a - b - c, 0.0) for a, b, c in zip(used, has, adds, strict=True)]
+    first = int(start.timestamp())
+    weekly = start == _A_MONDAY
+    return plot(
+        drawn,
+        name="week" if weekly else "hours",
+        at=[first + 3600 * hour for hour in range(len(used))],
+        series=(
+            Series("owned covers", "--owned", "stacked", has),
+            Series("this would cover", "--proposed", "stacked", adds),
+            Series("left on demand", "--demand", "stacked", left),
+            Series("usage", "--ink", "line", used),
+            Series("capacity", "--bad", "dashed", [one + float(capacity) for one in has]),
+        ),
+        weekly=weekly,
     )
 
 

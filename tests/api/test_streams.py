@@ -85,6 +85,21 @@ def test_a_page_is_told_of_a_change_and_hears_that_the_line_is_alive(world: Worl
         assert page.until("data: ") == "data: 1"
 
 
+def test_a_page_is_told_nothing_that_it_knows_and_at_once_what_it_missed(world: World) -> None:
+    add_proposals(world)
+    headers = signed_in(world, world.token(Role.VIEWER))
+    with served(world) as running:
+        with listening(running, "/live?since=1", **headers) as page:
+            assert page.until(": ") == ": still here"
+            add_proposals(world)  # and the one before is withdrawn
+            assert page.until("data: ") == "data: 3"
+        again = {**headers, "Last-Event-ID": "3"}
+        with listening(running, "/live?since=1", **again) as page:
+            assert page.until(": ") == ": still here"
+        with listening(running, "/live?since=1", **headers) as page:
+            assert page.until("data: ") == "data: 3"
+
+
 def test_a_program_is_told_each_event_as_it_is_written(world: World) -> None:
     headers = {"Authorization": f"Bearer {world.token(Role.VIEWER)}"}
     path = "/v1/events/stream"

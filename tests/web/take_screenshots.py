@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from service.observe.log import configure_logging
 from service.store.states import Role
@@ -18,7 +18,7 @@ from tests.web.browser import PHONE, chromium, looking, running_site, sign_in
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 PROVIDERS = ("aws", "azure", "gcp")
 BYTES_MAX = 200_000
-SIZE = {"width": 1100, "height": 860}
+SIZE: ViewportSize = {"width": 1100, "height": 860}
 STEPS_BEFORE = 29
 """Quarter days until the second decision, whose report shows what the first purchases did."""
 

@@ -1,48 +1,36 @@
-// Keeps a page that says data-live fresh: when the server tells that something happened, or every
-// few seconds where it cannot tell, fetches the page again and swaps <main>.
-// Without script the page refreshes itself; nothing is lost but smoothness.
+// What htmx has no attribute for: when a page must be left alone, and that it says when it is stale.
+// A page is left alone while it is hidden, a form in it is in use or half filled, or a detail is open.
 "use strict";
 (() => {
-  const main = () => document.querySelector("main[data-live]");
-  if (!main()) return;
-  const seconds = Number(main().dataset.live) || 5;
-  let due = false, last = 0, seen = null, told = false;
+  const main = document.getElementById("main");
+  let due = false;
+  const typed = (field) =>
+    field.value !== field.defaultValue || field.checked !== field.defaultChecked;
   const busy = () =>
-    document.hidden || document.querySelector("main details[open]") ||
-    (document.activeElement && document.activeElement !== main() &&
-      main().contains(document.activeElement));
-  const refresh = async () => {
-    due = false;
-    last = Date.now();
-    try {
-      const answer = await fetch(location.href, { credentials: "same-origin", redirect: "error" });
-      if (!answer.ok) return;
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const next = fresh.querySelector("main[data-live]") || fresh.querySelector("main");
-      if (!next) return;
-      if (busy()) { due = true; return; }
-      main().replaceWith(next);
-      if (!main()) { events && events.close(); clearInterval(timer); }
-    } catch (error) {
-      document.body.classList.add("stale");
-      return;
-    }
-    document.body.classList.remove("stale");
+    document.hidden || main.querySelector("details[open], form:focus-within") !== null ||
+    [...main.querySelectorAll("input, textarea")].some(typed);
+  const now = () => setTimeout(() => htmx.trigger(main, "due"));
+  const later = () => due && now();
+  main.addEventListener("htmx:confirm", (event) => {
+    due = busy();
+    if (due) event.preventDefault();
+  });
+  main.addEventListener("htmx:beforeSwap", (event) => {
+    due = busy();
+    if (due) event.detail.shouldSwap = false;
+  });
+  main.addEventListener("htmx:afterRequest", (event) => {
+    document.body.classList.toggle("stale", !event.detail.successful);
+  });
+  for (const name of ["focusout", "toggle"]) main.addEventListener(name, later, true);
+  document.addEventListener("visibilitychange", later);
+  // The browser itself takes up a line that broke: no error for htmx, but worth a look at the server.
+  htmx.createEventSource = (url) => {
+    const source = new EventSource(url);
+    source.addEventListener("error", (event) => {
+      if (source.readyState !== EventSource.CLOSED) event.stopImmediatePropagation();
+      now();
+    });
+    return source;
   };
-  const events = "EventSource" in window ? new EventSource("/live") : null;
-  if (events) {
-    events.onmessage = (event) => {
-      told = true;
-      if (seen !== null && seen !== event.data) due = true;
-      seen = event.data;
-    };
-    events.onerror = () => { told = false; };
-  }
-  // What the server tells is shown within a second; ages and distances move on every so often.
-  const timer = setInterval(() => {
-    const patience = told ? 10 * seconds : seconds;
-    if (Date.now() - last > 1000 * patience) due = true;
-    if (due && !busy() && Date.now() - last >= 900) refresh();
-  }, 300);
-  last = Date.now();
 })();
