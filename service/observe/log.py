@@ -93,6 +93,27 @@ def redact(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> Event
     }
 
 
+# These tell every request at DEBUG or INFO, with its URL. That is a protocol trace, not our log,
+# and a receiver's URL holds its secret in the path, where no shape gives it away.
+_CHATTY = (
+    "apprise",
+    "apscheduler.executors",
+    "azure",
+    "botocore",
+    "google",
+    "httpcore2",
+    "httpx2",
+    "msal",
+    "urllib3",
+)
+
+
+def _quotes_no_url(record: logging.LogRecord) -> bool:
+    """False for a line of apprise that quotes a receiver's URL: it does where it cannot read it."""
+    said = record.getMessage()
+    return "URL" not in said and "://" not in said
+
+
 class _TenorHandler(logging.StreamHandler[TextIO]):
     """Our own handler, a type of its own so that configuring again finds and replaces it."""
 
@@ -139,9 +160,9 @@ def configure_logging(
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    # boto and urllib3 describe every request at DEBUG; that is a protocol trace, not our log.
-    for chatty in ("botocore", "urllib3", "azure", "msal", "google", "apscheduler.executors"):
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("apprise").addFilter(_quotes_no_url)
     # A ring that comes while the one before still works is skipped: that is meant, and frequent.
     logging.getLogger("apscheduler.scheduler").setLevel(max(logging.ERROR, root.level))
     structlog.configure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 
-from service.notify.config import load_alerts
+from service.notify.config import AlertsConfig, Target, load_alerts
 from service.observe.events import CycleFailed, HaltCleared, HaltSet
+from service.observe.log import configure_logging
 from service.operate.alerting import collect, deliver, tell, trial
 from service.sandbox.clock import VirtualClock
 from service.settings import Settings
@@ -172,3 +175,49 @@ def test_a_receiver_that_left_the_file_goes_to_the_dead_list(parts: Parts) -> No
 def test_a_trial_names_the_receiver_that_did_not_take_it(parts: Parts, hook: Receiver) -> None:
     hook.status = 403
     assert trial(parts, None) == {"program": "answered 403", "people": None}
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What is logged, at the level that tells most."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    configure_logging("DEBUG", stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+PATH_SECRET = "T0K3N/B0A7/" + "xoxunguessable"
+
+
+def test_the_log_never_holds_the_url_that_a_receiver_is_reached_by(
+    parts: Parts,
+    hook: Receiver,
+    people: Receiver,
+    written: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH_SECRET", PATH_SECRET)
+    targets = (
+        Target(name="program", webhook=f"{hook.url}/in/${{PATH_SECRET}}", secret_env="HOOK_KEY"),  # noqa: S106 - a variable's name
+        Target(name="people", url="json://${PEOPLE}/${PATH_SECRET}"),
+        Target(name="nowhere", url="nothing-of-the-kind://${PATH_SECRET}/"),
+        Target(name="garbled", url="slack://${PATH_SECRET}"),
+    )
+    _halt(parts)
+    config = AlertsConfig(targets=targets)
+    collect(parts, config)
+    assert deliver(parts, config) == (2, 2)
+    hook.status = people.status = 500
+    _halt(parts, "another")
+    collect(parts, config)
+    assert deliver(parts, config)[0] == 0
+    assert len(hook.got) == 2
+    assert len(people.got) == 2
+    logged = written.getvalue()
+    assert "alert.not_delivered" in logged  # the log is read, not an empty stream
+    assert [part for part in PATH_SECRET.split("/") if part in logged] == []
+    assert "error=500" in logged  # what is no URL of apprise's warnings is still told
