@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from service.domain.hours import iso
 from service.domain.money import text
+from service.domain.wording import for_spreadsheets
 
 
 class Format(StrEnum):
@@ -37,7 +38,6 @@ _MEDIA_TYPES = {
     Format.JSON: "application/json",
 }
 _MONEY_DIGITS, _MONEY_PLACES = 38, 15
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def format_of(wanted: Format | None, accept: str, among: Sequence[Format]) -> Format:
@@ -73,8 +73,7 @@ def _plain(value: object) -> str | None:
 def _cell(value: object) -> str:
     """``value`` in CSV; text that begins like a formula behind an apostrophe."""
     plain = _plain(value) or ""
-    is_formula = isinstance(value, str) and plain.startswith(_FORMULAS)
-    return f"'{plain}" if is_formula else plain
+    return for_spreadsheets(plain) if isinstance(value, str) else plain
 
 
 def _csv(records: Sequence[Mapping[str, object]], columns: Sequence[str]) -> bytes:

@@ -1,4 +1,7 @@
-"""Writes a bill's FOCUS 1.2 rows as CSV or Parquet: whole, or not at all."""
+"""Writes a bill's FOCUS 1.2 rows as CSV or Parquet: whole, or not at all.
+
+In CSV, names that a spreadsheet would take for a formula stand behind an apostrophe.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from service.billing.sharing import ORGANISATION, Sharing
 from service.domain.hours import HOUR, iso
 from service.domain.money import NANO_PER_USD, text
 from service.domain.usage import Dataset
+from service.domain.wording import for_spreadsheets
 
 _MONEY = pa.decimal128(38, 9)
 _BLOCK_ROWS = 1 << 18
@@ -105,6 +109,9 @@ class _Columns:
             "SkuPriceId": [*(one.offering for one in held), None],
             "PricingUnit": [*("USD" if one.kind.is_spend else "Units" for one in held), None],
         }  # fmt: skip
+        if text:
+            for names in (*self._by_line.values(), *self._by_commitment.values()):
+                names[:] = [None if name is None else for_spreadsheets(name) for name in names]
         self._list = [*(sku.list_usd for sku in skus), Decimal(0)]
         self._contracted = [*(sku.on_demand_usd for sku in skus), Decimal(0)]
 

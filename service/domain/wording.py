@@ -1,4 +1,4 @@
-"""How people are told of products, clouds and amounts: on pages, in alerts.
+"""How people are told of products, clouds and amounts: on pages, in alerts, in spreadsheets.
 
 Amounts are rounded to what a person reads; whoever computes with one takes it from the data.
 """
@@ -11,6 +11,7 @@ from decimal import Decimal
 from service.domain.commitments import Kind
 
 ABSENT = "–"
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 KIND_NAMES: Mapping[Kind, str] = {
     Kind.AWS_COMPUTE_SP: "AWS Compute Savings Plan",
@@ -88,3 +89,11 @@ def provider_name(provider: str) -> str:
 def counted(count: int, one: str) -> str:
     """So many of ``one``, whose plural ends in s."""
     return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+def for_spreadsheets(cell: str) -> str:
+    """``cell`` of text for CSV: behind an apostrophe where a spreadsheet would run it.
+
+    Names come from a cloud's tags and accounts, which others write.
+    """
+    return f"'{cell}" if cell.startswith(_FORMULAS) else cell

@@ -7,10 +7,16 @@ import io
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from service.api.exporting import Format, written
+from service.billing.bill import bill
+from service.billing.focus_file import write_focus
+from service.domain.commitments import Kind
+from tests.billing.worlds import held, offer, sku, used, world
 
 COLUMNS = ("Name", "Amount", "Since")
 
@@ -35,3 +41,26 @@ def test_other_text_leaves_as_it_is(name: str | None) -> None:
 def test_programs_are_given_the_text_itself() -> None:
     (row,) = json.loads(written([record("=1+1")], COLUMNS, Format.JSON))["items"]
     assert row["Name"] == "=1+1"
+
+
+def test_names_on_a_bill_leave_behind_an_apostrophe_too_and_its_amounts_as_they_are(
+    tmp_path: Path,
+) -> None:
+    dataset = world(
+        [sku("@m5", "2")],
+        [used("@m5", 3.0, account="=1+1"), used("@m5", 1.0, account="a=b")],
+        [offer("+plan", Kind.AWS_COMPUTE_SP, {"@m5": "1"})],
+        [held("-1", "+plan", "0.5")],
+    )
+    path = tmp_path / "bill.csv"
+    write_focus(dataset, bill(dataset), path)
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    assert {row["SubAccountId"] for row in rows} == {"'=1+1", "a=b"}
+    assert {row["SkuId"] for row in rows} == {"'@m5"}
+    assert {row["CommitmentDiscountId"] for row in rows} == {"'-1", ""}
+    assert {row["CommitmentDiscountName"] for row in rows} == {"'+plan", ""}
+    assert sum(Decimal(row["EffectiveCost"]) for row in rows) == Decimal("7.5")
+    assert not [name for row in rows for name, cell in row.items() if cell[:1] in "=+-@" and cell]
+    write_focus(dataset, bill(dataset), path.with_suffix(".parquet"))
+    table = pq.read_table(path.with_suffix(".parquet"))
+    assert set(table["SubAccountId"].to_pylist()) == {"=1+1", "a=b"}
