@@ -11,24 +11,47 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from sqlalchemy import Connection
+
 from service.billing.bill import bill
+from service.domain.alterations import AlterationKind, AlterationState
 from service.domain.commitments import CommitmentState
 from service.domain.hours import iso
-from service.domain.purchases import Intent, IntentState
+from service.domain.ids import CommitmentId
+from service.domain.purchases import Intent, IntentState, is_part_id
 from service.domain.usage import Dataset
 from service.observe.events import ReportRecorded
 from service.observe.tracing import traced
 from service.operate.situation import Situation, billed, last_hours
 from service.report.estate import whole_estate
-from service.report.promise import Promise, Promises, held_against, promise_of
+from service.report.promise import (
+    Promise,
+    Promises,
+    Recast,
+    carried,
+    held_against,
+    promise_of,
+    renewed,
+)
 from service.report.savings import Realised, realised
-from service.store import demotion, intents, ledger, records, reported
+from service.store import alterations, demotion, holdings, intents, ledger, records, reported
 from service.store.engine import reading, writing
 from service.store.records import ReportRow
 from service.wiring import Parts
 
 REPORT_HOURS = 28 * 24
 WHOLE_ESTATE = "all"
+
+SAME_CAPACITY = frozenset(
+    {
+        AlterationKind.SPLIT,
+        AlterationKind.MERGE,
+        AlterationKind.MODIFY,
+        AlterationKind.UPGRADE_TERM,
+    }
+)
+"""After these the same is owned in other parcels, for as long or longer: promises go on. What is
+exchanged is something else, of which nothing was promised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +73,8 @@ def report(parts: Parts, situation: Situation) -> Reported:
             connection, states=(IntentState.BOUGHT,), provider=parts.cloud.provider
         )
         restored_at = demotion.restored_at(connection, parts.cloud.provider)
-    promises = held_against(dataset, _promises(bought))
+        promised = promises_now(connection, bought, parts.cloud.provider, situation.now)
+    promises = held_against(dataset, promised)
     since = _since(dataset, restored_at)
     result = Reported(
         realised=realised(
@@ -61,7 +85,7 @@ def report(parts: Parts, situation: Situation) -> Reported:
             scope="eligible usage",
         ),
         promises=promises,
-        since_restored=promises if since is dataset else held_against(since, _promises(bought)),
+        since_restored=promises if since is dataset else held_against(since, promised),
     )
     _keep(parts, result, situation.now)
     _keep_estate(parts, situation.now)
@@ -94,12 +118,41 @@ def _since(dataset: Dataset, instant: datetime | None) -> Dataset:
     return replace(dataset, usage=last_hours(dataset.usage, last - first))
 
 
-def _promises(bought: tuple[Intent, ...]) -> tuple[Promise, ...]:
-    return tuple(
+def promises_now(
+    connection: Connection, bought: tuple[Intent, ...], provider: str, now: datetime
+) -> tuple[Promise, ...]:
+    """What ``bought`` promised, on what has become of it since: split, merged, renewed."""
+    promised = tuple(
         promise_of(intent.line, intent.commitment)
         for intent in bought
         if intent.commitment is not None
     )
+    mirror = [one.item for one in holdings.list_holdings(connection, provider=provider)]
+    moved = carried(
+        promised,
+        _recasts(connection, provider),
+        commit_usd_per_hour={one.commitment.commitment: one.commit_usd_per_hour for one in mirror},
+        owned={one.commitment.commitment for one in mirror if one.commitment.state.is_owned},
+    )
+    return renewed(moved, holdings.next_terms(connection, provider=provider, now=now))
+
+
+def _recasts(connection: Connection, provider: str) -> tuple[Recast, ...]:
+    """What became other commitments of the same capacity, in the order in which it did."""
+    done = alterations.list_alterations(
+        connection, states=(AlterationState.ALTERED,), provider=provider
+    )
+    tied = holdings.made_by_alterations(connection, provider=provider)
+    recast = [one for one in done if one.order.alteration in SAME_CAPACITY]
+    return tuple(
+        Recast(one.order.sources, _wholes(sorted({*one.made, *tied.get(one.order.intent, ())})))
+        for one in sorted(recast, key=lambda one: one.called_at or one.updated_at)
+    )
+
+
+def _wholes(made: list[CommitmentId]) -> tuple[CommitmentId, ...]:
+    """Those of ``made`` that are no part of another: parts go with what they were bought with."""
+    return tuple(one for one in made if not any(is_part_id(one, whole) for whole in made))
 
 
 def _keep(parts: Parts, result: Reported, now: datetime) -> None:

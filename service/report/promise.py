@@ -7,8 +7,8 @@ not add up to the joint one; both are told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from service.billing.market import compile_market
@@ -53,6 +53,101 @@ def promise_of(line: PlanLine, commitment: CommitmentId) -> Promise:
         term_hours=TERM_HOURS[line.term_months],
         whole=line.companion is not None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Recast:
+    """Commitments that became others of the same capacity: split, merged, modified, lengthened.
+
+    ``made`` are those that they became, what is left of a source is not among them.
+    """
+
+    sources: tuple[CommitmentId, ...]
+    made: tuple[CommitmentId, ...]
+
+
+def carried(
+    promises: Sequence[Promise],
+    recasts: Sequence[Recast],
+    *,
+    commit_usd_per_hour: Mapping[CommitmentId, Decimal],
+    owned: Collection[CommitmentId],
+) -> tuple[Promise, ...]:
+    """``promises`` on what their commitments have become; ``recasts`` in the order they happened.
+
+    What several were promised is summed, and shared in proportion to what each of those that they
+    became commits by the hour, as it was last listed; what is still ``owned`` of a source is one
+    of them. Where a source was promised nothing, its saving cannot be told from the others': then
+    what they became is promised nothing either.
+    """
+    held = {one.commitment: one for one in promises}
+    for number, recast in enumerate(recasts):
+        if not recast.made:
+            continue  # no listing has shown it yet
+        given = [held.pop(one) for one in recast.sources if one in held]
+        if len(given) < len(recast.sources):
+            continue
+        pieces = (*recast.made, *(one for one in recast.sources if one in owned))
+        later = recasts[number + 1 :]
+        weights = {
+            one: _weight(one, later, commit_usd_per_hour, owned) for one in dict.fromkeys(pieces)
+        }
+        total = sum(weights.values(), ZERO)
+        for piece, weight in weights.items():
+            if total > 0:
+                held[piece] = _shared(given, piece, weight / total)
+    return tuple(held.values())
+
+
+def _weight(
+    one: CommitmentId,
+    later: Sequence[Recast],
+    commit_usd_per_hour: Mapping[CommitmentId, Decimal],
+    owned: Collection[CommitmentId],
+) -> Decimal:
+    """What a commitment came to before parts of it were taken out again."""
+    usd = sum(
+        (
+            each
+            for name, each in commit_usd_per_hour.items()
+            if name == one or is_part_id(name, one)
+        ),
+        ZERO,
+    )
+    if one not in owned:
+        return usd
+    for number, recast in enumerate(later):
+        if one in recast.sources:
+            rest = later[number + 1 :]
+            usd += sum(
+                (_weight(made, rest, commit_usd_per_hour, owned) for made in recast.made), ZERO
+            )
+    return usd
+
+
+def _shared(given: Sequence[Promise], commitment: CommitmentId, ratio: Decimal) -> Promise:
+    return Promise(
+        commitment=commitment,
+        low_usd_per_hour=sum((one.low_usd_per_hour for one in given), ZERO) * ratio,
+        expected_usd_per_hour=sum((one.expected_usd_per_hour for one in given), ZERO) * ratio,
+        high_usd_per_hour=sum((one.high_usd_per_hour for one in given), ZERO) * ratio,
+        term_hours=max(one.term_hours for one in given),
+        whole=any(one.whole for one in given),
+    )
+
+
+def renewed(
+    promises: Sequence[Promise], next_terms: Mapping[CommitmentId, CommitmentId]
+) -> tuple[Promise, ...]:
+    """``promises``, and the same of each term that followed one of theirs.
+
+    ``next_terms`` has what ended first before the others. What was promised for itself stays so.
+    """
+    held = {one.commitment: one for one in promises}
+    for old, new in next_terms.items():
+        if old in held:
+            held.setdefault(new, replace(held[old], commitment=new))
+    return tuple(held.values())
 
 
 @dataclass(frozen=True, slots=True)

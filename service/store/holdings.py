@@ -209,7 +209,7 @@ def owed(
     found = list_holdings(connection, provider=provider)
     ended = [one for one in found if one.item.renews and one.item.commitment.end <= now]
     read_at = _read_at(connection, found, {one.provider for one in ended}, now)
-    followed = _followed(ended, found, now)
+    followed = _next_terms(ended, found, now)
     kept = (
         _renewing(one, read_at[one.provider], followed=_key(one) in followed)
         if one.item.renews and one.item.commitment.end <= now
@@ -240,10 +240,33 @@ def _read_at(
     }
 
 
-def _followed(
+def next_terms(
+    connection: Connection, *, provider: str, now: datetime
+) -> dict[CommitmentId, CommitmentId]:
+    """What renewed, and the term that followed it, the one that ended first before the others."""
+    found = list_holdings(connection, provider=provider)
+    ended = [one for one in found if one.item.renews and one.item.commitment.end <= now]
+    return {old: new for (_, old), (_, new) in _next_terms(ended, found, now).items()}
+
+
+def made_by_alterations(
+    connection: Connection, *, provider: str
+) -> dict[IntentId, tuple[CommitmentId, ...]]:
+    """By alteration, the commitments that readings tied to it, as what it made."""
+    query = select(commitments.c.alteration_id, commitments.c.commitment_id).where(
+        commitments.c.provider == provider, commitments.c.alteration_id.is_not(None)
+    )
+    found: dict[IntentId, tuple[CommitmentId, ...]] = {}
+    for alteration, made in connection.execute(query.order_by(commitments.c.commitment_id)):
+        name = IntentId(alteration)
+        found[name] = (*found.get(name, ()), CommitmentId(made))
+    return found
+
+
+def _next_terms(
     ended: Iterable[Holding], found: Iterable[Holding], now: datetime
-) -> frozenset[tuple[str, CommitmentId]]:
-    """Those of ``ended`` whose next term is among ``found``.
+) -> dict[tuple[str, CommitmentId], tuple[str, CommitmentId]]:
+    """Those of ``ended`` whose next term is among ``found``, with that one.
 
     The next term is of the same offering, account, scope and quantity, begins where the term ends,
     and is no other purchase of ours. One stands for one: of two alike, each needs its own.
@@ -254,14 +277,14 @@ def _followed(
         alike = following.get(_likeness(one))
         if alike is not None and one.item.commitment.state.is_owned:
             alike.append(one)
-    followed = set()
+    followed = {}
     for old in sorted(lasted, key=lambda one: (one.item.commitment.end, _key(one))):
         alike = following[_likeness(old)]
         after = next((one for one in alike if _is_next(one, old, now)), None)
         if after is not None:
             alike.remove(after)
-            followed.add(_key(old))
-    return frozenset(followed)
+            followed[_key(old)] = _key(after)
+    return followed
 
 
 def _likeness(holding: Holding) -> object:
