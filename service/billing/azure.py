@@ -12,6 +12,10 @@ one-year plan; within a plan the greatest discount first. Where the customer pay
 than at the plan's rate, usage is charged, and taken from the commitment, at the lower rate. Source:
 Microsoft Cost Management, "How saving plan discount is applied".
 
+Of usage whose hours are estimated, reservations take the part that is proven (level) first: so what
+is left of that part is no more than what is left of it whatever the other part did. What is judged
+by level usage alone comes after all that is owned, or it would drive that onto estimates.
+
 A scope is a list of resource groups (the narrowest), or of subscriptions (one of them, or those of
 a management group: the fewer, the narrower), or everything.
 """
@@ -34,13 +38,15 @@ def matches(
     for index, room in rooms:
         name, width = room.commitment.commitment, scope_width(room.commitment)
         if not room.offering.kind.is_spend:
+            after = int(bool(room.offering.level_only))
             for line, size, flexible in matched(scene, lines, room, at):
-                filled = (0, width, 0, size if flexible else 0, int(flexible), name)
+                other = int(not scene.lines[line].level)
+                filled = (after, width, other, size if flexible else 0, int(flexible), name)
                 yield Match(index, line, size, filled, "reservation")
             continue
         term = -room.offering.term_months
         for line, plan_rate, _ in rated.lines(room):
             price = scene.sku(line).on_demand_usd
             rate = min(plan_rate, price)
-            spent = (1, width, term, cost_ratio(rate, price), rate, name)
+            spent = (2, width, term, cost_ratio(rate, price), rate, name)
             yield Match(index, line, rate, spent, "savings plan")

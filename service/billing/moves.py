@@ -143,7 +143,10 @@ def cost_ratio(rate: Decimal, on_demand_usd: Decimal) -> Decimal:
 
 
 def in_scope(offering: Offering, line: UsageLine, sku: Sku) -> bool:
-    """True when the line lies in the offering's scope; an empty field of it means any."""
+    """True when the line lies in the offering's scope; an empty field of it means any.
+
+    What is judged by level usage alone takes nothing else.
+    """
     return (
         offering.provider == line.provider
         and offering.region in {None, line.region}
@@ -151,6 +154,7 @@ def in_scope(offering: Offering, line: UsageLine, sku: Sku) -> bool:
         and offering.family in {None, sku.family}
         and offering.platform in {None, sku.platform}
         and offering.tenancy in {None, sku.tenancy}
+        and (line.level or not offering.level_only)
     )
 
 

@@ -120,6 +120,8 @@ class Offering:
     in, with its amortised dollars per hour. ``upfront_usd`` is due at purchase per $1/h
     committed or per unit. ``None`` in a scope field means any. Terms are months, quantities in
     $/h (spend) or units of capacity. ``beside``: it is sold in another's purchase only.
+    ``level_only``: it is judged by what it would cover of level usage (``UsageLine.level``) alone,
+    after all that is owned; the provider knows no such thing, and it is never written down.
     """
 
     offering: OfferingId
@@ -138,6 +140,7 @@ class Offering:
     min_quantity: Decimal
     step: Decimal
     beside: Beside | None = field(default=None, metadata=LEFT_OUT)
+    level_only: bool | None = field(default=None, metadata=LEFT_OUT)
 
     def rate_usd(self, region: str, sku: str) -> Decimal | None:
         """The rate of ``sku`` in ``region``; ``None`` where it is not covered."""

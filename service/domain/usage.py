@@ -48,6 +48,8 @@ class UsageLine(NamedTuple):
     """What one column of the usage array measures. ``zone`` is empty when not known.
 
     ``resource_group`` (Azure, lower case) is set only where a commitment's scope names a group.
+    ``level``: usage of days whose hours are estimated, but for this part, which is proven for each
+    of them; a SKU's other usage then is a line of its own.
     """
 
     provider: str
@@ -56,6 +58,13 @@ class UsageLine(NamedTuple):
     zone: str
     sku: str
     resource_group: str = ""
+    level: bool = False
+
+    def __repr__(self) -> str:
+        """As before there was ``level``, where it is not set: digests are made of this."""
+        told = zip(self._fields, self, strict=True)
+        words = (f"{name}={word!r}" for name, word in told if name != "level" or word)
+        return f"UsageLine({', '.join(words)})"
 
     @property
     def key(self) -> SkuKey:

@@ -33,6 +33,7 @@ from service.guard.results import at_most, flag
 from service.guard.rules import judge
 from service.operate.situation import Situation, age_hours, billed
 from service.plan.estimated import RULE as ESTIMATED_HOURS
+from service.plan.estimated import on_level
 from service.purchase.desk import Facts
 from service.store.holdings import expected
 
@@ -171,6 +172,8 @@ def covered_usd_per_hour(situation: Situation, offering: Offering) -> list[tuple
     usage = situation.dataset(REPLAY_HOURS).usage
     covered = []
     for label, mean in zip(usage.lines, usage.quantity.mean(axis=0), strict=True):
+        if situation.estimated_days and not (label.level or offering.kind.is_spend):
+            continue  # as in planning: see service.plan.estimated
         rate = offering.rate_usd(label.region, label.sku)
         price = situation.prices.skus[label.key].on_demand_usd
         if rate is not None and offering.region in {None, label.region} and price > 0 < mean:
@@ -214,7 +217,10 @@ class FreshJudge:
         self._plans = plans
         self._policy = policy
         dataset = situation.dataset(REPLAY_HOURS)
-        self._market: Market = compile_market(dataset.usage, dataset.skus, dataset.offerings)
+        offerings = dataset.offerings
+        if situation.estimated_days:
+            offerings = on_level(offerings, situation.on_sale)
+        self._market: Market = compile_market(dataset.usage, dataset.skus, offerings)
 
     def __call__(self, line: PlanLine, facts: Facts) -> Verdict:
         """The verdict on ``line`` at its fresh price, valued again on the newest usage."""
@@ -274,9 +280,12 @@ class FreshJudge:
                     "unpriced_commitment", wanted="none", actual=one.commitment, passed=False
                 )
         days = self._situation.estimated_days
-        if days and not line.kind.is_spend:
+        proven = any(label.level for label in self._situation.usage.lines)
+        if days and not line.kind.is_spend and not proven:
             # As in planning: what was decided on hours that were told is not bought on others.
-            yield flag(ESTIMATED_HOURS, wanted="no days", actual=f"{days} days", passed=False)
+            yield flag(
+                ESTIMATED_HOURS, wanted="level usage", actual=f"none in {days} days", passed=False
+            )
         plan = self._plans.get(facts.plan)
         for name, _ in line.contents:
             yield from self._moved(name, None if plan is None else plan.offerings.get(name))

@@ -129,6 +129,7 @@ def _request(
             HourRange(start, given.usage_hours),
             provider=inputs.provider,
             resource_groups=names_groups(given.commitments, plan.decided_at),
+            level=True,
         )
     except (RefusedError, InputError) as error:
         raise _gone(plan, "its usage", str(error)) from error

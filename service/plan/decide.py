@@ -95,8 +95,8 @@ class DecisionRequest:
 def decide(request: DecisionRequest) -> Plan:
     """The plan for ``request``. Raises ``InvariantError`` when usage lies after the decision."""
     menu, odd = sizable(request.dataset.offerings, request.menu)
-    menu, declined = decidable(menu, request.dataset.offerings, request.inputs)
-    desk = _Desk(replace(request, menu=menu))
+    dataset, declined = decidable(request.dataset, menu, request.inputs)
+    desk = _Desk(replace(request, menu=menu, dataset=dataset))
     sized, refusals = _size(desk)
     sized, risky = _within_risk(desk, sized)
     drafting = Drafting(
@@ -114,8 +114,9 @@ def decide(request: DecisionRequest) -> Plan:
 
 def pool_sizes(request: DecisionRequest) -> dict[OfferingId, tuple[str, Decimal]]:
     """For each offering of the menu its pool's name and on-demand cost now, in USD/h."""
-    hours = last_hours(request.dataset.usage, EXPECTED_HOURS)
-    market = flat_market(replace(request.dataset, usage=hours, commitments=()), request.sharing)
+    dataset, _ = decidable(request.dataset, request.menu, request.inputs)
+    hours = last_hours(dataset.usage, EXPECTED_HOURS)
+    market = flat_market(replace(dataset, usage=hours, commitments=()), request.sharing)
     spend = market.on_demand_usd * hours.quantity.mean(axis=0)
     sizes: dict[OfferingId, tuple[str, Decimal]] = {}
     for pool in pools_of(market, request.menu, request.accounts, spend):

@@ -31,11 +31,15 @@ YEAR_HOURS = TERM_HOURS[12]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What one commitment covers: lines, and the average share of on demand that it costs."""
+    """What one commitment covers: lines, and the average share of on demand that it costs.
+
+    ``is_spend``: it is of dollars, not of capacity.
+    """
 
     lines: tuple[int, ...]
     rate_ratio: float
     usd_per_quantity: float
+    is_spend: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ def reaches(
             lines=tuple(sorted(of)),
             rate_ratio=_average(of, spend_usd_per_hour),
             usd_per_quantity=float(room.usd_per_room) * float(room.per_quantity),
+            is_spend=room.offering.kind.is_spend,
         )
         for of, room in zip(lines, plan.rooms, strict=True)
     ]
@@ -181,7 +186,7 @@ def state_of(
         seen=seen,
         begin=usage.hours.start,
         now=max(usage.hours.index(decided_at), usage.hours.count),
-        owned=_owned_schedule(pool, owned, spend_usd_per_hour, decided_at),
+        owned=_owned_schedule(pool, owned, _proven(usage, spend_usd_per_hour), decided_at),
         step_hours=step_hours,
         changes=changes_for(changes, pool.name),
         holidays=holidays_for(holidays, pool.name),
@@ -190,19 +195,42 @@ def state_of(
     return state if mine is None else with_kin(state, mine, types.kindred)
 
 
-def _owned_schedule(
-    pool: Pool, owned: Owned, spend_usd_per_hour: Floats, decided_at: datetime
-) -> Floats:
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """Mean on-demand dollars an hour by line, and which lines are level usage."""
+
+    spend_usd_per_hour: Floats
+    level: frozenset[int]
+
+    def counted(self, pool: Pool, lines: Sequence[int], *, is_spend: bool) -> Sequence[int]:
+        """Those of ``lines`` that say how much of a commitment is owned for ``pool``.
+
+        Of capacity, a pool of level usage counts all that could cover level usage at all: that is
+        what it takes first.
+        """
+        if is_spend or not self.level.issuperset(pool.lines):
+            return lines
+        return [line for line in lines if line in self.level]
+
+
+def _proven(usage: Usage, spend_usd_per_hour: Floats) -> _Proven:
+    level = (number for number, line in enumerate(usage.lines) if line.level)
+    return _Proven(spend_usd_per_hour, frozenset(level))
+
+
+def _owned_schedule(pool: Pool, owned: Owned, proven: _Proven, decided_at: datetime) -> Floats:
     """On-demand dollars per hour owned for the pool, hour by hour until the last has ended.
 
     A commitment that also reaches elsewhere counts by the share of its usage in the pool.
     """
+    spend_usd_per_hour = proven.spend_usd_per_hour
     ends = [(one.end - decided_at) / HOUR for one in owned.commitments]
     schedule = np.zeros(max((int(end) + 1 for end in ends), default=0))
     inside = set(pool.lines)
     for one, reach in zip(owned.commitments, owned.reaches, strict=True):
-        spend = sum(spend_usd_per_hour[line] for line in reach.lines)
-        shared = sum(spend_usd_per_hour[line] for line in reach.lines if line in inside)
+        counted = proven.counted(pool, reach.lines, is_spend=reach.is_spend)
+        spend = sum(spend_usd_per_hour[line] for line in counted)
+        shared = sum(spend_usd_per_hour[line] for line in counted if line in inside)
         if spend <= 0 or shared <= 0:
             continue
         capacity = float(one.quantity) * reach.usd_per_quantity / reach.rate_ratio

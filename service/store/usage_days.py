@@ -131,12 +131,14 @@ class UsageDays:
         eligible_only: bool = True,
         provider: str | None = None,
         resource_groups: bool = False,
+        level: bool = False,
     ) -> Usage:
         """Dense usage of exactly ``hours``; lines are sorted by label.
 
         ``eligible_only`` keeps what some commitment could cover on the last day; ``provider`` one
         provider's lines; ``resource_groups`` a line for each of Azure's resource groups, for
-        commitments that are limited to one. Raises ``RefusedError`` (rule ``usage_gap``) when
+        commitments that are limited to one; ``level`` a line for the level part of usage whose
+        hours are estimated, see ``UsageLine``. Raises ``RefusedError`` (rule ``usage_gap``) when
         nothing is known or a provider has no row at all in one of the hours: no hour is filled
         silently.
         """
@@ -148,6 +150,7 @@ class UsageDays:
                 hours,
                 eligible_only=eligible_only,
                 resource_groups=resource_groups,
+                level=level,
             )
 
         return self._stable(hours, provider, read)

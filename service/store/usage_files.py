@@ -36,21 +36,24 @@ def load_usage(
     *,
     eligible_only: bool,
     resource_groups: bool = False,
+    level: bool = False,
 ) -> Usage:
     """Dense usage of ``hours`` from day files, one line per label, sorted by label.
 
-    ``resource_groups`` tells Azure's resource groups apart; else they add up.
+    ``resource_groups`` tells Azure's resource groups apart, ``level`` the level part of usage from
+    the rest; else they add up.
     Raises ``FileNotFoundError`` when a file is gone.
     """
     _require_files(files)
     with _database() as database:
-        stored = _stored(database, files, hours, resource_groups=resource_groups)
+        apart = (*("resource_group",) * resource_groups, *("level",) * level)
+        stored = _stored(database, files, hours, apart)
         lines = _lines(database, stored, hours, eligible_only=eligible_only)
         quantity = np.zeros((hours.count, len(lines)), dtype=np.float64)
         if lines:
             for start in range(0, len(files), FILES_AT_ONCE):
                 some = files[start : start + FILES_AT_ONCE]
-                rows = _stored(database, some, hours, resource_groups=resource_groups)
+                rows = _stored(database, some, hours, apart)
                 _fill(database, quantity, rows, hours)
     return Usage(hours=hours, lines=lines, quantity=quantity)
 
@@ -99,32 +102,40 @@ def _rows(files: Sequence[Path], hours: HourRange, *, union: bool = False) -> st
     )
 
 
+_ADDED = {"resource_group": "''", "service": "''", "level": "FALSE"}
+"""Columns that came later, or only some files have, and what they are where they are not."""
+
+
 def _stored(
     database: duckdb.DuckDBPyConnection,
     files: Sequence[Path],
     hours: HourRange,
-    *,
-    resource_groups: bool,
+    apart: Sequence[str],
 ) -> str:
-    """SQL for the rows with the columns ``resource_group`` and ``service``, empty in old files.
+    """SQL for the rows with all columns that a line is made of; see ``_ADDED``.
 
-    Rows of several resource groups add up, exactly, unless they are told apart.
+    Rows of several resource groups add up, exactly, and so do the level part of usage and the rest,
+    unless they are told ``apart``.
     """
     rows = _rows(files, hours, union=True)
     known = {row[0] for row in database.execute(f"DESCRIBE {rows}").fetchall()}
-    group, service = (
-        f"coalesce({column}, '')" if column in known else "''"
-        for column in ("resource_group", "service")
+    told = {
+        column: f"coalesce({column}, {nothing})" if column in known else nothing
+        for column, nothing in _ADDED.items()
+    }
+    cells = ", ".join(f"{sql} AS {column}" for column, sql in told.items())
+    whole = f"(SELECT hour, provider, account, region, zone, sku, {cells}, quantity FROM {rows})"  # noqa: S608
+    joined = [name for name in ("resource_group", "level") if name in known and name not in apart]
+    differing = " OR ".join(f"{name} <> {_ADDED[name]}" for name in joined)
+    asked = f"SELECT 1 FROM {whole} WHERE {differing} LIMIT 1"  # noqa: S608
+    if not joined or not database.execute(asked).fetchall():
+        return whole
+    kept = ", ".join(
+        f"{_ADDED[name] if name in joined else name} AS {name}"
+        for name in ("resource_group", "level")
     )
-    whole = f"(SELECT hour, provider, account, region, zone, sku, {group} AS resource_group, "
-    whole += f"{service} AS service, quantity FROM {rows})"
-    if resource_groups or "resource_group" not in known:
-        return whole
-    grouped = f"SELECT 1 FROM {whole} WHERE resource_group <> '' LIMIT 1"  # noqa: S608
-    if not database.execute(grouped).fetchall():
-        return whole
     return (
-        "(SELECT hour, provider, account, region, zone, sku, '' AS resource_group, "  # noqa: S608
+        f"(SELECT hour, provider, account, region, zone, sku, {kept}, "  # noqa: S608
         f"max(service) AS service, CAST(sum(CAST(quantity AS {QUANTITY_TYPE})) AS DOUBLE) "
         f"AS quantity FROM {whole} GROUP BY ALL)"
     )
@@ -142,12 +153,13 @@ def _lines(
     eligible_only: bool,
 ) -> tuple[UsageLine, ...]:
     found = database.execute(
-        "SELECT provider, account, region, zone, sku, resource_group, max(service) "  # noqa: S608
+        "SELECT provider, account, region, zone, sku, resource_group, level, "  # noqa: S608
+        "max(service) "
         f"FROM {rows} GROUP BY ALL"
     ).fetchall()
     if eligible_only:
         on = (hours.end - timedelta(hours=1)).date()
-        services = {(row[0], row[4]): row[6] for row in sorted(found, key=lambda row: row[6])}
+        services = {(row[0], row[4]): row[-1] for row in sorted(found, key=lambda row: row[-1])}
         kept = {
             (provider, sku)
             for (provider, sku), service in services.items()
@@ -156,13 +168,13 @@ def _lines(
         found = [row for row in found if (row[0], row[4]) in kept]
     lines = tuple(
         sorted(
-            UsageLine(provider, AccountId(account), region, zone, sku, group)
-            for provider, account, region, zone, sku, group, _ in found
+            UsageLine(provider, AccountId(account), region, zone, sku, group, part)
+            for provider, account, region, zone, sku, group, part, _ in found
         )
     )
     database.execute(
         "CREATE TABLE lines (line INTEGER, provider VARCHAR, account VARCHAR, region VARCHAR, "
-        "zone VARCHAR, sku VARCHAR, resource_group VARCHAR)"
+        "zone VARCHAR, sku VARCHAR, resource_group VARCHAR, level BOOLEAN)"
     )
     _insert_lines(database, lines)
     return lines
@@ -173,13 +185,13 @@ def _insert_lines(database: duckdb.DuckDBPyConnection, lines: Sequence[UsageLine
 
     if not lines:
         return
-    names = ("provider", "account", "region", "zone", "sku", "resource_group")
+    names = UsageLine._fields
     columns = list(zip(*lines, strict=True))
     table = pa.table(
         {
             "line": pa.array(range(len(lines)), pa.int32()),
             **{
-                name: pa.array(column, pa.string())
+                name: pa.array(column, pa.bool_() if name == "level" else pa.string())
                 for name, column in zip(names, columns, strict=True)
             },
         }
@@ -199,7 +211,7 @@ def _fill(
     columns = database.execute(
         "SELECT line, date_diff('hour', "  # noqa: S608
         f"{_instant(hours.start)}, hour) AS hour_index, quantity FROM {rows} "
-        "JOIN lines USING (provider, account, region, zone, sku, resource_group)"
+        "JOIN lines USING (provider, account, region, zone, sku, resource_group, level)"
     ).fetchnumpy()
     at_hour = np.asarray(columns["hour_index"], dtype=np.int64)
     at_line = np.asarray(columns["line"], dtype=np.int64)

@@ -2,10 +2,10 @@
 
 Azure's cost exports have a row a day. Its benefit recommendations tell what all usage that a
 savings plan could cover, and nothing covers yet, cost on demand in each hour. A machine that ran
-all day ran in every hour; what commitments cover is taken to be level, as commitments are; the
-rest is spread so that each hour's dollars come to what Azure tells. So an hour's total is Azure's
-own, and an hour of one SKU is an estimate. A day that its rows and the hourly charges tell
-differently is not spread at all.
+all day ran in every hour, and that part of a day is proven (``level_usage``); what commitments
+cover is taken to be level, as commitments are; the rest is spread so that each hour's dollars come
+to what Azure tells. So an hour's total is Azure's own, and an hour of one SKU is an estimate but
+for its level part. A day that its rows and the hourly charges tell differently is not spread.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ LEVEL = tuple(Decimal(hour + 1) / DAY_HOURS for hour in range(DAY_HOURS))
 
 NO_CHARGES = "hourly_charges_missing"
 DISAGREE = "hourly_charges_disagree"
+_MANNER = "level usage apart"
+"""Days that were spread in another manner are spread anew."""
+
 _SMALL_USD = Decimal("0.24")
 """A cent an hour: what rounding may do to a day is no disagreement."""
 
@@ -53,18 +56,22 @@ class Shaping:
         if charges is None:
             return ""
         told = " ".join(str(one.normalize()) for one in (self.tolerance_ratio, *charges))
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{_MANNER} {told}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class DayCost:
-    """What a day's uncovered usage that a savings plan could cover costs on demand, in USD.
+    """What a day's usage that a savings plan could cover costs on demand, in USD.
 
-    ``steady_usd`` of machines that ran all day, ``other_usd`` of everything else.
+    Uncovered: ``steady_usd`` the level part of machines that nothing covered, ``other_usd``
+    everything else; ``mixed_usd`` is how much of that is the level part of machines that were
+    covered for some hours. ``covered_usd``: covered usage that is no level part.
     """
 
     steady_usd: Decimal
     other_usd: Decimal
+    mixed_usd: Decimal = Decimal(0)
+    covered_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,21 @@ def shares_of(
             f"{short:.2f} USD more than the charges of some hours; at most {allowed:.2f} is allowed"
         )
     return _cumulative([max(rest, Decimal(0)) for rest in rests])
+
+
+def covered_shares(other: Shares, cost: DayCost) -> Shares:
+    """How covered usage is spread that is no level part, where ``other`` spreads uncovered usage.
+
+    All that is covered together is level, as commitments are. Where a machine ran all day and was
+    covered for some hours, those are not known; its level part is level as a whole. What that
+    takes from the hours in which ``other`` lies, the covered rest makes good: the commitment that
+    left the machine then covered something else.
+    """
+    if not cost.mixed_usd or not cost.covered_usd:
+        return LEVEL
+    level = (cost.covered_usd - cost.mixed_usd) / DAY_HOURS
+    parts = (until - before for before, until in zip((Decimal(0), *other), other, strict=False))
+    return _cumulative([max(level + cost.mixed_usd * part, Decimal(0)) for part in parts])
 
 
 def _cumulative(weights: list[Decimal]) -> Shares:

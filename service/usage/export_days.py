@@ -60,14 +60,14 @@ def export_days(
     """
     hours = database.execute(
         # Products of floats differ in no bit from run to run; exact sums keep it so.
-        "SELECT provider, CAST(hour AS DATE) AS day, hour(hour), count(*), "
+        "SELECT provider, CAST(hour AS DATE) AS day, hour(hour), CAST(sum(parts) AS BIGINT), "  # noqa: S608
         "sum(CAST(CASE WHEN e.sku IS NULL THEN 0 ELSE quantity * coalesce(price, 1) END "
         "AS DECIMAL(38,9))), "
         "sum(CAST(CASE WHEN e.sku IS NULL THEN 0 ELSE quantity * coalesce(price, 0) END "
         "AS DECIMAL(38,9))), "
         "sum(CAST(quantity * coalesce(price, 0) AS DECIMAL(38,9))) "
-        "FROM (SELECT hour, provider, sku, CAST(quantity AS DOUBLE) AS quantity, "
-        "CAST(coalesce(contracted_usd, list_usd) AS DOUBLE) AS price FROM summed) "
+        "FROM (SELECT hour, provider, sku, parts, CAST(quantity AS DOUBLE) AS quantity, "
+        f"CAST(coalesce(contracted_usd, list_usd) AS DOUBLE) AS price FROM {_whole(bool(shapes))}) "
         "LEFT JOIN eligible e USING (provider, sku) GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     by_day: dict[ProviderDay, list[_HourFigures]] = {}
@@ -76,6 +76,20 @@ def export_days(
     return tuple(
         _day(database, key, figures, tuple(commitments.get(key, ())), shapes.get(key, ""))
         for key, figures in by_day.items()
+    )
+
+
+def _whole(has_level: bool) -> str:  # noqa: FBT001 - which of two tables
+    """SQL for the rows of ``summed``, with the parts of usage that is level in part added up.
+
+    So both parts cost what the usage costs, to the last digit.
+    """
+    if not has_level:
+        return "(SELECT *, 1 AS parts FROM summed)"
+    return (
+        "(SELECT hour, provider, sku, sum(quantity) AS quantity, max(list_usd) AS list_usd, "
+        "max(contracted_usd) AS contracted_usd, count(*) AS parts FROM summed "
+        "GROUP BY hour, provider, account, region, zone, resource_group, sku)"
     )
 
 
@@ -91,14 +105,17 @@ def _day(
     for hour, _, weight, _, _ in hours:
         weights[hour] = weight
 
+    # Days whose hours are told have no such column: all of their usage is known.
+    level = "level, " if shape else ""
+
     def write(path: Path) -> None:
         database.execute(
             "COPY (SELECT hour, provider, account, resource_group, region, zone, sku, "  # noqa: S608
-            "service, unit, CAST(quantity AS DOUBLE) AS quantity, list_usd, contracted_usd "
+            f"{level}service, unit, CAST(quantity AS DOUBLE) AS quantity, list_usd, contracted_usd "
             f"FROM summed WHERE provider = {literal(provider)} "
             f"AND hour >= DATE {literal(str(day))} "
             f"AND hour < DATE {literal(str(day))} + INTERVAL 1 DAY "
-            "ORDER BY sku, account, resource_group, region, zone, hour) "
+            f"ORDER BY sku, account, resource_group, region, zone, {level}hour) "
             f"TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
         )
 

@@ -21,6 +21,7 @@ from service.usage.focus_words import (
     focus_words,
     resource_group_sql,
 )
+from service.usage.level_usage import COVERED, OTHER
 from service.usage.rows import (
     ADVICE_ONLY,
     ADVICE_ONLY_SQL,
@@ -42,7 +43,6 @@ from service.usage.rows import (
     text_cell,
 )
 from service.usage.sources import Part
-from service.usage.whole_days import COVERED, OTHER, STEADY
 
 REQUIRED = (
     *("SubAccountId", "RegionId", "BillingCurrency"),
@@ -160,6 +160,7 @@ def focus_form(
     cells = _cells(part)
     if whole_days:
         cells["spread"] = _spread_sql(part, cells)
+        cells["machine"] = _machine_sql(part, cells)
     return RowForm(
         cells=cells,
         asides=tuple(asides),
@@ -213,27 +214,31 @@ def _cells(part: Part) -> dict[str, str]:
     }
 
 
-_STEADY_HOURS = (23.9, 24.1)
 _MACHINE = "/providers/microsoft\\.compute/virtualmachines/"
 
 
 def _spread_sql(part: Part, cells: Mapping[str, str]) -> str:
-    """How a row of one of Azure's days is spread over its hours; NULL for every other row.
-
-    One machine that was billed 24 hours ran in each of them. A scale set is many machines.
-    """
-    start, end, quantity = cells["hour"], cells["ends_at"], cells["quantity_double"]
-    low, high = _STEADY_HOURS
-    steady = (
-        f"regexp_matches(coalesce({text_cell(part, 'ResourceId')}, ''), '{_MACHINE}', 'i') "
-        f"AND lower({cells['unit']}) IN ('hour', 'hours', '1 hour') "
-        f"AND {quantity} BETWEEN {low} AND {high}"
-    )
+    """How a row of one of Azure's days is spread over its hours; NULL for every other row."""
+    start, end = cells["hour"], cells["ends_at"]
     return (
         f"CASE WHEN {cells['provider']} = 'azure' AND {start} = date_trunc('day', {start}) "
         f"AND {end} = {start} + INTERVAL 24 HOUR THEN "
         f"CASE WHEN {text_cell(part, 'CommitmentDiscountId')} IS NOT NULL THEN '{COVERED}' "
-        f"WHEN {steady} THEN '{STEADY}' ELSE '{OTHER}' END END"
+        f"ELSE '{OTHER}' END END"
+    )
+
+
+def _machine_sql(part: Part, cells: Mapping[str, str]) -> str:
+    """The one machine whose hours a whole day's row counts; NULL for every other row.
+
+    A scale set is many machines in one row: its hours prove nothing of any of them. Instances of
+    one with flexible orchestration are machines with a path of their own.
+    """
+    resource = text_cell(part, "ResourceId")
+    return (
+        f"CASE WHEN {cells['spread']} IS NOT NULL "
+        f"AND regexp_matches(coalesce({resource}, ''), '{_MACHINE}', 'i') "
+        f"AND lower({cells['unit']}) IN ('hour', 'hours', '1 hour') THEN lower({resource}) END"
     )
 
 

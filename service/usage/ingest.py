@@ -296,7 +296,7 @@ class _Reading:
             "CREATE TABLE summed AS SELECT hour, s.provider, account, "
             "coalesce(s.region, n.region, '') AS region, coalesce(zone, '') AS zone, "
             "coalesce(resource_group, '') AS resource_group, coalesce(n.sku, native_sku) AS sku, "
-            "'' AS service, coalesce(max(n.unit), max(s.unit), '') AS unit, "
+            "level, '' AS service, coalesce(max(n.unit), max(s.unit), '') AS unit, "
             "sum(quantity) AS quantity, max(list_usd) AS list_usd, "
             "max(contracted_usd) AS contracted_usd FROM staged s LEFT JOIN named n "
             "ON s.provider = n.provider AND s.usage_type = n.usage_type "

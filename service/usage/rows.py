@@ -20,7 +20,7 @@ PRICE_TYPE = "DECIMAL(18,12)"
 
 LABELS = (
     *("hour", "provider", "account", "region", "zone"),
-    *("resource_group", "usage_type", "operation", "native_sku", "unit", "spread"),
+    *("resource_group", "usage_type", "operation", "native_sku", "unit", "spread", "machine"),
 )
 NAMED = ("commitment", "commitment_account", "commitment_category")
 """What a row tells of the commitment that it concerns: kept also of what is no usage."""
@@ -54,7 +54,8 @@ class RowForm:
     """How one part's rows become the common form; all values are SQL expressions.
 
     ``cells`` covers ``CELLS`` and whatever else ``asides`` and ``checks`` need; resource groups,
-    commitments and ``spread`` (how a whole day's row is spread over its hours) may be left out.
+    commitments, ``spread`` (how a whole day's row is spread over its hours) and ``machine`` (the
+    one that such a row is of) may be left out.
     ``telling``: the ``asides`` whose rows name commitments too.
     """
 
@@ -65,7 +66,9 @@ class RowForm:
 
     def judged(self, part: Part, *, numbered: bool = False) -> str:
         """SQL for all rows with ``aside`` and ``fault``, each NULL where the row is good."""
-        told = dict.fromkeys((*NAMED, "resource_group", "spread"), "CAST(NULL AS VARCHAR)")
+        told = dict.fromkeys(
+            (*NAMED, "resource_group", "spread", "machine"), "CAST(NULL AS VARCHAR)"
+        )
         told |= self.cells
         cells = ", ".join(f"{sql} AS {cell}" for cell, sql in told.items())
         number = ", tenor_row" if numbered else ""
@@ -92,17 +95,18 @@ class RowForm:
             "sum(CASE WHEN aside IS NULL THEN quantity END) AS quantity, "
             "max(CASE WHEN aside IS NULL THEN list_usd END) AS list_usd, "
             "max(CASE WHEN aside IS NULL THEN contracted_usd END) AS contracted_usd, "
-            f"count(*) AS row_count FROM ({self.judged(part)}) GROUP BY ALL"
+            "count(*) AS row_count, FALSE AS level "
+            f"FROM ({self.judged(part)}) GROUP BY ALL"
         )
 
 
 STAGED_COLUMNS = (
     "part INTEGER, aside VARCHAR, fault VARCHAR, hour TIMESTAMP, provider VARCHAR, "
     "account VARCHAR, region VARCHAR, zone VARCHAR, resource_group VARCHAR, usage_type VARCHAR, "
-    "operation VARCHAR, native_sku VARCHAR, unit VARCHAR, spread VARCHAR, seen_provider VARCHAR, "
-    "seen_day DATE, commitment VARCHAR, commitment_account VARCHAR, commitment_category VARCHAR, "
-    f"quantity {QUANTITY_TYPE}, list_usd {PRICE_TYPE}, "
-    f"contracted_usd {PRICE_TYPE}, row_count BIGINT"
+    "operation VARCHAR, native_sku VARCHAR, unit VARCHAR, spread VARCHAR, machine VARCHAR, "
+    "seen_provider VARCHAR, seen_day DATE, commitment VARCHAR, commitment_account VARCHAR, "
+    f"commitment_category VARCHAR, quantity {QUANTITY_TYPE}, list_usd {PRICE_TYPE}, "
+    f"contracted_usd {PRICE_TYPE}, row_count BIGINT, level BOOLEAN"
 )
 
 

@@ -1,8 +1,8 @@
 """Rows of whole days, spread over their hours inside the ingest's scratch database.
 
-Which hours get how much is decided by ``day_shapes``; this says it in SQL. The parts of a quantity
-add up to it exactly: each is the difference of two cumulative amounts, and the last of those is
-the quantity itself.
+Which hours get how much is decided by ``level_usage`` and ``day_shapes``; this says it in SQL. The
+parts of a quantity add up to it exactly: each is the difference of two cumulative amounts, and the
+last of those is the quantity itself.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from service.domain.commitments import Kind
 from service.domain.hours import DAY_HOURS
+from service.usage.azure_sku import describe_sku
 from service.usage.day_shapes import (
     DISAGREE,
     LEVEL,
@@ -23,16 +24,15 @@ from service.usage.day_shapes import (
     Shaping,
     Shares,
     UnshapedDay,
+    covered_shares,
     shares_of,
 )
 from service.usage.eligibility import coverable_by
+from service.usage.level_usage import COVERED, MIXED, OTHER, STEADY, split_level
 from service.usage.rows import QUANTITY_TYPE
 
 if TYPE_CHECKING:
     import duckdb
-
-COVERED, STEADY, OTHER = "covered", "steady", "other"
-"""How a whole day's row is spread: what a commitment covers, one machine all day, the rest."""
 
 NOT_COVERABLE = "not hourly, and no commitment covers it"
 _ASIDES = {
@@ -57,15 +57,16 @@ def set_aside_uncoverable(database: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     database.execute(
         "CREATE OR REPLACE TEMP TABLE whole_day_skus "
-        "(provider VARCHAR, usage_type VARCHAR, operation VARCHAR, planned BOOLEAN)"
+        "(provider VARCHAR, usage_type VARCHAR, operation VARCHAR, planned BOOLEAN, size VARCHAR)"
     )
     for provider, usage_type, operation, sku, day in named:
         kinds = coverable_by(provider, sku, day)
         if kinds:
             planned = Kind.AZURE_SAVINGS_PLAN in kinds
+            size = describe_sku(sku).arm_sku_name or sku
             database.execute(
-                "INSERT INTO whole_day_skus VALUES (?, ?, ?, ?)",
-                [provider, usage_type, operation, planned],
+                "INSERT INTO whole_day_skus VALUES (?, ?, ?, ?, ?)",
+                [provider, usage_type, operation, planned, size],
             )
     database.execute(
         f"UPDATE staged SET aside = '{NOT_COVERABLE}' "  # noqa: S608
@@ -81,6 +82,7 @@ def spread_whole_days(
 
     Those are set aside whole, by reason.
     """
+    split_level(database, _IS_NAMED)
     unshaped, shares = [], {}
     for provider, day, cost in _costs(database):
         found = _shares(shaping, day, cost)
@@ -92,7 +94,11 @@ def spread_whole_days(
                 [_ASIDES[found.rule], provider, day],
             )
         else:
-            shares[provider, day] = found
+            shares[provider, day] = {
+                _PROVEN: LEVEL,
+                OTHER: found,
+                COVERED: covered_shares(found, cost),
+            }
     _spread(database, shares)
     return tuple(unshaped)
 
@@ -108,31 +114,43 @@ def _shares(shaping: Shaping, day: date, cost: DayCost) -> Shares | UnshapedDay:
 
 
 def _costs(database: duckdb.DuckDBPyConnection) -> list[tuple[str, date, DayCost]]:
-    """What each day of whole rows cost on demand, where nothing covered it and a plan could."""
-    steady, other = (
+    """What each day of whole rows cost on demand where a plan could cover it; see ``DayCost``."""
+    sums = (
         "coalesce(sum(CAST(CAST(quantity AS DOUBLE) * coalesce(price, 0) AS DECIMAL(38,9))) "
-        f"FILTER (planned AND spread = '{spread}'), 0)"
-        for spread in (STEADY, OTHER)
+        f"FILTER (planned AND {condition}), 0)"
+        for condition in (
+            f"spread = '{STEADY}'",
+            f"spread IN ('{OTHER}', '{MIXED}')",
+            f"spread = '{MIXED}'",
+            f"spread = '{COVERED}' AND NOT level",
+        )
     )
     rows = database.execute(
-        f"SELECT provider, CAST(hour AS DATE), {steady}, {other} "  # noqa: S608
+        f"SELECT provider, CAST(hour AS DATE), {', '.join(sums)} "  # noqa: S608
         "FROM (SELECT staged.*, n.planned, "
         "CAST(coalesce(contracted_usd, list_usd) AS DOUBLE) AS price "
         f"FROM staged JOIN whole_day_skus n ON {_IS_NAMED} "
         "WHERE aside IS NULL AND spread IS NOT NULL) GROUP BY ALL ORDER BY ALL"
     ).fetchall()
-    return [(provider, day, DayCost(Decimal(s), Decimal(o))) for provider, day, s, o in rows]
+    return [(provider, day, DayCost(*map(Decimal, usd))) for provider, day, *usd in rows]
 
 
-def _spread(database: duckdb.DuckDBPyConnection, shares: Mapping[tuple[str, date], Shares]) -> None:
+_PROVEN = "level"
+"""The shape of level usage; other usage has its own, by what it is."""
+
+
+def _spread(
+    database: duckdb.DuckDBPyConnection,
+    shares: Mapping[tuple[str, date], Mapping[str, Shares]],
+) -> None:
     database.execute(
-        "CREATE OR REPLACE TEMP TABLE shares (provider VARCHAR, day DATE, is_other BOOLEAN, "
+        "CREATE OR REPLACE TEMP TABLE shares (provider VARCHAR, day DATE, shape VARCHAR, "
         "offset_hours INTEGER, low DOUBLE, high DOUBLE)"
     )
     rows = [
-        (provider, day, is_other, hour, float(before), float(until))
-        for (provider, day), other in shares.items()
-        for is_other, spread in ((False, LEVEL), (True, other))
+        (provider, day, shape, hour, float(before), float(until))
+        for (provider, day), shapes in shares.items()
+        for shape, spread in shapes.items()
         for hour, (before, until) in enumerate(zip((Decimal(0), *spread[:-1]), spread, strict=True))
     ]
     if rows:
@@ -153,7 +171,7 @@ def _spread(database: duckdb.DuckDBPyConnection, shares: Mapping[tuple[str, date
         f"CAST(CASE offset_hours WHEN {DAY_HOURS - 1} THEN row_count ELSE 0 END AS BIGINT) "
         "AS row_count) FROM staged JOIN shares ON staged.provider = shares.provider "
         "AND CAST(staged.hour AS DATE) = shares.day "
-        f"AND is_other = (staged.spread = '{OTHER}') "
+        f"AND shape = CASE WHEN staged.level THEN '{_PROVEN}' ELSE staged.spread END "
         "WHERE staged.aside IS NULL AND staged.spread IS NOT NULL"
     )
 

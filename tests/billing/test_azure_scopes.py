@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
 from pathlib import Path
@@ -15,7 +16,7 @@ from service.billing.bill import bill
 from service.cli import main
 from service.domain.commitments import Kind
 from service.domain.errors import InputError
-from service.domain.ids import AccountId, CommitmentId
+from service.domain.ids import AccountId, CommitmentId, OfferingId
 from service.usage.dataset import load_dataset
 from tests.billing.dataset_files import TABLES, write
 from tests.billing.worlds import held, offer, sku, used, world
@@ -160,3 +161,27 @@ def test_usage_of_others_has_no_resource_group(tmp_path: Path) -> None:
 def test_an_account_that_is_a_path_is_an_account(tmp_path: Path) -> None:
     (one,) = load_dataset(write(tmp_path, tables("/subscriptions/sub"))).commitments
     assert one.scope == frozenset({AccountId("/subscriptions/sub")})
+
+
+def test_what_is_proven_of_usage_is_covered_first_and_what_may_be_bought_takes_no_other() -> None:
+    """What an owned reservation leaves of the level part is all that one on offer may take.
+
+    Nor does that drive the owned one onto what is only estimated.
+    """
+    prices = [
+        sku(name, usd, provider="azure", service="vm", family="D", size=size, tenancy=None)
+        for name, usd, size in (("X", "1", "1"), ("Y", "2", "2"))
+    ]
+    owned = offer("owned", Kind.AZURE_RESERVATION, {"X": "0.6"}, region="us-east-1", flexible=True)
+    on_offer = replace(owned, offering=OfferingId("a candidate"), level_only=True)
+    usage = [
+        used("X", 4, provider="azure"),
+        used("X", 3, provider="azure", level=True),
+        used("Y", 2, provider="azure", level=True),
+    ]
+    holdings = [held("owned", "owned", "5"), held("a candidate", "a candidate", "9")]
+    result = bill(world(prices, usage, [owned, on_offer], holdings))
+    assert result.commitments[CommitmentId("owned")].utilization_ratio == 1
+    candidate = result.commitments[CommitmentId("a candidate")]
+    assert candidate.used_usd == Decimal("0.6") * (3 + 2 * 2 - 5)
+    assert result.on_demand_usd == 4

@@ -53,9 +53,10 @@ def used(
     provider: str = "aws",
     region: str = "us-east-1",
     group: str = "",
+    level: bool = False,
 ) -> tuple[UsageLine, tuple[float, ...]]:
     """Usage of one line, hour by hour."""
-    return UsageLine(provider, AccountId(account), region, zone, name, group), quantity
+    return UsageLine(provider, AccountId(account), region, zone, name, group, level), quantity
 
 
 def offer(

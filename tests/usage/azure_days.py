@@ -30,6 +30,7 @@ class DayRow:
     unit: str = "Hours"
     block: str = ""
     category: str = "Virtual Machines"
+    product: str = "Dsv5 Series"
 
 
 def at(hour: int, day: date = DAY) -> datetime:
@@ -77,7 +78,7 @@ def _row(row: DayRow) -> Mapping[str, str]:
         "ResourceId": f"{group}/providers/Microsoft.Compute/{row.kind}/{row.name}",
         "x_PricingBlockSize": row.block,
         "x_SkuMeterCategory": row.category,
-        "x_SkuMeterSubcategory": "Dsv5 Series",
+        "x_SkuMeterSubcategory": row.product,
         "x_SkuMeterName": meter,
         "x_SkuDetails": json.dumps({"ServiceType": row.size}),
     }

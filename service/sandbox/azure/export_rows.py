@@ -26,6 +26,7 @@ from service.domain.money import nano
 from service.domain.usage import UsageLine
 from service.sandbox.accrual import DAY, DayBill
 from service.sandbox.azure.access import BILLING_ACCOUNT
+from service.sandbox.azure.machines import by_machine
 from service.sandbox.calendar import month_end
 
 if TYPE_CHECKING:
@@ -72,7 +73,12 @@ def day_table(day: DayBill, world: AzureWorld, paid: Sequence[Charge]) -> Any:  
 
 def _usage_rows(day: DayBill, world: AzureWorld) -> Any:  # noqa: ANN401
     daily, dataset = world.options.daily_exports, day.dataset
-    rows, span = (_summed(day.rows), DAY) if daily else (day.rows, HOUR)
+    if daily:
+        told = by_machine(day, frozenset(world.catalog.tables["scale_sets"]))
+        rows, resources, span = told.rows, _texts(told.resources), DAY
+    else:
+        rows, span = day.rows, HOUR
+        resources = _pick([_resource(one) for one in dataset.usage.lines], rows.line)
     count, lines, owned = len(rows.hour), dataset.usage.lines, dataset.commitments
     held = [dataset.offerings[one.offering] for one in owned]
     skus = [dataset.skus[line.key] for line in lines]
@@ -91,7 +97,7 @@ def _usage_rows(day: DayBill, world: AzureWorld) -> Any:  # noqa: ANN401
             [f"/subscriptions/{one.account}" for one in owned],
         ),
         "RegionId": either.of([one.region for one in lines], [one.region for one in held]),
-        "ResourceId": _pick([_resource(one) for one in lines], rows.line),
+        "ResourceId": resources,
         "x_ResourceGroupName": _pick([one.resource_group for one in lines], rows.line),
         "ChargeCategory": _same("Usage", count),
         "ChargeFrequency": _same("Usage-Based", count),
@@ -120,28 +126,6 @@ def _usage_rows(day: DayBill, world: AzureWorld) -> Any:  # noqa: ANN401
     }
     columns |= _commitment_columns(day, rows, held)
     return _finished(columns, count, day.day)
-
-
-def _summed(rows: FocusRows) -> FocusRows:
-    """The day's hours added up: a row for each line and what covered it, as Azure exports days."""
-    pairs = np.column_stack((rows.line, rows.commitment))
-    found, which = np.unique(pairs, axis=0, return_inverse=True)
-    nanos = np.zeros(len(found), dtype=np.int64)
-    np.add.at(nanos, which, rows.effective_nano_usd)
-    return FocusRows(
-        hour=np.zeros(len(found), dtype=np.int64),
-        line=found[:, 0],
-        commitment=found[:, 1],
-        quantity=_added(which, rows.quantity, len(found)),
-        commitment_quantity=_added(which, rows.commitment_quantity, len(found)),
-        effective_nano_usd=nanos,
-    )
-
-
-def _added(which: Ints, values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    total = np.zeros(count)
-    np.add.at(total, which, values)
-    return total
 
 
 def _commitment_columns(day: DayBill, rows: FocusRows, held: Sequence[Offering]) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Tables(TypedDict):
     discounts: Mapping[str, Mapping[int, str]]
     no_longer_sold: Mapping[str, Mapping[int, date]]
     workloads: list[WorkloadRow]
+    scale_sets: list[str]
     tenant: str
     subscriptions: Mapping[str, str]
 

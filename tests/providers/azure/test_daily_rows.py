@@ -1,12 +1,12 @@
-"""From daily exports and hourly charges to a savings plan, against the sandbox Azure over HTTP."""
+"""From daily exports and hourly charges to what is bought, on the sandbox Azure over HTTP."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ import pytest
 
 from service.domain.commitments import Kind
 from service.domain.errors import InputError, ProviderError, RefusedError
-from service.domain.hours import DAY_HOURS, HOUR, HourRange
+from service.domain.hours import DAY_HOURS, HOUR, WEEK_HOURS, HourRange
+from service.domain.plans import Plan
+from service.domain.usage import SkuKey, Usage, UsageLine
 from service.operate import demo
 from service.operate.doctor import examine
 from service.operate.ingesting import ingest
@@ -27,11 +29,12 @@ from service.sandbox.azure.access import BILLING_ACCOUNT
 from service.sandbox.azure.cloud import AzureSandbox
 from service.sandbox.azure.server import shipped_routes
 from service.sandbox.azure.wire.call import Call, Reply, route
-from service.sandbox.azure.world import AzureWorldOptions
+from service.sandbox.azure.world import AzureWorld, AzureWorldOptions
 from service.settings import Settings, read_settings
 from service.store import records
 from service.store.engine import reading
 from service.usage.day_shapes import DISAGREE
+from service.usage.days import UsageDay
 from service.usage.hourly_charges import read_charges
 from service.wiring import Parts, build
 from tests.sandbox.azure.clouds import SMALL, small_cloud
@@ -69,49 +72,142 @@ def _settings(cloud: AzureSandbox, folder: Path, **settings: str) -> Settings:
 
 @pytest.fixture
 def daily(tmp_path: Path) -> Iterator[AzureSandbox]:
-    with AzureSandbox.generated(DAILY, exports=tmp_path / "container") as cloud:
+    options = replace(DAILY, history_days=12)
+    with AzureSandbox.generated(options, exports=tmp_path / "container") as cloud:
         cloud.advance(60)
         yield cloud
 
 
+@dataclass(frozen=True)
+class Decided:
+    """A decision on daily rows, and another one after a fortnight of what it bought.
+
+    ``usage_before`` and ``usage_after`` are a Thursday's, before anything was bought and after.
+    """
+
+    plans: tuple[Plan, Plan]
+    bought: tuple[object, object]
+    days: tuple[UsageDay, ...]
+    usage_before: Usage
+    usage_after: Usage
+    cloud: AzureSandbox
+    status: Mapping[str, object]
+
+
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decided]:
+    folder = tmp_path_factory.mktemp("daily")
+    with AzureSandbox.generated(DAILY, exports=folder / "container") as cloud:
+        cloud.advance(60)
+        with tenor_on(cloud, folder) as parts:
+            plans, bought = [], []
+            for weeks in (2, 0):
+                told = cycle_now(parts, at=parts.clock.now())
+                with reading(parts.engine) as connection:
+                    plan = records.find_plan(connection, told["plan"])  # type: ignore[arg-type]
+                assert plan is not None
+                plans.append(plan)
+                bought.append(told["bought"])
+                cloud.advance(weeks * WEEK_HOURS)
+            days = parts.usage.manifest()
+            (status,) = status_of(parts)["data"]
+            usage = [
+                parts.usage.load(HourRange(day.first_hour, DAY_HOURS), provider="azure", level=True)
+                for day in (days[-25], days[-4])
+            ]
+        yield Decided(
+            plans=(plans[0], plans[1]),
+            bought=(bought[0], bought[1]),
+            days=days,
+            usage_before=usage[0],
+            usage_after=usage[1],
+            cloud=cloud,
+            status=status,
+        )
+
+
 def test_daily_exports_end_in_a_savings_plan_that_says_what_it_was_decided_on(
-    daily: AzureSandbox, tmp_path: Path
+    decided: Decided,
 ) -> None:
-    with tenor_on(daily, tmp_path) as parts:
-        told = cycle_now(parts, at=parts.clock.now())
-        days = parts.usage.manifest()
-        with reading(parts.engine) as connection:
-            plan = records.find_plan(connection, told["plan"])  # type: ignore[arg-type]
-        assert all(day.shape for day in days)
-        assert (days[-1].day - days[0].day).days + 1 == len(days) >= 40
-        assert plan is not None
-        assert plan.inputs.estimated_days
-        (declined,) = [one for one in plan.refusals if one.rule == "estimated_hours"]
-        assert f"{plan.inputs.estimated_days} days" in declined.detail
-        assert plan.lines
-        assert {line.kind for line in plan.lines} == {Kind.AZURE_SAVINGS_PLAN}
-        assert all("estimated from daily rows" in line.reason for line in plan.lines)
-        _hours_cost_what_the_bill_says(daily, parts)
-        (data,) = status_of(parts)["data"]
-        assert data["estimated_days"] == data["days"] == len(days)
-    bought = daily.snapshot()
-    assert bought.commitments_active == told["bought"] == len(bought.paid_by_intent) > 0
-    assert daily.server.calls["azure.ReservationOrder.Purchase"] == 0
+    plan, days = decided.plans[0], decided.days
+    assert all(day.shape for day in days)
+    assert (days[-1].day - days[0].day).days + 1 == len(days) >= 54
+    assert decided.status["estimated_days"] == decided.status["days"] == len(days)
+    assert plan.inputs.estimated_days
+    (declined,) = [one for one in plan.refusals if one.rule == "estimated_hours"]
+    assert f"{plan.inputs.estimated_days} days" in declined.detail
+    said = {line.kind: line.reason for line in plan.lines}
+    assert said[Kind.AZURE_SAVINGS_PLAN].endswith("are estimated from daily rows.")
 
 
-def _hours_cost_what_the_bill_says(cloud: AzureSandbox, parts: Parts) -> None:
-    """Nothing was owned yet, so that every hour's dollars are those of the true bill."""
-    day = parts.usage.manifest()[10].day
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    usage = parts.usage.load(HourRange(start, DAY_HOURS), provider="azure")
-    price = np.array(
-        [float(cloud.world.catalog.skus[one.key].on_demand_usd) for one in usage.lines]
+def test_daily_exports_end_in_reservations_of_machines_that_ran_all_day(decided: Decided) -> None:
+    reserved = [one for one in decided.plans[0].lines if one.kind is Kind.AZURE_RESERVATION]
+    assert len(reserved) >= 3
+    assert all("decided on machines that ran all day" in line.reason for line in reserved)
+    # A scale set is one row of many machines: nothing of it is proven.
+    assert not any("_F" in line.offering for line in reserved)
+    assert decided.bought[0] == sum(
+        not line.offering.count("westeurope") for line in decided.plans[0].lines
     )
-    true = cloud.world.usage
-    first, last = true.hours.clip(start, start + DAY_HOURS * HOUR)
-    paid = np.array([float(cloud.world.catalog.skus[one.key].on_demand_usd) for one in true.lines])
-    assert usage.quantity @ price == pytest.approx(true.quantity[first:last] @ paid, rel=2e-3)
-    assert usage.quantity.sum() == pytest.approx(true.quantity[first:last].sum(), rel=1e-9)
+    assert decided.cloud.server.calls["azure.ReservationOrder.Purchase"] >= len(reserved) - 1
+
+
+def test_no_reservation_is_larger_than_what_truly_ran_in_the_least_hour(decided: Decided) -> None:
+    world = decided.cloud.world
+    ran = _by_group(world.usage, world, lambda _: True)
+    first, last = world.usage.hours.clip(world.now() - timedelta(days=42), world.now())
+    reserved = _reserved(world)
+    assert reserved
+    for group, units in reserved.items():
+        assert units <= ran[group][first:last].min()
+
+
+def test_what_is_covered_is_proven_as_before_and_not_reserved_twice(decided: Decided) -> None:
+    world = decided.cloud.world
+    before = _by_group(decided.usage_before, world, lambda line: line.level)
+    after = _by_group(decided.usage_after, world, lambda line: line.level)
+    for group, units in _reserved(world).items():
+        assert after[group].min() > 0.9 * before[group].min()
+        assert units <= after[group].min()
+    first, again = (
+        sum(one.commit_usd_per_hour for one in plan.lines if not one.kind.is_spend)
+        for plan in decided.plans
+    )
+    assert again < first
+
+
+def test_each_hour_costs_what_it_truly_did_before_and_after_commitments(decided: Decided) -> None:
+    world = decided.cloud.world
+    for usage, off_by in ((decided.usage_before, 2e-3), (decided.usage_after, 3e-2)):
+        price = np.array([float(world.catalog.skus[one.key].on_demand_usd) for one in usage.lines])
+        first, last = world.usage.hours.clip(usage.hours.start, usage.hours.end)
+        true = world.usage.quantity[first:last]
+        paid = [float(world.catalog.skus[one.key].on_demand_usd) for one in world.usage.lines]
+        assert usage.quantity @ price == pytest.approx(true @ np.array(paid), rel=off_by)
+
+
+def _by_group(
+    usage: Usage, world: AzureWorld, counts: Callable[[UsageLine], bool]
+) -> dict[tuple[str, str | None], np.ndarray]:
+    """Units used in each hour by region and flexibility group."""
+    found: dict[tuple[str, str | None], np.ndarray] = {}
+    for line, used in zip(usage.lines, usage.quantity.T, strict=True):
+        sku = world.catalog.skus[line.key]
+        if counts(line) and sku.size_units is not None:
+            group = (line.region, sku.family)
+            found[group] = found.get(group, 0.0) + used * float(sku.size_units)
+    return found
+
+
+def _reserved(world: AzureWorld) -> dict[tuple[str, str | None], float]:
+    """Units reserved by region and flexibility group."""
+    found: dict[tuple[str, str | None], float] = {}
+    for one in world.book.reservations():
+        machine = one.order.machine
+        sku = world.catalog.skus[SkuKey("azure", machine.region, machine.arm_name)]
+        group = (machine.region, machine.group)
+        found[group] = found.get(group, 0.0) + one.quantity * float(sku.size_units or 0)
+    return found
 
 
 def test_without_the_setting_days_are_refused_and_the_setting_is_named(
@@ -131,14 +227,14 @@ def test_what_was_told_stays_when_azure_tells_it_no_more(
     with tenor_on(daily, tmp_path) as parts:
         ingest(parts)
         kept = read_charges(tmp_path / "exports" / "azure")
-        daily.advance(24 * 30)
+        daily.advance(24 * 53)
         ingest(parts)
         charges = read_charges(tmp_path / "exports" / "azure")
         days = parts.usage.manifest()
     told = hourly_charges(daily.clients(), BILLING_ACCOUNT)
     assert min(charges) == min(kept) < min(told)
     assert len(charges) == DAY_HOURS * len({hour.date() for hour in charges})
-    assert len(days) > 45
+    assert len(days) > 60
 
 
 def test_a_day_that_its_charges_contradict_is_told_and_the_others_are_stored(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from service.domain.commitments import Kind, Offering, Payment
 from service.domain.ids import IntentId
-from service.domain.plans import PlanInputs
 from service.domain.purchases import Bought, PurchaseOrder
-from service.plan.estimated import decidable
+from service.plan.estimated import on_level
 from service.sandbox.azure.cloud import AzureSandbox
 from tests.sandbox.azure.clouds import (
     alterer,
@@ -27,9 +25,6 @@ NAMES = {
     Kind.AZURE_RESERVATION: "Reservation of virtual machines",
     Kind.AZURE_SAVINGS_PLAN: "Compute savings plan",
 }
-ON_ESTIMATED_HOURS = PlanInputs(
-    "u", "p", "c", "y", datetime(2026, 9, 1, tzinfo=UTC), 0, "test", "azure", estimated_days=1
-)
 NEVER = "Reservations of other things (databases, disks, App Service, …)"
 WAYS_TO_PAY = {Payment.NO_UPFRONT: "monthly", Payment.ALL_UPFRONT: "upfront"}
 
@@ -82,8 +77,8 @@ def proposed(offers: list[Offering]) -> str:
     """Which terms are on offer, and whether they are decided on where hours are estimated."""
     years = " and ".join(str(one // 12) for one in sorted({sold.term_months for sold in offers}))
     known = {sold.offering: sold for sold in offers}
-    kept, _ = decidable(list(known), known, ON_ESTIMATED_HOURS)
-    return f"yes, {years} years" + ("" if kept else ", where rows are hourly")
+    on_proof = any(one.level_only for one in on_level(known, list(known)).values())
+    return f"yes, {years} years" + (", of level usage where rows are daily" if on_proof else "")
 
 
 def either(words: Iterable[str]) -> str:
