@@ -1,4 +1,4 @@
-"""Promises go where their commitments go: shared when split, summed when merged, on renewal kept."""
+"""Promises go where their commitments go: shared when split, summed when merged."""
 
 from __future__ import annotations
 
