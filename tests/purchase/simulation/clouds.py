@@ -92,6 +92,7 @@ class SimCloud:
         self.mishap = Mishap.NONE
         self.lag_hours = 1.0
         self.called: Counter[str] = Counter()
+        self.listing: Callable[[], Sequence[InventoryItem]] = self._listed_now
         self.on_sale: Callable[[PurchaseOrder, CommitmentId], None] = _nobody_watches
         self.on_change: Callable[[AlterationOrder], None] = _nobody_asks
 
@@ -126,6 +127,9 @@ class SimCloud:
         raise NotImplementedError
 
     def inventory(self) -> Sequence[InventoryItem]:
+        return self.listing()
+
+    def _listed_now(self) -> Sequence[InventoryItem]:
         with self.world.lock:
             self.world.settle()
             return self.listed()
