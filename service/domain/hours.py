@@ -17,6 +17,11 @@ TERM_HOURS = {12: 8_760, 36: 26_280, 60: 43_800}
 """Hours in a commitment's term, by its months. Source: AWS Savings Plans bill 8,760 hours a
 year (term lengths 31,536,000 and 94,608,000 seconds in ``DescribeSavingsPlansOfferings``)."""
 
+AHEAD_AT_LEAST = HOUR
+"""By how much what a clock dated must lie in the future before that clock is taken to have been
+ahead. What lies there by less, as clocks differ and are corrected, is waited for from its date:
+that is longer, never shorter."""
+
 
 class Clock(Protocol):
     """What time it is. Passed in; nothing in the core reads the wall clock."""
@@ -26,17 +31,31 @@ class Clock(Protocol):
         ...
 
 
-def has_waited(
-    moved_at: datetime, read_at: datetime, grace: timedelta, steady_since: datetime | None
-) -> bool:
-    """Whether ``grace`` passed between what moved and the reading, on one and the same clock.
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long a reading that began at ``read_at`` had waited, judged at ``now``, later.
 
-    What moved while the clock was set ahead is dated in the future: it is waited for anew.
+    What a reading misses proves something after ``grace``. ``steady_since``: the clock was set
+    then, and instants from before tell no time that passed; ``None``: it never was.
     """
-    begun = moved_at
-    if steady_since is not None:
-        begun = steady_since if moved_at > read_at else max(moved_at, steady_since)
-    return read_at - begun >= grace
+
+    read_at: datetime
+    now: datetime
+    grace: timedelta
+    steady_since: datetime | None = None
+
+    def is_over_for(self, moved_at: datetime) -> bool:
+        """Whether the grace period passed between ``moved_at`` and the beginning of the reading.
+
+        What moved between that and ``now`` is the newest of all: the reading proves nothing of it.
+        Only what is dated far after ``now`` can have been dated by a clock that was ahead and set
+        back since. Its date says nothing, and it is waited for from when the clock was set.
+        """
+        begun = moved_at
+        if self.steady_since is not None:
+            was_ahead = moved_at > self.now + AHEAD_AT_LEAST
+            begun = self.steady_since if was_ahead else max(moved_at, self.steady_since)
+        return min(self.read_at, self.now) - begun >= self.grace
 
 
 def require_utc(instant: datetime) -> datetime:

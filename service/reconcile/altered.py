@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from service.domain.alterations import MAKING, Alteration, AlterationKind, AlterationState
-from service.domain.hours import has_waited, iso
+from service.domain.hours import Waiting, iso
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.money import text
 from service.domain.purchases import InventoryItem, is_part_of
@@ -48,18 +48,21 @@ def fingerprint(item: InventoryItem | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One complete reading of ``account``, begun at ``read_at``, and the mirror before it."""
+    """One complete reading of ``account``, what was waited for it, and the mirror before it."""
 
     items: Mapping[CommitmentId, InventoryItem]
     known: Mapping[CommitmentId, Known]
     account: AccountId
-    read_at: datetime
-    grace: timedelta
-    steady_since: datetime | None = None
+    waiting: Waiting
+
+    @property
+    def read_at(self) -> datetime:
+        """When the reading began."""
+        return self.waiting.read_at
 
     def waited_for(self, one: Alteration) -> bool:
         """Whether the grace period passed since ``one`` moved, on a clock not set since."""
-        return has_waited(one.updated_at, self.read_at, self.grace, self.steady_since)
+        return self.waiting.is_over_for(one.updated_at)
 
 
 def explain(alterations: Sequence[Alteration], reading: Reading) -> Explained:

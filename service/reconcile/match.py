@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from service.domain.commitments import CommitmentState, Kind
-from service.domain.hours import has_waited
+from service.domain.hours import Waiting
 from service.domain.ids import AccountId, CommitmentId, IntentId
 from service.domain.purchases import (
     Absent,
@@ -81,23 +81,21 @@ def match(
     inventory: Sequence[InventoryItem],
     known: Sequence[Known],
     account: AccountId,
-    read_at: datetime,
-    grace: timedelta,
+    waiting: Waiting,
     idempotency: Callable[[Kind], Idempotency],
     answers: Answers = NO_ANSWERS,
     explained: Explained = NOTHING_EXPLAINED,
     fence: int = 0,
-    steady_since: datetime | None = None,
 ) -> Match:
-    """Compare one provider's intents and mirror with a complete reading begun at ``read_at``.
+    """Compare one provider's intents and mirror with a complete reading.
 
     ``account`` is the one whose credentials read: what another account owns may be missing from
     this reading and be owned all the same.
-    ``grace`` is the longest that the provider may take to list a purchase, its call included.
+    ``waiting`` says when it began; its grace is the longest that the provider may take to list a
+    purchase, the call included.
     ``explained`` is what alterations of ours made, and what they took away.
     ``fence`` is the reader's: what an older one left ``recorded`` or ``calling`` has nobody at
     work on it, and may have been bought all the same where the log's tail was lost.
-    ``steady_since``: the clock was set then; what was dated before is waited for anew.
     """
     items = {item.commitment.commitment: item for item in inventory}
     before = {one.item.commitment.commitment: one for one in known}
@@ -108,7 +106,7 @@ def match(
     owner = {identity: intent for intent, found in claims.items() for identity in found}
     findings: list[Finding] = []
     for intent in intents:
-        waited = has_waited(intent.updated_at, read_at, grace, steady_since)
+        waited = waiting.is_over_for(intent.updated_at)
         listed = tuple(items[one] for one in claims.get(intent.order.intent, ()))
         maybe = likely.get(intent.order.intent, ())
         said = _of_answer(intent, listed, answers, waited=waited)
@@ -129,7 +127,7 @@ def match(
         for name, one in before.items()
         if one.item.commitment.account == account and name not in explained.taken
     }
-    findings += _of_mirror(items, mine, owner, read_at)
+    findings += _of_mirror(items, mine, owner, waiting.read_at)
     return Match(findings=tuple(findings), owner=owner)
 
 

@@ -14,7 +14,7 @@ from typing import assert_never
 from sqlalchemy import Connection, Engine
 
 from service.domain.errors import ProviderError
-from service.domain.hours import Clock
+from service.domain.hours import Clock, Waiting
 from service.domain.ids import AccountId, CommitmentId, IntentId
 from service.domain.purchases import Evidence, Intent, IntentState, InventoryItem
 from service.observe.events import (
@@ -104,24 +104,26 @@ def reconcile(
     ``ProviderError`` when it cannot be read whole, ``LeaseLostError`` when this process is not
     the executor; nothing has changed then.
     """
-    read_at = clock.now()
+    steady, read_at = steady_since(clock), clock.now()
     account = reader.identity().account
     inventory = tuple(reader.inventory())
     answers = {} if finder is None else ask_for_unknown(engine, finder, provider, account)
-    read = _Reading(provider, account, inventory, answers, read_at, max(grace, SHORTEST_GRACE))
+    read = _Reading(provider, account, inventory, answers)
     with writing(engine) as connection:
         lease.require(connection, held)
         ledger.lock(connection)
         mirrored = holdings.list_holdings(connection, provider=provider)
+        still, now = steady_since(clock), clock.now()
+        # Set during the reading, the clock says nothing of how long that was waited for.
+        steady = steady if still == steady else now
         changes, result = _compare(
             connection,
             read,
             known=tuple(_known(one) for one in mirrored),
-            steady=steady_since(clock),
+            waiting=Waiting(read_at, now, max(grace, SHORTEST_GRACE), steady),
             buyer=buyer,
             fence=held.fence,
         )
-        now = clock.now()
         _mirror(connection, provider, inventory, mirrored, result, now=now)
         for finding in result.findings:
             _settle(connection, provider, finding, now=now)
@@ -141,14 +143,12 @@ def reconcile(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What was read outside any transaction; ``grace``: how long an absence proves nothing."""
+    """What was read outside any transaction."""
 
     provider: str
     account: AccountId
     inventory: tuple[InventoryItem, ...]
     answers: Mapping[IntentId, Evidence | None]
-    read_at: datetime
-    grace: timedelta
 
 
 def _compare(
@@ -156,7 +156,7 @@ def _compare(
     read: _Reading,
     *,
     known: tuple[Known, ...],
-    steady: datetime | None,
+    waiting: Waiting,
     buyer: ProviderBuyer,
     fence: int,
 ) -> tuple[AlterationsRead, Match]:
@@ -167,18 +167,14 @@ def _compare(
         inventory=read.inventory,
         known=known,
         account=read.account,
-        read_at=read.read_at,
-        grace=read.grace,
-        steady_since=steady,
+        waiting=waiting,
     )
     result = match(
         intents=intents.list_intents(connection, provider=read.provider),
         inventory=read.inventory,
         known=known,
         account=read.account,
-        read_at=read.read_at,
-        grace=read.grace,
-        steady_since=steady,
+        waiting=waiting,
         idempotency=buyer.idempotency,
         answers=read.answers,
         explained=changes.explained,

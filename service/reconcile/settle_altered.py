@@ -7,11 +7,12 @@ and no listing shows any more is counted as owned no longer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from service.domain.alterations import Alteration, AlterationState
+from service.domain.hours import Waiting
 from service.domain.ids import AccountId, IntentId
 from service.domain.purchases import InventoryItem
 from service.observe.events import AlterationDone, AlterationRefused, ReconcileDrift
@@ -40,9 +41,7 @@ class AlterationsRead:
         inventory: Sequence[InventoryItem],
         known: Sequence[Known],
         account: AccountId,
-        read_at: datetime,
-        grace: timedelta,
-        steady_since: datetime | None = None,
+        waiting: Waiting,
     ) -> None:
         self._connection = connection
         self._provider = provider
@@ -55,9 +54,7 @@ class AlterationsRead:
             items={item.commitment.commitment: item for item in inventory},
             known={one.item.commitment.commitment: one for one in known},
             account=account,
-            read_at=read_at,
-            grace=grace,
-            steady_since=steady_since,
+            waiting=waiting,
         )
         self.explained: Explained = explain(self._called, self._reading)
 

@@ -61,7 +61,8 @@ class SharedClock:
     """A ``Clock`` that is the database's, and notices when the clock behind it is set.
 
     ``shared`` asks the database's clock; ``None``: it is this machine's. ``stepped_at`` is the time
-    as of which it was set last, ``None`` while it has run evenly. Safe to share between threads.
+    as of which it was set last, ``None`` while it has run evenly. What it told it never takes back
+    by less than ``STEP``: it stands still until it is that late. Safe to share between threads.
     """
 
     def __init__(
@@ -78,26 +79,47 @@ class SharedClock:
         self._asking = False
         self._lock = threading.Lock()
         self._stepped_at: datetime | None = None
+        self._told: datetime | None = None
 
     @property
     def stepped_at(self) -> datetime | None:
-        """The instant from which on the clock is known to have run evenly; ``None``: always."""
-        self.now()
-        return self._stepped_at
+        """The instant from which on the clock is known to have run evenly; ``None``: always.
+
+        Asked anew: another replica may have seen that it was set, and have dated by it since. And
+        one that cannot ask may date by what it was for a while yet.
+        """
+        self._tell(self._reckon(anew=True))
+        if self._stepped_at is None or self._shared is None:
+            return self._stepped_at
+        return self._stepped_at + UNASKED_AT_MOST
 
     def now(self) -> datetime:
         """The current instant in UTC. Raises what asking the database raises, once it must."""
+        return self._tell(self._reckon())
+
+    def _tell(self, instant: datetime) -> datetime:
+        """``instant``, but never earlier than one told before, unless the clock was set back."""
+        with self._lock:
+            if self._told is not None and instant < self._told:
+                if self._told - instant <= STEP:
+                    return self._told
+                self._stepped_at = instant
+            self._told = instant
+            return instant
+
+    def _reckon(self, *, anew: bool = False) -> datetime:
         with self._lock:
             begun, before = self._elapsed(), self._anchor
             age = None if before is None else begun - before.elapsed
-            if before is not None and age is not None and self._is_good(age):
+            good = age is not None and not anew and self._is_good(age)
+            if before is not None and good:
                 return before.after(begun)
             self._asking = True
         # Never asked under the lock: whoever has an answer that is good yet does not wait for this.
         try:
             instant = self._machine() if self._shared is None else self._shared()
         except SQLAlchemyError:
-            if before is None or age is None or age > UNASKED_AT_MOST:
+            if before is None or age is None or anew or age > UNASKED_AT_MOST:
                 raise
             return before.after(self._elapsed())
         finally:

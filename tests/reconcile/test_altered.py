@@ -16,6 +16,7 @@ from service.domain.alterations import (
     Target,
 )
 from service.domain.commitments import CommitmentState, Kind
+from service.domain.hours import Waiting
 from service.domain.ids import ClientToken, CommitmentId, IntentId
 from service.domain.purchases import InventoryItem
 from service.reconcile.altered import Reading, explain, fingerprint, is_listed, match_alterations
@@ -62,7 +63,7 @@ def unknown(kind: AlterationKind, *, renew: bool | None = None) -> Alteration:
 
 def reading(*items: InventoryItem, read_at: datetime = LATER) -> Reading:
     found = {item.commitment.commitment: item for item in items}
-    return Reading(found, {}, ACCOUNT, read_at, timedelta(hours=1))
+    return Reading(found, {}, ACCOUNT, Waiting(read_at, read_at, timedelta(hours=1)))
 
 
 def changed(**fields: object) -> InventoryItem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from service.domain.hours import Clock
-from service.domain.purchases import IntentState
+from service.domain.purchases import IntentState, InventoryItem
 from service.purchase.desk import Desk
 from service.purchase.execute import execute
 from service.reconcile.settle import reconcile
@@ -115,6 +116,141 @@ def test_after_the_machines_clock_was_set_the_grace_period_begins_anew(
     true.pass_time(timedelta(minutes=10))
     read(desk, cloud)
     assert states(sqlite_engine) == [IntentState.REFUSED]
+
+
+def set_long_ago(true: HandClock) -> tuple[Machine, SharedClock]:
+    """A machine whose clock was set five hours ago, when the service had begun already."""
+    machine = Machine(true)
+    clock = SharedClock(None, machine=machine.now, elapsed=machine.elapsed)
+    clock.now()
+    machine.off = timedelta(minutes=1)
+    assert steady_since(clock) is not None
+    true.pass_time(timedelta(hours=5))
+    return machine, clock
+
+
+@pytest.mark.parametrize("back", [timedelta(seconds=1), timedelta(minutes=5)])
+def test_a_correction_right_after_a_lost_answer_writes_no_purchase_off(
+    sqlite_engine: Engine, tmp_path: Path, back: timedelta
+) -> None:
+    true = HandClock()
+    machine, clock = set_long_ago(true)
+    cloud = FileCloud(tmp_path / "cloud.db", true, lag=LISTED_AFTER)
+    desk = times_out(sqlite_engine, cloud, clock)
+    machine.off -= back
+    read(desk, cloud)
+    assert states(sqlite_engine) == [IntentState.UNKNOWN]
+    true.pass_time(LISTED_AFTER)
+    read(desk, cloud)
+    assert states(sqlite_engine) == [IntentState.BOUGHT]
+    assert len(list(cloud.inventory())) == 1
+
+
+def test_an_answer_lost_while_another_replica_reads_is_waited_for(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    true = HandClock()
+    _, clock = set_long_ago(true)
+    cloud = FileCloud(tmp_path / "cloud.db", true, lag=LISTED_AFTER)
+
+    class Slow(FileCloud):
+        """Its listing is under way when the other replica's call times out."""
+
+        def inventory(self) -> Sequence[InventoryItem]:
+            found = cloud.inventory()
+            true.pass_time(timedelta(minutes=2))
+            desks.append(times_out(sqlite_engine, cloud, clock))
+            return found
+
+    desks: list[Desk] = []
+    slow = Slow(tmp_path / "cloud.db", true)
+    held = take_lease(sqlite_engine, "a")
+    desk = replace(open_desk(sqlite_engine, slow, held, HandClock()), clock=clock)
+    read(desk, slow)
+    assert len(desks) == 1
+    assert states(sqlite_engine) == [IntentState.UNKNOWN]
+
+
+@pytest.mark.parametrize("by", [timedelta(minutes=90), -timedelta(hours=6)])
+def test_a_reading_during_which_the_clock_is_set_has_waited_for_nothing(
+    sqlite_engine: Engine, tmp_path: Path, by: timedelta
+) -> None:
+    true = HandClock()
+    machine, clock = set_long_ago(true)
+    cloud = FileCloud(tmp_path / "cloud.db", true, lag=timedelta(days=9))
+
+    class Slow(FileCloud):
+        def inventory(self) -> Sequence[InventoryItem]:
+            machine.off += by
+            clock.now()  # as any thread does meanwhile
+            true.pass_time(GRACE + GRACE / 2)
+            return cloud.inventory()
+
+    desk = times_out(sqlite_engine, cloud, clock)
+    true.pass_time(timedelta(minutes=40))
+    read(desk, Slow(tmp_path / "cloud.db", true))
+    assert states(sqlite_engine) == [IntentState.UNKNOWN]
+    for _ in range(2):
+        true.pass_time(GRACE)
+        read(desk, cloud)
+    assert states(sqlite_engine) == [IntentState.REFUSED]
+
+
+def test_what_another_replica_dated_by_the_database_set_back_is_waited_for(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    """This one asked for the time a moment before that, and would not ask again for a while."""
+    true = HandClock()
+    database = Machine(true)
+    cloud = FileCloud(tmp_path / "cloud.db", true, lag=LISTED_AFTER)
+    ours = SharedClock(database.now, elapsed=database.elapsed)
+    ours.now()
+    database.off = -timedelta(hours=3)
+    theirs = SharedClock(database.now, elapsed=database.elapsed)
+    desk = times_out(sqlite_engine, cloud, theirs)
+    let_lease_run_out(sqlite_engine)
+    read(replace(desk, lease=take_lease(sqlite_engine, "b"), clock=ours), cloud)
+    assert states(sqlite_engine) == [IntentState.UNKNOWN]
+    since = steady_since(ours)
+    assert since is not None
+    assert since >= database.now() + UNASKED_AT_MOST  # others may date by what it was until then
+
+
+def test_a_clock_goes_back_neither_by_a_slow_question_nor_by_a_small_correction() -> None:
+    true = HandClock()
+    machine = Machine(true)
+    slow = [timedelta(seconds=2.9)]
+
+    def ask() -> datetime:
+        if slow:
+            true.pass_time(slow.pop())
+        return true.now()
+
+    def local() -> datetime:
+        machine.off -= timedelta(seconds=2)
+        return machine.now()
+
+    for shared in (ask, None):
+        clock = SharedClock(shared, machine=local, elapsed=machine.elapsed)
+        told = [clock.now()]
+        for passed in (ASKED_EVERY - timedelta(seconds=2), timedelta(seconds=1)):
+            true.pass_time(passed)
+            told.append(clock.now())
+        assert told == sorted(told)
+        assert steady_since(clock) is None
+
+
+def test_a_clock_set_back_in_small_steps_was_set() -> None:
+    true = HandClock()
+    machine = Machine(true)
+    clock = SharedClock(None, machine=machine.now, elapsed=machine.elapsed)
+    clock.now()
+    told = []
+    for _ in range(2):
+        machine.off -= timedelta(seconds=20)
+        told.append(clock.now())
+    assert told == [START, machine.now()]
+    assert steady_since(clock) == machine.now()
 
 
 def test_a_clock_that_drifts_slowly_was_not_set() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.commitments import CommitmentState, Kind
+from service.domain.hours import Waiting
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.purchases import Idempotency, Intent, IntentState, InventoryItem
 from service.reconcile.findings import (
@@ -61,8 +62,7 @@ def matched(
         inventory=inventory,
         known=known,
         account=account,
-        read_at=LATE if late else SOON,
-        grace=GRACE,
+        waiting=Waiting(read_at := LATE if late else SOON, read_at, GRACE),
         idempotency=idempotency,
         fence=fence,
     )

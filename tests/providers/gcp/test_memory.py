@@ -11,6 +11,7 @@ import pytest
 
 from service.domain.alterations import AlterationKind, AlterationOrder
 from service.domain.commitments import Kind
+from service.domain.hours import Waiting
 from service.domain.ids import ClientToken, IntentId, LineId, OfferingId, PlanId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import PlanLine
@@ -44,6 +45,9 @@ from tests.sandbox.gcp.clouds import (
     strike,
     vcpus,
 )
+
+_TOMORROW = START + timedelta(days=1)
+A_DAY_LATER = Waiting(_TOMORROW, _TOMORROW, timedelta(hours=2))
 
 
 @pytest.fixture
@@ -204,8 +208,7 @@ def test_both_parts_are_one_purchase_to_reconciliation(cloud: GcpSandbox, buyer:
             inventory=items,
             known=(),
             account=order.account,
-            read_at=START + timedelta(days=1),
-            grace=timedelta(hours=2),
+            waiting=A_DAY_LATER,
             idempotency=buyer.idempotency,
         )
         (finding,) = found.findings
@@ -230,8 +233,7 @@ def test_a_second_commitment_of_one_intent_is_a_duplicate_for_all_its_parts(
         inventory=reader_of(cloud).inventory(),
         known=(),
         account=order.account,
-        read_at=START + timedelta(days=1),
-        grace=timedelta(hours=2),
+        waiting=A_DAY_LATER,
         idempotency=buyer.idempotency,
     )
     (duplicate,) = [one for one in found.findings if isinstance(one, Duplicate)]
