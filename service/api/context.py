@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from service.api.access import Access
 from service.api.identity import Identity
 from service.api.kept import Kept
-from service.api.oidc import IssuerUnreachableError, NotTrustedError
+from service.api.oidc import FAILURE_KEPT_SECONDS, IssuerUnreachableError, NotTrustedError
 from service.api.ports import PolicySource, ScheduledJob, UsageSource
 from service.api.problems import Kind, ProblemError, unauthenticated
 from service.api.slots import Pace, Slots
@@ -137,13 +137,21 @@ def _vouched_for(identity: Identity, token: str) -> Caller | None:
         get_logger("tenor.api").warning("api.token_not_trusted", why=str(error))
         return None
     except IssuerUnreachableError as error:
-        raise ProblemError(
-            Kind.NOT_READY, "Nobody can be recognised now.", reasons={"identity": str(error)}
-        ) from error
+        raise identity_unreachable(error) from error
     caller = identity.caller(claims)
     if caller is None:
         raise ProblemError(Kind.FORBIDDEN, "Nothing in the token gives a role here.")
     return caller
+
+
+def identity_unreachable(error: IssuerUnreachableError) -> ProblemError:
+    """The 503 problem for whoever only the identity provider could vouch for now."""
+    return ProblemError(
+        Kind.NOT_READY,
+        "The identity provider cannot be asked now.",
+        reasons={"identity": str(error)},
+        headers={"Retry-After": str(FAILURE_KEPT_SECONDS)},
+    )
 
 
 def address_of(request: Request) -> str:

@@ -2,23 +2,27 @@
 
 The issuer's metadata and keys are fetched when first needed and kept; a key that is not among them
 is looked for once more, at most every few seconds, so that rotated keys are found and made-up key
-ids cost the issuer nothing. Sources: OpenID Connect Core 1.0, 3.1.3.7; RFC 7519; RFC 8725.
+ids cost the issuer nothing. One thread asks at a time and none waits for it: an issuer that accepts
+and never answers holds one worker of ours, not all of them. What could not be had is not asked for
+again for a few seconds. Sources: OpenID Connect Core 1.0, 3.1.3.7; OpenID Connect Discovery 1.0,
+4.1 and 4.3 (the issuer's name is compared to the letter); RFC 7519; RFC 8725.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from service.domain.errors import InputError
 from service.domain.hours import Clock
+from service.observe.log import get_logger
 
 if TYPE_CHECKING:  # imported where they are used: most deployments start without an issuer
-    import httpx2
     from joserfc import jwt
     from joserfc.jwk import KeySet
 
@@ -27,7 +31,14 @@ ALGORITHMS = ("RS256", "PS256", "ES256")
 
 LEEWAY_SECONDS = 30
 KEYS_KEPT_SECONDS = 600
+KEYS_TRUSTED_SECONDS = 3600
+"""How long keys are trusted when the issuer cannot be asked for newer ones."""
+
 KEYS_SOUGHT_AGAIN_SECONDS = 5
+FAILURE_KEPT_SECONDS = 5
+EXCHANGES_AT_ONCE = 4
+"""How many sign-ins may wait for the issuer at the same time; each holds a worker meanwhile."""
+
 TIMEOUT_SECONDS = 5.0
 ANSWER_BYTES_MAX = 512 * 1024
 TOKEN_LENGTH_MAX = 16_384
@@ -75,25 +86,42 @@ def _is_loopback(host: str) -> bool:
 
 
 class Issuer:
-    """One identity provider. Safe to use from several threads."""
+    """One identity provider, named as it names itself. Safe to use from several threads.
+
+    ``exchanges`` bounds how many sign-ins ask it for tokens at once.
+    """
 
     def __init__(self, url: str, *, clock: Clock, monotonic: Callable[[], float]) -> None:
-        self.url = require_secure(url, variable="TENOR_OIDC_ISSUER").rstrip("/")
+        # To the letter: an identifier that ends in a slash is another one than without it.
+        self.url = require_secure(url, variable="TENOR_OIDC_ISSUER")
+        self.exchanges = threading.BoundedSemaphore(EXCHANGES_AT_ONCE)
         self._clock = clock
         self._monotonic = monotonic
+        # Guards what is remembered; never held while the issuer is asked.
         self._lock = threading.Lock()
         self._endpoints: Endpoints | None = None
         self._keys: KeySet | None = None
         self._keys_at = float("-inf")
+        self._is_asked = False
+        self._failure: tuple[float, str] = (float("-inf"), "")
+
+    def now(self) -> int:
+        """The second that tokens' times are compared with, since 1970 in UTC."""
+        return int(self._clock.now().timestamp())
 
     def endpoints(self) -> Endpoints:
-        """The issuer's addresses, from its own metadata, read once."""
-        with self._lock:
-            if self._endpoints is None:
-                self._endpoints = self._discover()
-            return self._endpoints
+        """The issuer's addresses, from its own metadata, read once.
 
-    def claims(self, token: str, *, audience: str, nonce: str | None = None) -> Mapping[str, Any]:
+        Raises ``IssuerUnreachableError``, at once while another thread asks or the last try failed.
+        """
+        with self._lock:
+            known = self._endpoints
+        if known is not None:
+            return known
+        with self._only_asker():
+            return self._discovered()
+
+    def claims(self, token: str, *, audience: str) -> Mapping[str, Any]:
         """What ``token`` says, if the issuer signed it for ``audience`` and its time is now.
 
         Raises ``NotTrustedError`` otherwise, ``IssuerUnreachableError`` when its keys cannot be
@@ -102,35 +130,31 @@ class Issuer:
         from joserfc import jwt  # noqa: PLC0415
         from joserfc.errors import JoseError  # noqa: PLC0415
 
-        if len(token) > TOKEN_LENGTH_MAX:
-            msg = "the token is too long"
-            raise NotTrustedError(msg)
-        decoded = self._decode(token)
-        options: dict[str, Any] = {}
-        if nonce is not None:
-            options["nonce"] = {"essential": True, "value": nonce}
         registry = jwt.JWTClaimsRegistry(
-            now=lambda: int(self._clock.now().timestamp()),
+            now=self.now,
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": self.url},
             aud={"essential": True, "value": audience},
             sub={"essential": True, "allow_blank": False},
             exp={"essential": True},
-            **options,
         )
-        claims: dict[str, Any] = decoded.claims
+        claims: dict[str, Any] = self.signed(token).claims
         try:
             registry.validate(claims)
         except JoseError as error:
             raise NotTrustedError(str(error)) from error
-        if nonce is not None and claims.get("azp", audience) != audience:
-            msg = "the token was issued to another client"
-            raise NotTrustedError(msg)
         return claims
 
-    def _decode(self, token: str) -> jwt.Token:
+    def signed(self, token: str) -> jwt.Token:
+        """``token`` taken apart, if the issuer signed it; what it claims is not looked at.
+
+        Errors as for ``claims``.
+        """
         from joserfc.errors import JoseError  # noqa: PLC0415
 
+        if len(token) > TOKEN_LENGTH_MAX:
+            msg = "the token is too long"
+            raise NotTrustedError(msg)
         try:
             return self._verified(token, self._known_keys())
         except JoseError:
@@ -155,32 +179,53 @@ class Issuer:
 
     def _known_keys(self) -> KeySet:
         with self._lock:
-            fresh = self._monotonic() - self._keys_at < KEYS_KEPT_SECONDS
-            if self._keys is not None and fresh:
-                return self._keys
-        found = self._fetch_keys()
-        if found is None:
-            msg = "the issuer's keys cannot be read"
-            raise IssuerUnreachableError(msg)
-        return found
+            keys, age = self._keys, self._monotonic() - self._keys_at
+        if keys is not None and age < KEYS_KEPT_SECONDS:
+            return keys
+        try:
+            return self._read_keys()
+        except IssuerUnreachableError:
+            if keys is None or age >= KEYS_TRUSTED_SECONDS:
+                raise
+            return keys
 
     def _fresh_keys(self) -> KeySet | None:
         with self._lock:
             if self._monotonic() - self._keys_at < KEYS_SOUGHT_AGAIN_SECONDS:
                 return None
-        return self._fetch_keys()
+        return self._read_keys()
 
-    def _fetch_keys(self) -> KeySet | None:
+    @contextmanager
+    def _only_asker(self) -> Iterator[None]:
+        """The one turn to ask. ``IssuerUnreachableError`` where another has it, or one failed."""
+        with self._lock:
+            failed_at, why = self._failure
+            if self._monotonic() - failed_at < FAILURE_KEPT_SECONDS:
+                raise IssuerUnreachableError(why)
+            if self._is_asked:
+                msg = "the issuer is being asked and has not answered yet"
+                raise IssuerUnreachableError(msg)
+            self._is_asked = True
+        try:
+            yield
+        except IssuerUnreachableError as error:
+            with self._lock:
+                self._failure = (self._monotonic(), str(error))
+            get_logger("tenor.api").warning("api.issuer_unreachable", why=str(error))
+            raise
+        finally:
+            with self._lock:
+                self._is_asked = False
+
+    def _read_keys(self) -> KeySet:
         from joserfc.errors import JoseError  # noqa: PLC0415
         from joserfc.jwk import KeySet  # noqa: PLC0415
 
-        where = self.endpoints().keys
-        with self._lock:
-            # Dated before the answer: an issuer that is down is not asked at every request.
-            self._keys_at = self._monotonic()
-            found = get_json(where).get("keys")
+        with self._only_asker():
+            found = get_json((self._endpoints or self._discovered()).keys).get("keys")
             if not isinstance(found, list):
-                return None
+                msg = "the issuer's keys cannot be read"
+                raise IssuerUnreachableError(msg)
             signing = [
                 key
                 for key in found
@@ -189,16 +234,18 @@ class Issuer:
                 and key.get("kty") in {"RSA", "EC"}
             ]
             try:
-                self._keys = KeySet.import_key_set({"keys": signing})
+                keys = KeySet.import_key_set({"keys": signing})
             except (JoseError, ValueError, KeyError) as error:
                 msg = "the issuer's keys cannot be used"
                 raise IssuerUnreachableError(msg) from error
-            return self._keys
+            with self._lock:
+                self._keys, self._keys_at = keys, self._monotonic()
+            return keys
 
-    def _discover(self) -> Endpoints:
-        found = get_json(f"{self.url}/.well-known/openid-configuration")
+    def _discovered(self) -> Endpoints:
+        found = get_json(f"{self.url.rstrip('/')}/.well-known/openid-configuration")
         if found.get("issuer") != self.url:
-            msg = f"the metadata is of another issuer than {self.url}"
+            msg = f"the metadata is of {found.get('issuer')!r:.300}, not of {self.url!r}"
             raise IssuerUnreachableError(msg)
         addresses = []
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
@@ -210,33 +257,20 @@ class Issuer:
                 addresses.append(require_secure(address, variable=name))
             except InputError as error:
                 raise IssuerUnreachableError(str(error)) from error
-        return Endpoints(*addresses)
+        endpoints = Endpoints(*addresses)
+        with self._lock:
+            self._endpoints = endpoints
+        return endpoints
 
 
 def get_json(url: str) -> Mapping[str, Any]:
     """The JSON object at ``url``; ``IssuerUnreachableError`` when there is none."""
-    return _json(lambda client: client.get(url))
-
-
-def post_form(
-    url: str, form: Mapping[str, str], *, basic: tuple[str, str] | None
-) -> Mapping[str, Any]:
-    """The JSON object that ``url`` answers a form with; errors as for ``get_json``."""
-    import httpx2  # noqa: PLC0415
-
-    auth = None if basic is None else httpx2.BasicAuth(*basic)
-    if auth is None:
-        return _json(lambda client: client.post(url, data=dict(form)))
-    return _json(lambda client: client.post(url, data=dict(form), auth=auth))
-
-
-def _json(ask: Callable[[httpx2.Client], httpx2.Response]) -> Mapping[str, Any]:
     import httpx2  # noqa: PLC0415
 
     try:
         # No proxy or credentials of the environment, and no redirects to elsewhere.
         with httpx2.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
-            answer = ask(client)
+            answer = client.get(url)
             found = answer.json() if len(answer.content) <= ANSWER_BYTES_MAX else None
     except (httpx2.HTTPError, ValueError) as error:
         msg = f"the issuer cannot be asked ({type(error).__name__})"

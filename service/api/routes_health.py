@@ -37,8 +37,9 @@ class Ready(Answer):
 CHECKS = ("database", "migrations", "scheduler", "policy")
 
 
-def healthz() -> Healthy:
+async def healthz() -> Healthy:
     """Alive: the process answers. Says nothing of its surroundings."""
+    # On the event loop itself, so that it needs no worker thread: they may all be waiting.
     return Healthy(status="alive")
 
 

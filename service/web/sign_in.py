@@ -1,27 +1,29 @@
 """Signing in through the identity provider: authorization code, PKCE, state and nonce.
 
 What must be remembered between leaving and coming back stands in a signed cookie of ten minutes.
-The provider's tokens are looked at once and thrown away; a session of our own begins. Sources:
-OpenID Connect Core 1.0, 3.1; RFC 7636; RFC 9700 (best current practice of OAuth 2.0 security).
+What is asked and believed is in ``service.api.code_flow``; a session of our own begins.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.api.context import AppContext, Context, address_of, slow_down
+from service.api.code_flow import claims_for, question
+from service.api.context import (
+    AppContext,
+    Context,
+    address_of,
+    identity_unreachable,
+    slow_down,
+)
 from service.api.identity import Identity
-from service.api.oidc import IssuerUnreachableError, NotTrustedError, post_form
+from service.api.oidc import IssuerUnreachableError, NotTrustedError
 from service.api.problems import Kind, ProblemError
 from service.api.sessions import open_session
 from service.api.tokens import Caller
@@ -42,23 +44,14 @@ def leave(request: Request, context: Context, next: str = "/") -> Response:  # n
     identity = _identity(context)
     slow_down(context.access.limiter.may_try(_exchanges(request)))
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
     until = context.auth_clock.now() + MINUTES
-    question = urlencode(
-        {
-            "response_type": "code",
-            "client_id": identity.client_id,
-            "redirect_uri": _back(identity),
-            "scope": "openid profile email",
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": challenge.rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-        }
-    )
-    where = _asked(lambda: identity.issuer.endpoints().authorization)
-    joined = "&" if "?" in where else "?"
-    response = RedirectResponse(f"{where}{joined}{question}", status_code=303)
+    try:
+        where = question(
+            identity, back=_back(identity), state=state, nonce=nonce, verifier=verifier
+        )
+    except IssuerUnreachableError as error:
+        raise identity_unreachable(error) from error
+    response = RedirectResponse(where, status_code=303)
     content: list[str | int] = [state, nonce, verifier, local_path(next), int(until.timestamp())]
     response.set_cookie(
         COOKIE,
@@ -89,7 +82,7 @@ def come_back(
     nonce, verifier, wanted = _remembered(request, context, state)
     if error is not None or not code:
         raise ProblemError(Kind.NOT_SIGNED_IN, "The identity provider did not sign you in.")
-    if iss is not None and iss.rstrip("/") != identity.issuer.url:
+    if iss is not None and iss != identity.issuer.url:
         raise ProblemError(Kind.NOT_SIGNED_IN, "The answer is another identity provider's.")
     caller = _vouched_for(context, identity, request, code=code, verifier=verifier, nonce=nonce)
     now = context.auth_clock.now()
@@ -154,23 +147,13 @@ def _vouched_for(
     verifier: str,
     nonce: str,
 ) -> Caller:
-    form = {
-        "grant_type": "authorization_code",
-        "code": code,
-        "redirect_uri": _back(identity),
-        "code_verifier": verifier,
-        "client_id": identity.client_id,
-    }
-    basic = None
-    if identity.client_secret is not None:
-        basic = (identity.client_id, identity.client_secret)
-    where = _asked(lambda: identity.issuer.endpoints().token)
     try:
-        answer = post_form(where, form, basic=basic)
-        # Without one, what is looked at is empty, and not trusted.
-        token = str(answer.get("id_token", ""))
-        claims = identity.issuer.claims(token, audience=identity.client_id, nonce=nonce)
-    except (NotTrustedError, IssuerUnreachableError) as error:
+        claims = claims_for(
+            identity, code=code, back=_back(identity), nonce=nonce, verifier=verifier
+        )
+    except IssuerUnreachableError as error:
+        raise identity_unreachable(error) from error
+    except NotTrustedError as error:
         context.access.limiter.wrong_token(_exchanges(request))
         get_logger("tenor.web").warning("web.sign_in_refused", why=str(error))
         raise ProblemError(
@@ -182,17 +165,6 @@ def _vouched_for(
             Kind.NOT_SIGNED_IN, "You are known, but nothing gives you a role here. Ask who runs it."
         )
     return caller
-
-
-def _asked(ask: Callable[[], str]) -> str:
-    try:
-        return ask()
-    except IssuerUnreachableError as error:
-        raise ProblemError(
-            Kind.NOT_READY,
-            "The identity provider cannot be asked now.",
-            reasons={"identity": str(error)},
-        ) from error
 
 
 def router() -> APIRouter:

@@ -33,10 +33,14 @@ class Steps:
 
 
 class LocalIssuer:
-    """What the issuer knows. ``signs_in`` are the claims of whoever signs in next."""
+    """What the issuer knows. ``signs_in`` are the claims of whoever signs in next.
+
+    While ``open_doors`` is cleared, it accepts connections and answers nothing.
+    """
 
     def __init__(self) -> None:
         self.url = ""
+        self.open_doors = threading.Event()
         self._first = self.new_key()
         self.anew()
 
@@ -48,7 +52,16 @@ class LocalIssuer:
         self.signs_in: dict[str, Any] = {"sub": "u-1", "name": "Ada", "roles": ["approvers"]}
         self.asked: list[str] = []
         self.down = False
+        self.ending = ""
+        self.is_public = False
+        self.at_hash: str | None = None
+        self.open_doors.set()
         self._codes: dict[str, dict[str, str]] = {}
+
+    @property
+    def name(self) -> str:
+        """The identifier by which it goes: its address, with a slash or without one."""
+        return self.url + self.ending
 
     @staticmethod
     def new_key() -> RSAKey:
@@ -69,7 +82,7 @@ class LocalIssuer:
     ) -> str:
         """A token for Tenor of whoever signs in, with ``claims`` instead; ``None`` leaves out."""
         now = int(time.time())
-        said = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, **self.signs_in}
+        said = {"iss": self.name, "aud": CLIENT, "iat": now, "exp": now + 300, **self.signs_in}
         said = {name: value for name, value in {**said, **claims}.items() if value is not None}
         signing = key or self.keys[0]
         told = {"alg": algorithm, "kid": signing.kid, **(header or {})}
@@ -79,9 +92,12 @@ class LocalIssuer:
         """What a path is answered with: a document, or where to go."""
         path = urlsplit(url).path
         self.asked.append(path)
+        self.open_doors.wait()
+        if self.down:
+            return None
         if path == "/.well-known/openid-configuration":
             return {
-                "issuer": self.url,
+                "issuer": self.name,
                 "authorization_endpoint": f"{self.url}/authorize",
                 "token_endpoint": f"{self.url}/token",
                 "jwks_uri": f"{self.url}/keys",
@@ -92,7 +108,7 @@ class LocalIssuer:
             asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
             code = secrets.token_urlsafe(8)
             self._codes[code] = asked
-            back = urlencode({"code": code, "state": asked["state"], "iss": self.url})
+            back = urlencode({"code": code, "state": asked["state"], "iss": self.name})
             return f"{asked['redirect_uri']}?{back}"
         if path == "/token" and method == "POST":
             return self._exchange({name: values[0] for name, values in form.items()}, auth)
@@ -101,14 +117,16 @@ class LocalIssuer:
     def _exchange(self, form: Mapping[str, str], auth: str) -> dict[str, str] | None:
         asked = self._codes.pop(form["code"], None)
         wanted = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-        if asked is None or auth != f"Basic {wanted}":
+        if asked is None or auth != ("" if self.is_public else f"Basic {wanted}"):
+            return None
+        if self.is_public and form["client_id"] != CLIENT:
             return None
         proof = hashlib.sha256(form["code_verifier"].encode()).digest()
         challenge = base64.urlsafe_b64encode(proof).rstrip(b"=").decode()
         if challenge != asked["code_challenge"] or form["redirect_uri"] != asked["redirect_uri"]:
             return None
         nonce = self.nonce or asked["nonce"]
-        return {"id_token": self.token(nonce=nonce), "access_token": "opaque"}
+        return {"id_token": self.token(nonce=nonce, at_hash=self.at_hash), "access_token": "opaque"}
 
 
 @contextmanager
@@ -126,7 +144,7 @@ def local_issuer() -> Iterator[LocalIssuer]:
 
         def _answer(self, method: str, form: Mapping[str, list[str]]) -> None:
             auth = self.headers.get("Authorization", "")
-            found = None if issuer.down else issuer.answer(method, self.path, form, auth)
+            found = issuer.answer(method, self.path, form, auth)
             if isinstance(found, str):
                 self.send_response(302)
                 self.send_header("Location", found)
@@ -150,6 +168,7 @@ def local_issuer() -> Iterator[LocalIssuer]:
     try:
         yield issuer
     finally:
+        issuer.open_doors.set()
         server.shutdown()
         thread.join()
         server.server_close()
