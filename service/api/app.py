@@ -118,7 +118,7 @@ def create_app(
     ):
         app.add_exception_handler(error, _answer)
     # Asked for at each request: a test hangs another context into the same application.
-    app.add_middleware(Edge, access=lambda: context_in(app.state).access)
+    app.add_middleware(Edge, access=lambda scope: context_in(scope["app"].state).access)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

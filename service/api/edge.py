@@ -66,7 +66,7 @@ def _without_port(host: str) -> str:
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, access: Callable[[], Access]) -> None:
+    def __init__(self, app: ASGIApp, *, access: Callable[[Scope], Access]) -> None:
         self._app = app
         self._access = access
         self._log = get_logger("tenor.api")
@@ -106,7 +106,7 @@ class Edge:
         """What is answered before anything is looked at: wrong host, or too many requests."""
         if scope["path"] in _PROBES:
             return None
-        access = self._access()
+        access = self._access(scope)
         host = Headers(scope=scope).get("host", "")
         if _without_port(host) not in access.hosts and "*" not in access.hosts:
             return respond(Kind.WRONG_HOST, Kind.WRONG_HOST.meaning, path=scope["path"])

@@ -5,31 +5,22 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import structlog
-from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from service.api.context import AppContext, attach
 from service.api.identity import Identity, roles_of
 from service.api.oidc import Issuer
 from service.observe.log import configure_logging
-from service.store.engine import open_engine
 from tests.api.issuer import CLIENT, ROLES, SECRET, LocalIssuer, Steps, local_issuer
-from tests.api.world import World, make_world, world_in
-
-
-@pytest.fixture(scope="session")
-def app(sqlite_template: Path) -> FastAPI:
-    """One application, made once; each test hangs its own database and clock into it."""
-    return make_world(open_engine(f"sqlite:///{sqlite_template}")).app
+from tests.api.world import World, make_world
 
 
 @pytest.fixture
-def world(app: FastAPI, sqlite_engine: Engine) -> World:
-    return world_in(app, sqlite_engine)
+def world(sqlite_engine: Engine) -> World:
+    return make_world(sqlite_engine)
 
 
 @pytest.fixture(autouse=True)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import count
 from pathlib import Path
 
 from fastapi import FastAPI
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
+from starlette.datastructures import State
 from starlette.testclient import TestClient
 
 from service.api.access import Access
 from service.api.app import create_app
 from service.api.context import AppContext, attach
-from service.api.kept import Kept
 from service.api.limiting import Limiter, Rates
 from service.api.ports import policy_file
 from service.api.tokens import mint, revoke
@@ -58,6 +60,8 @@ from service.store import holdings, intents, ledger, records
 from service.store.engine import writing
 from service.store.halt import set_halt
 from service.store.states import Role, RunState, VerdictStage
+from service.web.frame import keep_templates
+from service.web.render import environment
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 POLICY = Path(__file__).resolve().parents[2] / "policies" / "copilot-cautious.yaml"
@@ -150,28 +154,37 @@ def an_access(key: bytes = b"k" * 32, *, rates: Rates = QUICK) -> Access:
     return Access(hosts=frozenset({"tenor.test"}), session_key=key, limiter=Limiter(rates))
 
 
+@cache
+def _application() -> FastAPI:
+    """The application without a world: describing its routes takes longer than most tests."""
+    return create_app(
+        engine=create_engine("sqlite://"),
+        clock=SetClock(),
+        policy_source=policy_file(POLICY),
+    )
+
+
 def make_world(
     engine: Engine, *, open_reads: bool = False, policy: Path = POLICY, app_key: bytes = b"k" * 32
 ) -> World:
+    """A world of its own: it shares the routes with all others, and nothing else."""
     clock = SetClock()
-    app = create_app(
-        engine=engine,
-        clock=clock,
-        auth_clock=clock,
-        policy_source=policy_file(policy),
-        jobs=JOBS,
-        open_reads=open_reads,
-        access=an_access(app_key),
-        status_kept_seconds=0,
+    app = copy(_application())
+    app.state = State()
+    keep_templates(app.state, environment())
+    attach(
+        app.state,
+        AppContext(
+            engine=engine,
+            clock=clock,
+            auth_clock=clock,
+            policy_source=policy_file(policy),
+            jobs=JOBS,
+            open_reads=open_reads,
+            access=an_access(app_key),
+            status_kept_seconds=0,
+        ),
     )
-    return World(engine=engine, clock=clock, app=app)
-
-
-def world_in(app: FastAPI, engine: Engine) -> World:
-    """A world in an application that is there already: making one takes longer than most tests."""
-    clock = SetClock()
-    context: AppContext = app.state.tenor
-    attach(app.state, replace(context, engine=engine, clock=clock, auth_clock=clock, kept=Kept()))
     return World(engine=engine, clock=clock, app=app)
 
 
