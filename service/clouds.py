@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -79,26 +79,55 @@ def aws_cloud(access: AwsAccess, clock: Clock, settings: Settings) -> Cloud:
     )
 
 
-def clouds_of(settings: Settings, clock: Clock) -> tuple[Cloud, ...]:
-    """Every cloud that the settings name, AWS when they name none; other SDKs are not loaded."""
-    others = tuple(
-        cloud for cloud in (_azure(settings, clock), _gcp(settings, clock)) if cloud is not None
-    )
-    named = (
+def providers_named(settings: Settings) -> tuple[str, ...]:
+    """The clouds that the settings name, AWS when they name none; whether usable or not."""
+    aws = (
         settings.aws_endpoint_url,
         settings.aws_role_arn,
         settings.aws_profile,
         settings.aws_token_file,
         settings.aws_source,
     )
-    if others and not any(named):
-        return others
-    return (aws_cloud(access_of(settings), clock, settings), *others)
+    named = {
+        "aws": any(aws),
+        "azure": settings.azure_tenant_id is not None or settings.azure_endpoint_url is not None,
+        "gcp": settings.gcp_project is not None or settings.gcp_endpoint_url is not None,
+    }
+    return tuple(provider for provider, wanted in named.items() if wanted) or ("aws",)
+
+
+def require_named(settings: Settings, provider: str) -> None:
+    """``InputError`` when the settings do not name ``provider``."""
+    known = providers_named(settings)
+    if provider not in known:
+        raise not_set_up(provider, known)
+
+
+def not_set_up(provider: str, known: Sequence[str]) -> InputError:
+    """What is said of a cloud that is none of ``known``."""
+    return InputError(
+        f"{provider!r} is not set up here",
+        file="the settings",
+        remedy=f"Set its TENOR_{provider.upper()}_ variables; set up now: {', '.join(known)}.",
+    )
+
+
+def clouds_of(settings: Settings, clock: Clock) -> tuple[Cloud, ...]:
+    """Every cloud of ``providers_named``; SDKs of others are not loaded."""
+    made: dict[str, Callable[[Settings, Clock], Cloud | None]] = {
+        "aws": _aws,
+        "azure": _azure,
+        "gcp": _gcp,
+    }
+    found = (made[provider](settings, clock) for provider in providers_named(settings))
+    return tuple(cloud for cloud in found if cloud is not None)
+
+
+def _aws(settings: Settings, clock: Clock) -> Cloud:
+    return aws_cloud(access_of(settings), clock, settings)
 
 
 def _azure(settings: Settings, clock: Clock) -> Cloud | None:
-    if settings.azure_tenant_id is None and settings.azure_endpoint_url is None:
-        return None
     from service.providers.azure import cloud  # noqa: PLC0415 - its SDKs load only when used
 
     access = cloud.azure_access(settings)
@@ -109,8 +138,6 @@ def _azure(settings: Settings, clock: Clock) -> Cloud | None:
 
 
 def _gcp(settings: Settings, clock: Clock) -> Cloud | None:
-    if settings.gcp_project is None and settings.gcp_endpoint_url is None:
-        return None
     from service.providers.gcp import cloud  # noqa: PLC0415 - its SDKs load only when used
 
     access = cloud.access_of(settings)

@@ -226,6 +226,26 @@ def read_settings(environment: Mapping[str, str], **overrides: object) -> Settin
     return sourced(environment, **overrides).settings
 
 
+def read_reaching(
+    environment: Mapping[str, str], *, database_url: str | None
+) -> tuple[Settings, InputError | None]:
+    """What reaches the database, and what is wrong with the other settings, if anything.
+
+    For stopping everything, which no misspelt setting may prevent. Then the database must be named
+    by ``database_url`` or by its variable: a guess would halt another one, so without either of
+    them the error is raised.
+    """
+    try:
+        return read_settings(environment, database_url=database_url), None
+    except InputError as error:
+        named = database_url or environment.get(f"{PREFIX}DATABASE_URL")
+        if named is None:
+            raise
+        policy = environment.get(f"{PREFIX}POLICY_FILE")
+        given = {"database_url": named} | ({} if policy is None else {"policy_file": policy})
+        return Settings.model_validate(given), error
+
+
 @dataclass(frozen=True, slots=True)
 class Sourced:
     """Settings, and where each that was set comes from: a file's line, or the environment."""

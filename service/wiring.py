@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from service.api.ports import PolicyInForce, PolicySource, policy_file
-from service.clouds import Cloud, clouds_of
+from service.clouds import Cloud, clouds_of, not_set_up
 from service.domain.commitments import Offering
 from service.domain.errors import InputError
 from service.domain.hours import Clock
@@ -48,7 +48,24 @@ OwnedRates = dict[tuple[CommitmentId, tuple[SkuKey, ...]], Offering]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Ground:
+    """What whoever only asks or tells the database works with: no cloud is spoken to from here."""
+
+    settings: Settings
+    engine: Engine
+    clock: Clock
+
+    def policy(self) -> PolicyInForce:
+        """The policy file as it stands now; raises ``PolicyError`` when it is not sound."""
+        return _policy_source(shipped(self.settings.policy_file))()
+
+    def close(self) -> None:
+        """Close every connection to the database."""
+        self.engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts(Ground):
     """What every command that runs the service works with. ``holder`` names this process.
 
     ``clouds`` are all that this deployment speaks to, ``cloud`` the one that a piece of work is
@@ -57,9 +74,6 @@ class Parts:
     ``new_key`` mints intent ids and tokens, unique for ever.
     """
 
-    settings: Settings
-    engine: Engine
-    clock: Clock
     usage: UsageDays
     clouds: tuple[Cloud, ...]
     cloud: Cloud
@@ -81,22 +95,13 @@ class Parts:
         for parts in self.each():
             if parts.cloud.provider == provider:
                 return parts
-        known = ", ".join(cloud.provider for cloud in self.clouds)
-        raise InputError(
-            f"{provider!r} is not set up here",
-            file="the settings",
-            remedy=f"Set its TENOR_{provider.upper()}_ variables; set up now: {known}.",
-        )
+        raise not_set_up(provider, [cloud.provider for cloud in self.clouds])
 
     def close(self) -> None:
         """Close every connection to the database and the clouds."""
         for cloud in self.clouds:
             cloud.close()
-        self.engine.dispose()
-
-    def policy(self) -> PolicyInForce:
-        """The policy file as it stands now; raises ``PolicyError`` when it is not sound."""
-        return _policy_source(shipped(self.settings.policy_file))()
+        Ground.close(self)
 
 
 @cache
@@ -125,29 +130,47 @@ def opened(settings: Settings, *, clock: Clock | None = None) -> Iterator[Parts]
         parts.close()
 
 
+@contextmanager
+def grounded(settings: Settings, *, clock: Clock | None = None) -> Iterator[Ground]:
+    """The database, its clock and the policy, whatever is the matter with the clouds."""
+    ground = _ground(settings, clock)
+    try:
+        yield ground
+    finally:
+        ground.close()
+
+
 def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     """The parts that ``settings`` describe.
 
     An embedded database (SQLite) is created and brought up to date here; a served one must have
     been migrated with ``tenor migrate``, or ``InputError`` says so.
     """
+    ground = _ground(settings, clock)
+    try:
+        clouds = clouds_of(settings, ground.clock)
+    except BaseException:
+        ground.close()
+        raise
+    return Parts(
+        settings=settings,
+        engine=ground.engine,
+        clock=ground.clock,
+        usage=UsageDays(ground.engine, settings.usage_dir),
+        clouds=clouds,
+        cloud=clouds[0],
+        holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+    )
+
+
+def _ground(settings: Settings, clock: Clock | None) -> Ground:
     engine = open_engine(settings.database_url)
-    running_clock = clock or clock_of(engine)
     if engine.dialect.name == "sqlite":
         _make_folder_of(settings.database_url)
         migrate.upgrade(engine)
     else:
         _require_reachable(engine)
-    clouds = clouds_of(settings, running_clock)
-    return Parts(
-        settings=settings,
-        engine=engine,
-        clock=running_clock,
-        usage=UsageDays(engine, settings.usage_dir),
-        clouds=clouds,
-        cloud=clouds[0],
-        holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
-    )
+    return Ground(settings=settings, engine=engine, clock=clock or clock_of(engine))
 
 
 def _require_reachable(engine: Engine) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from service.api import audit_command, session_command
+from service.api.shell import at_the_shell
 from service.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -147,19 +148,29 @@ def run_revoke(options: argparse.Namespace) -> int:
 
 
 def engine_of(options: argparse.Namespace) -> Engine:
-    """An engine on the database that the options name; ``InputError`` unless it is current."""
+    """An engine on the database that the options name; ``InputError`` where it cannot be used.
+
+    A schema that is newer, or has something added, will do: a token must be revocable then too.
+    """
+    from sqlalchemy.exc import OperationalError  # noqa: PLC0415
+
     from service.settings import read_settings  # noqa: PLC0415
     from service.store.engine import open_engine  # noqa: PLC0415
-    from service.store.migrate import check  # noqa: PLC0415
+    from service.store.migrate import require_current  # noqa: PLC0415
 
-    url = read_settings(os.environ, database_url=options.database_url).database_url
-    engine = open_engine(url)
-    if not check(engine).is_current:
+    engine = open_engine(read_settings(os.environ, database_url=options.database_url).database_url)
+    try:
+        require_current(engine)
+    except OperationalError as error:
+        engine.dispose()
         raise InputError(
-            "the database has not this version's schema",
-            file="TENOR_DATABASE_URL",
-            remedy="Run `tenor migrate`.",
-        )
+            f"cannot be used: {str(error.orig).strip().splitlines()[0]}",
+            file=engine.url.render_as_string(hide_password=True),
+            remedy="Check the URL, and that the server is up or the file can be read.",
+        ) from error
+    except InputError:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -206,4 +217,4 @@ def _shown(record: TokenRecord) -> dict[str, object]:
 
 
 def _actor() -> str:
-    return f"command line ({os.environ.get('USER') or 'unknown user'})"
+    return at_the_shell().actor

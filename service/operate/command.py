@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from service.domain.errors import InputError
 
 if TYPE_CHECKING:
     from service.settings import Settings
-    from service.wiring import Parts
+    from service.wiring import Ground, Parts
 
 
 PORT_MAX = 65_535
@@ -58,7 +58,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     resume.set_defaults(run=run_resume)
     for switch in (halt, resume):
-        switch.add_argument("--by", default=None, help="who does it (default: the user)")
+        switch.add_argument(
+            "--by", default=None, help="whom you do it for, kept beside your user name"
+        )
+        switch.add_argument("--database-url", default=None, help="instead of TENOR_DATABASE_URL")
         switch.add_argument("--json", action="store_true", help="print one JSON object")
 
     status = commands.add_parser("status", help="what Tenor did, is about to do, and may do")
@@ -147,18 +150,25 @@ def run_cycle(options: argparse.Namespace) -> int:
 
 
 def run_switch(options: argparse.Namespace, *, halted: bool) -> int:
-    """Halt or resume; effective at once in every process on this database."""
+    """Halt or resume; effective at once in every process on this database.
+
+    Nothing but the database is needed to halt: no cloud is set up, and the policy is read once the
+    switch is written.
+    """
     from service.api.halting import halt_now  # noqa: PLC0415
+    from service.api.shell import at_the_shell  # noqa: PLC0415
     from service.report.render import print_json  # noqa: PLC0415
-    from service.store.engine import writing  # noqa: PLC0415
+    from service.store.engine import reading, writing  # noqa: PLC0415
     from service.store.halt import set_halt  # noqa: PLC0415
 
-    by = options.by or getpass.getuser()
-    with _opened() as parts, writing(parts.engine) as connection:
-        changed = set_halt(
-            connection, halted=halted, by=by, reason=options.reason, now=parts.clock.now()
-        )
-        stands = halt_now(connection, parts.policy)
+    by = at_the_shell(options.by).actor
+    with _grounded(options, strict=not halted) as ground:
+        with writing(ground.engine) as connection:
+            changed = set_halt(
+                connection, halted=halted, by=by, reason=options.reason, now=ground.clock.now()
+            )
+        with reading(ground.engine) as connection:
+            stands = halt_now(connection, ground.policy)
     if options.json:
         still = {"halted": stands.halted, "halted_by": stands.halted_by}
         print_json({**still, "changed": changed, "by": by})
@@ -174,16 +184,20 @@ def run_switch(options: argparse.Namespace, *, halted: bool) -> int:
 
 def run_resume(options: argparse.Namespace) -> int:
     """End a halt, or (``--autopilot``) a demotion."""
+    from service.api.shell import at_the_shell  # noqa: PLC0415
+    from service.clouds import require_named  # noqa: PLC0415
     from service.report.render import print_json  # noqa: PLC0415
     from service.store.demotion import restore  # noqa: PLC0415
     from service.store.engine import writing  # noqa: PLC0415
 
     if options.autopilot is None:
         return run_switch(options, halted=False)
-    by, provider = options.by or getpass.getuser(), options.autopilot
-    with _opened() as parts, writing(parts.engine) as connection:
-        parts.about(provider)
-        changed = restore(connection, provider, by=by, reason=options.reason, now=parts.clock.now())
+    by, provider = at_the_shell(options.by).actor, options.autopilot
+    with _grounded(options) as ground:
+        require_named(ground.settings, provider)
+        with writing(ground.engine) as connection:
+            now = ground.clock.now()
+            changed = restore(connection, provider, by=by, reason=options.reason, now=now)
     if options.json:
         print_json({"provider": provider, "changed": changed, "by": by})
     else:
@@ -197,8 +211,8 @@ def run_status(options: argparse.Namespace) -> int:
     from service.operate.status import print_status, status_of  # noqa: PLC0415
     from service.report.render import print_json  # noqa: PLC0415
 
-    with _opened() as parts:
-        status = status_of(parts)
+    with _grounded(options) as ground:
+        status = status_of(ground)
     if options.json:
         print_json(status)
     else:
@@ -234,3 +248,21 @@ def _opened() -> Iterator[Parts]:
     configure_logging("WARNING")
     with opened(_settings()) as parts:
         yield parts
+
+
+@contextmanager
+def _grounded(options: argparse.Namespace, *, strict: bool = True) -> Iterator[Ground]:
+    """The database and the policy. Unless ``strict``, other settings may be unusable."""
+    from service.observe.log import configure_logging  # noqa: PLC0415
+    from service.settings import read_reaching  # noqa: PLC0415
+    from service.wiring import grounded  # noqa: PLC0415
+
+    configure_logging("WARNING")
+    url = getattr(options, "database_url", None)
+    settings, problem = read_reaching(os.environ, database_url=url)
+    if problem is not None and strict:
+        raise problem
+    if problem is not None:
+        sys.stderr.write(f"tenor: other settings are left aside: {problem}\n")
+    with grounded(settings) as ground:
+        yield ground

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 
 from service.api.access import access_from
 from service.api.app import create_app
@@ -11,6 +10,7 @@ from service.api.serve import RunningServer, serve
 from service.domain.errors import RefusedError, TenorError
 from service.domain.ids import CycleId
 from service.observe.log import get_logger
+from service.operate import timetable
 from service.operate.alerting import tell
 from service.operate.billed_usage import BilledUsage
 from service.operate.demoting import demote_on_stale_data
@@ -18,6 +18,7 @@ from service.operate.event_log import EventLog
 from service.operate.ingesting import ingest
 from service.operate.settling import expire, tie_loose_ends
 from service.operate.situation import LEAST_HISTORY_HOURS
+from service.operate.timetable import EXPIRING, TELLING
 from service.operate.undoing import undo
 from service.pipeline import Cycle, run_cycle
 from service.scheduler import Bell, Executor, Job
@@ -27,13 +28,6 @@ from service.usage.quality import decision_window
 from service.wiring import Parts, WallClock
 
 log = get_logger(__name__)
-
-CYCLE = "cycle"
-INGEST = "ingest"
-RECONCILE = "reconcile"
-UNDO = "undo"
-MONDAY_AT_SIX = timedelta(days=4, hours=6)
-"""Weeks counted from 1970, a Thursday, end four days later: cycles are decided on Mondays."""
 
 STOP_SECONDS = 8.0
 """How long work under way may take to end when the daemon is told to stop."""
@@ -45,8 +39,8 @@ def jobs_of(parts: Parts) -> tuple[Job, ...]:
     All inventories are read before anything is decided: caps count every cloud's. Then cloud by
     cloud, so that none waits for another's billing data.
     """
-    expiring = Job("expiries", timedelta(hours=1), timedelta(0), lambda _run, _lease: expire(parts))
-    telling = Job("alerts", timedelta(minutes=5), timedelta(0), lambda _run, _lease: tell(parts))
+    expiring = Job(*EXPIRING, lambda _run, _lease: expire(parts))
+    telling = Job(*TELLING, lambda _run, _lease: tell(parts))
     each = parts.each()
     deciding = (job(one) for one in each for job in (_ingest_job, _undo_job, _cycle_job))
     return (expiring, *map(_reconcile_job, each), *deciding, telling)
@@ -54,42 +48,23 @@ def jobs_of(parts: Parts) -> tuple[Job, ...]:
 
 def _ingest_job(parts: Parts) -> Job:
     provider = parts.cloud.provider
-    return Job(
-        f"{INGEST}-{provider}",
-        timedelta(hours=parts.settings.ingest_every_hours),
-        timedelta(0),
-        lambda _run, _lease: ingest(parts, provider=provider),
-    )
+    slot = timetable.ingesting(parts.settings, provider)
+    return Job(*slot, lambda _run, _lease: ingest(parts, provider=provider))
 
 
 def _reconcile_job(parts: Parts) -> Job:
-    return Job(
-        f"{RECONCILE}-{parts.cloud.provider}",
-        timedelta(hours=parts.settings.reconcile_every_hours),
-        timedelta(0),
-        lambda _run, lease: tie_loose_ends(parts, lease=lease),
-    )
+    slot = timetable.reconciling(parts.settings, parts.cloud.provider)
+    return Job(*slot, lambda _run, lease: tie_loose_ends(parts, lease=lease))
 
 
 def _undo_job(parts: Parts) -> Job:
-    """Daily, well before the working day of the accounts that it may give something back in."""
-    return Job(
-        f"{UNDO}-{parts.cloud.provider}",
-        timedelta(days=1),
-        timedelta(hours=4),
-        lambda _run, lease: undo(parts, lease=lease),
-        lambda: waits(parts),
-    )
+    slot = timetable.undoing(parts.cloud.provider)
+    return Job(*slot, lambda _run, lease: undo(parts, lease=lease), lambda: waits(parts))
 
 
 def _cycle_job(parts: Parts) -> Job:
-    return Job(
-        f"{CYCLE}-{parts.cloud.provider}",
-        timedelta(hours=parts.settings.cycle_every_hours),
-        MONDAY_AT_SIX,
-        lambda run, lease: decide(parts, run, lease),
-        lambda: waits(parts),
-    )
+    slot = timetable.deciding(parts.settings, parts.cloud.provider)
+    return Job(*slot, lambda run, lease: decide(parts, run, lease), lambda: waits(parts))
 
 
 def decide(parts: Parts, run: due.Run, lease: Lease) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from service.domain.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
-    from service.wiring import Parts
+    from service.wiring import Ground, Parts
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -55,7 +54,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _person(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", required=True, help="the evidence; kept in the audit trail")
-    parser.add_argument("--by", default=None, help="who says so (default: the user)")
+    parser.add_argument(
+        "--by", default=None, help="whom you say it for, kept beside your user name"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -68,7 +69,7 @@ def run_intents(options: argparse.Namespace) -> int:
     from service.store.engine import reading  # noqa: PLC0415
 
     going_on = (IntentState.RECORDED, IntentState.CALLING, IntentState.UNKNOWN)
-    with _opened() as parts, reading(parts.engine) as connection:
+    with _grounded() as ground, reading(ground.engine) as connection:
         known = intents.list_intents(connection, states=(*going_on, IntentState.BOUGHT))
         never = {
             one.order.intent
@@ -113,11 +114,12 @@ def run_intents(options: argparse.Namespace) -> int:
 
 def run_settle(options: argparse.Namespace) -> int:
     """Settle a purchase that is held on a person's word."""
+    from service.api.shell import at_the_shell  # noqa: PLC0415
     from service.domain.ids import CommitmentId, IntentId  # noqa: PLC0415
     from service.operate.settling_by_hand import settle  # noqa: PLC0415
 
     bought = None if options.not_bought else CommitmentId(options.bought)
-    by = options.by or getpass.getuser()
+    by = at_the_shell(options.by).actor
     with _opened() as parts:
         settle(parts, IntentId(options.intent), bought=bought, by=by, reason=options.reason)
     _tell(options, intent=options.intent, outcome="refused" if bought is None else "bought", by=by)
@@ -131,7 +133,7 @@ def run_alterations(options: argparse.Namespace) -> int:
     from service.store.engine import reading  # noqa: PLC0415
 
     states = None if options.all else alterations.LIVE
-    with _opened() as parts, reading(parts.engine) as connection:
+    with _grounded() as ground, reading(ground.engine) as connection:
         found = alterations.list_alterations(connection, states=states)
     rows = [
         {
@@ -158,6 +160,7 @@ def run_alterations(options: argparse.Namespace) -> int:
 
 def run_decide(options: argparse.Namespace) -> int:
     """Approve or reject an alteration that waits."""
+    from service.api.shell import at_the_shell  # noqa: PLC0415
     from service.domain.ids import IntentId  # noqa: PLC0415
     from service.purchase.lifecycle import Word  # noqa: PLC0415
     from service.purchase.written_alterations import (  # noqa: PLC0415
@@ -167,8 +170,9 @@ def run_decide(options: argparse.Namespace) -> int:
     from service.store import alterations  # noqa: PLC0415
     from service.store.engine import writing  # noqa: PLC0415
 
-    by, identity = options.by or getpass.getuser(), IntentId(options.alteration)
-    with _opened() as parts, writing(parts.engine) as connection:
+    who, identity = at_the_shell(options.by), IntentId(options.alteration)
+    by = who.actor
+    with _grounded() as ground, writing(ground.engine) as connection:
         found = alterations.find(connection, identity)
         if found is None:
             raise InputError(
@@ -177,10 +181,17 @@ def run_decide(options: argparse.Namespace) -> int:
                 column="ID",
                 remedy="List them with: tenor alterations.",
             )
-        version, now = options.version or found.version, parts.clock.now()
+        version, now = options.version or found.version, ground.clock.now()
         if options.action == "approve":
             refused = approve_alteration(
-                connection, identity, version=version, by=by, comment=options.reason, now=now
+                connection,
+                identity,
+                version=version,
+                by=by,
+                comment=options.reason,
+                now=now,
+                person=who.person,
+                label=who.label,
             )
             if refused is not None:
                 raise RefusedError(rule=refused.obstacle.value, detail=refused.detail)
@@ -209,19 +220,20 @@ def run_decide(options: argparse.Namespace) -> int:
 
 def run_settle_alteration(options: argparse.Namespace) -> int:
     """Settle an unknown alteration on a person's word."""
+    from service.api.shell import at_the_shell  # noqa: PLC0415
     from service.domain.ids import IntentId  # noqa: PLC0415
     from service.purchase.by_hand import settle_alteration  # noqa: PLC0415
     from service.store.engine import writing  # noqa: PLC0415
 
-    by = options.by or getpass.getuser()
-    with _opened() as parts, writing(parts.engine) as connection:
+    by = at_the_shell(options.by).actor
+    with _grounded() as ground, writing(ground.engine) as connection:
         settle_alteration(
             connection,
             IntentId(options.alteration),
             done=options.done,
             by=by,
             reason=options.reason,
-            now=parts.clock.now(),
+            now=ground.clock.now(),
         )
     outcome = "altered" if options.done else "refused"
     _tell(options, alteration=options.alteration, outcome=outcome, by=by)
@@ -246,3 +258,14 @@ def _opened() -> Iterator[Parts]:
     configure_logging("WARNING")
     with opened(read_settings(os.environ)) as parts:
         yield parts
+
+
+@contextmanager
+def _grounded() -> Iterator[Ground]:
+    from service.observe.log import configure_logging  # noqa: PLC0415
+    from service.settings import read_settings  # noqa: PLC0415
+    from service.wiring import grounded  # noqa: PLC0415
+
+    configure_logging("WARNING")
+    with grounded(read_settings(os.environ)) as ground:
+        yield ground

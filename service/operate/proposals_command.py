@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from service.domain.money import text
 if TYPE_CHECKING:
     from service.domain.plans import PlanLine
     from service.domain.purchases import Proposal
-    from service.wiring import Parts
+    from service.wiring import Ground
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,7 +49,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action.add_argument("proposal", metavar="ID")
     for action in (approve, reject, withdraw):
         action.add_argument("--comment", default="", help="kept in the audit trail")
-        action.add_argument("--by", default=None, help="who decides (default: the user)")
+        action.add_argument(
+            "--by", default=None, help="whom you decide for, kept beside your user name"
+        )
         action.add_argument(
             "--version", type=int, default=None, help="decide only if it is still this version"
         )
@@ -77,7 +78,7 @@ def run_list(options: argparse.Namespace) -> int:
     from service.store.engine import reading  # noqa: PLC0415
 
     states = None if options.all else (ProposalState.WAITING, ProposalState.APPROVED)
-    with _opened() as parts, reading(parts.engine) as connection:
+    with _grounded() as ground, reading(ground.engine) as connection:
         found = proposals.list_proposals(connection, states=states)
     if options.json:
         print_json({"proposals": [_document(one) for one in found]})
@@ -102,8 +103,8 @@ def run_show(options: argparse.Namespace) -> int:
     """One proposal with its reason and verdict."""
     from service.report.render import print_json, print_table  # noqa: PLC0415
 
-    with _opened() as parts:
-        found = _find(parts, options.proposal)
+    with _grounded() as ground:
+        found = _find(ground, options.proposal)
     if options.json:
         print_json(_document(found))
         return 0
@@ -144,26 +145,29 @@ def run_decide(options: argparse.Namespace, action: str) -> int:
 
     The policy in force says how many people must approve, and how long a rejection holds.
     """
+    from service.api.shell import at_the_shell  # noqa: PLC0415
     from service.guard.checks import people_needed  # noqa: PLC0415
     from service.purchase import propose  # noqa: PLC0415
     from service.report.render import print_json  # noqa: PLC0415
     from service.store.engine import writing  # noqa: PLC0415
 
-    with _opened() as parts:
-        found, policy = _find(parts, options.proposal), parts.policy().policy
+    who = at_the_shell(options.by)
+    with _grounded() as ground:
+        found, policy = _find(ground, options.proposal), ground.policy().policy
         said: dict[str, Any] = {
             "version": found.version if options.version is None else options.version,
-            "by": options.by or getpass.getuser(),
+            "by": who.actor,
             "comment": options.comment,
-            "now": parts.clock.now(),
+            "now": ground.clock.now(),
         }
         if action == "approve":
             said["quantity"] = options.quantity
+            said["person"], said["label"] = who.person, who.label
             said["people_needed"] = lambda line: people_needed(line, policy)
         elif action == "reject":
             said["holds_for"] = timedelta(hours=float(policy.timing.rejection_holds_hours))
         decide = getattr(propose, action)
-        with writing(parts.engine) as connection:
+        with writing(ground.engine) as connection:
             decided = decide(connection, found.proposal, **said)
     if isinstance(decided, propose.NotDecided):
         raise RefusedError(rule=decided.obstacle.value, detail=decided.detail)
@@ -177,22 +181,22 @@ def run_decide(options: argparse.Namespace, action: str) -> int:
 
 
 @contextmanager
-def _opened() -> Iterator[Parts]:
+def _grounded() -> Iterator[Ground]:
     from service.observe.log import configure_logging  # noqa: PLC0415
     from service.settings import read_settings  # noqa: PLC0415
-    from service.wiring import opened  # noqa: PLC0415
+    from service.wiring import grounded  # noqa: PLC0415
 
     configure_logging("WARNING")
-    with opened(read_settings(os.environ)) as parts:
-        yield parts
+    with grounded(read_settings(os.environ)) as ground:
+        yield ground
 
 
-def _find(parts: Parts, identity: str) -> Proposal:
+def _find(ground: Ground, identity: str) -> Proposal:
     from service.domain.ids import ProposalId  # noqa: PLC0415
     from service.store import proposals  # noqa: PLC0415
     from service.store.engine import reading  # noqa: PLC0415
 
-    with reading(parts.engine) as connection:
+    with reading(ground.engine) as connection:
         found = proposals.find(connection, ProposalId(identity))
     if found is None:
         raise InputError(

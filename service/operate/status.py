@@ -9,27 +9,28 @@ from typing import Any
 from service.api.access import Access
 from service.api.context import AppContext, WallClock
 from service.api.status import read_status
+from service.clouds import providers_named
 from service.domain.hours import iso
-from service.operate.daemon import jobs_of
+from service.operate.timetable import timetable
 from service.report.render import print_table
 from service.store import alterations
 from service.store.demotion import demotions_now
 from service.store.engine import reading
-from service.wiring import Parts
+from service.wiring import Ground
 
 
-def status_of(parts: Parts) -> dict[str, Any]:
-    """The status as the API would answer it, as plain JSON values."""
+def status_of(ground: Ground) -> dict[str, Any]:
+    """The status as the API would answer it, as plain JSON values. No cloud is needed for it."""
     context = AppContext(
-        engine=parts.engine,
-        clock=parts.clock,
+        engine=ground.engine,
+        clock=ground.clock,
         auth_clock=WallClock(),
-        policy_source=parts.policy,
-        jobs=jobs_of(parts),
+        policy_source=ground.policy,
+        jobs=timetable(ground.settings, providers_named(ground.settings)),
         open_reads=False,
         access=Access(),
     )
-    with reading(parts.engine) as connection:
+    with reading(ground.engine) as connection:
         status = read_status(connection, context)
         given_up = demotions_now(connection)
         altering = alterations.list_alterations(connection, states=alterations.LIVE)

@@ -16,6 +16,13 @@ from service.domain.purchases import Approval
 _OF_A_PROVIDER = "://"
 """Who comes through the identity provider is known by its address and their subject there."""
 
+_SHELL = "command line"
+
+
+def said_at_a_shell(user: str, on_behalf_of: str | None) -> str:
+    """How the ledger names ``user`` of the system, who says whom they act for, or does not."""
+    return f"{_SHELL} ({user})" + ("" if on_behalf_of is None else f" for {on_behalf_of}")
+
 
 def identity_of(name: str) -> str:
     """A name as it is compared: spellings of one name that look alike are one person."""
@@ -27,17 +34,20 @@ def has_approved(approvals: Iterable[Approval], *, person: str, label: str) -> b
     """True when one of ``approvals`` is of ``person``, or of who is called ``label`` like them.
 
     What an approver was called stands at the beginning of ``by``, before what they signed in with
-    in brackets. A name that goes on in brackets is taken for the same name.
+    in brackets. A name that goes on in brackets is taken for the same name. Whom somebody at a
+    shell said to act for has approved too.
     """
-    who, name = identity_of(person), identity_of(label)
+    names = {identity_of(person), identity_of(label)}
     return any(
-        identity_of(one.person) in {who, name} or _is_called(identity_of(one.by), name)
+        identity_of(one.person) in names
+        or any(_is_called(identity_of(one.by), name) for name in names)
         for one in approvals
     )
 
 
 def _is_called(by: str, name: str) -> bool:
-    return by == name or by.startswith(f"{name} (")
+    at_a_shell = by.startswith(f"{_SHELL} (") and by.endswith(f") for {name}")
+    return by == name or by.startswith(f"{name} (") or at_a_shell
 
 
 def may_have_altered(found: Alteration, *, person: str, label: str) -> bool:

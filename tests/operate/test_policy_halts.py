@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from service import cli
+from service.api.shell import at_the_shell
 from service.notify.alerts import AlertKind, Severity
 from service.notify.config import AlertsConfig
 from service.operate.alerting import collect
@@ -115,7 +116,7 @@ def test_the_command_line_says_that_the_policy_halts_and_what_ends_it(
         "halted": True,
         "halted_by": ["policy"],
         "changed": True,
-        "by": "ops",
+        "by": at_the_shell("ops").actor,
     }
 
 
