@@ -1,4 +1,8 @@
-"""``tenor migrate``: bring the database's tables to what this version wants, or compare them."""
+"""``tenor migrate``: bring the database's tables to what this version wants, or compare them.
+
+Its exit status lets a deployment start, so it is 0 wherever this version can work: a newer schema
+is what going back from a newer version meets, and what somebody added hinders nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--check",
         action="store_true",
-        help="change nothing; exit 1 when there is something to migrate or the schema differs",
+        help="change nothing; exit 1 unless the schema is exactly what this version wants",
     )
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
     parser.set_defaults(run=_run)
@@ -57,11 +61,14 @@ def _run(options: argparse.Namespace) -> int:
                 "revision": state.current,
                 "head": state.head,
                 "is_current": state.is_current,
+                "serves": state.serves,
                 "drift": list(state.drift),
             }
         )
     else:
         has = state.current or "no tables"
         sys.stdout.write(f"{shown}: {has}, this version wants {state.head}\n")
+        if state.is_newer:
+            sys.stdout.write("  A newer version migrated it; this one can work with it.\n")
         sys.stdout.writelines(f"  differs: {difference}\n" for difference in state.drift)
-    return 0 if state.is_current else 1
+    return 0 if (state.is_current if options.check else state.serves) else 1

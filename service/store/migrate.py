@@ -19,7 +19,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import CheckConstraint, Connection, Engine, inspect, text
+from sqlalchemy import CheckConstraint, Connection, Engine, Index, inspect, text
 from sqlalchemy.types import TypeDecorator
 
 from service.domain.errors import InputError, InvariantError
@@ -32,16 +32,31 @@ _LITERAL = re.compile(r"'([^']*)'")
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """Where a database's schema stands. ``drift`` lists differences from the code, in words."""
+    """Where a database's schema stands. ``drift`` lists differences from the code, in words.
+
+    ``lacking`` are those among them by which the code misses something: not an index or a column
+    that somebody added.
+    """
 
     current: str | None
     head: str
     drift: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
     @property
     def is_current(self) -> bool:
         """True when nothing is left to migrate and nothing differs."""
         return self.current == self.head and not self.drift
+
+    @property
+    def is_newer(self) -> bool:
+        """True when a newer version of Tenor migrated already."""
+        return self.current != self.head and not is_behind(self.current, self.head)
+
+    @property
+    def serves(self) -> bool:
+        """True when this code can work with it: as wanted, newer, or with something added."""
+        return not is_behind(self.current, self.head) and not self.lacking
 
 
 def migrations_folder() -> Path:
@@ -90,8 +105,13 @@ def check(engine: Engine) -> SchemaState:
     """What the database has, what this code wants, and every difference. Changes nothing."""
     with reading(engine) as connection:
         current = _current_revision(connection)
-        drift = _drift(connection) if current == head_revision() else ()
-    return SchemaState(current=current, head=head_revision(), drift=drift)
+        found = _drift(connection) if current == head_revision() else ()
+    return SchemaState(
+        current=current,
+        head=head_revision(),
+        drift=tuple(difference for difference, _ in found),
+        lacking=tuple(difference for difference, is_more in found if not is_more),
+    )
 
 
 def is_behind(current: str | None, head: str) -> bool:
@@ -158,10 +178,22 @@ def _require_revision(connection: Connection) -> str:
     return revision
 
 
-def _drift(connection: Connection) -> tuple[str, ...]:
+def _drift(connection: Connection) -> tuple[tuple[str, bool], ...]:
+    """Each difference in words, and whether the database only holds more than is wanted."""
     context = MigrationContext.configure(connection, opts={"compare_type": True})
-    found = [repr(difference) for difference in compare_metadata(context, SCHEMA)]
-    return (*found, *_check_drift(connection))
+    found = [
+        (repr(difference), _is_more(difference)) for difference in compare_metadata(context, SCHEMA)
+    ]
+    return (*found, *((difference, False) for difference in _check_drift(connection)))
+
+
+def _is_more(difference: tuple[object, ...] | list[tuple[object, ...]]) -> bool:
+    # Alembic names what it would do to the database; changes of a column come as a list.
+    kind = difference[0]
+    if kind == "add_index":
+        index = difference[1]
+        return isinstance(index, Index) and not index.unique  # slower without it, and no less safe
+    return isinstance(kind, str) and kind.startswith("remove_")
 
 
 def _check_drift(connection: Connection) -> Iterator[str]:
