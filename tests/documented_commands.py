@@ -61,7 +61,9 @@ SEEN_ELSEWHERE: dict[tuple[str, ...], str] = {
 a market's usage, containers; and the test that runs them, or compares them with what they make."""
 
 IN_SMALL = {
-    ("python", "-m", "service.backtest.learn"): ["--seeds=1", "--rounds=1", "--hidden=2"],
+    ("python", "-m", "service.backtest.learn"): [
+        *("--seeds=1", "--rounds=1", "--hidden=2", "--answers=1"),
+    ],
     ("python", "tests/benchmarks/bench_backtest.py"): ["--pools", "1"],
 }
 """What is said beside a command as it is shown, for it to take seconds."""

@@ -13,6 +13,7 @@ from service.plan.ladder_bounds import (
     FIRST_YEAR,
     LEARNT,
     NEWEST,
+    RECORD,
     STEADY,
     YEAR,
     YOUNG,
@@ -72,7 +73,8 @@ ABLATIONS: Mapping[str, StrategyFactory] = {
     "tenor-blind-to-noise": _ablated(Caution(blind=("rough_", "jumpy_", "jump_"))),
     "tenor-blind-to-age": _ablated(Caution(blind=("weeks_",))),
     "tenor-without-kin": _ablated(DEFAULT_CAUTION, kin=False),
-    "tenor-learnt-alone": _ablated(Caution(without=frozenset({FIRST_YEAR}))),
+    "tenor-without-record": _ablated(Caution(without=frozenset({RECORD}))),
+    "tenor-learnt-alone": _ablated(Caution(without=frozenset({FIRST_YEAR, RECORD}))),
     "tenor-by-bounds": _by_bounds(),
     "tenor-by-bounds-without-drift": _by_bounds(DRIFT),
     "tenor-by-bounds-without-burst": _by_bounds(STEADY),
@@ -84,5 +86,5 @@ ABLATIONS: Mapping[str, StrategyFactory] = {
     "tenor-with-pacing-quarter": _ablated(DEFAULT_CAUTION, 0.25),
 }
 """Ours with one part taken out or put in, to show what each part is worth: signs that the learnt
-share is not shown, the share alone in the first year too, the single bounds in its place,
-and those less one."""
+share is not shown, what the pool's own past says of it, the share alone in the first year too, the
+single bounds in its place, and those less one."""

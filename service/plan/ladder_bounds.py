@@ -32,8 +32,9 @@ from service.forecast.level import (
     whole_weeks,
 )
 from service.forecast.season import MIN_OVERLAP_WEEKS, YEAR_WEEKS, expected_year, suspected_year
-from service.plan.ladder_learnt import learnt_share
-from service.plan.ladder_signs import newest_level, signs, week_levels
+from service.plan.ladder_learnt import judged
+from service.plan.ladder_record import belief
+from service.plan.ladder_signs import newest_level, week_levels
 from service.plan.ladder_terms import PoolState, Term
 
 RECENT = "the last 28 days"
@@ -46,6 +47,7 @@ ALIKE = "the year to suspect from the same weeks of last year"
 PLANNED = "the planned changes"
 PHASE_OUT = "the phase-out of this type that other regions show"
 LEARNT = "what usage that went like this one kept needing for a whole year"
+RECORD = "what caution was worth in this pool so far"
 FIRST_YEAR = "its first year of history, in which little is bought ahead"
 
 _RECENT_DAYS = 28
@@ -108,19 +110,21 @@ def _learnt(used: Series, term: Term, caution: Caution) -> dict[str, float]:
     """The learnt share; in a pool's first year the least single bound keeps a part in it.
 
     The part falls evenly to nothing, as the signs come to show something. None while the weeks
-    fall: there the share, which has seen many falls, is believed at once.
+    fall: there the share, which has seen many falls, is believed at once. The pool's own record
+    says how far the level moves from today's best one to the one found so.
     """
     newest = newest_level(used, term.discount_ratio)
     if newest <= 0:
         return {LEARNT: 0.0}
-    found = signs(week_levels(used))
-    learnt = newest * learnt_share(found, blind=caution.blind)
+    found = judged(week_levels(used), blind=caution.blind)
+    name, share = LEARNT, found.share
     part = 1.0 - used.size / (YEAR_WEEKS * WEEK_HOURS)
-    settled = part <= 0 or FIRST_YEAR in caution.without
-    if settled or found["slope_13"] < 0:
-        return {LEARNT: learnt}
-    bound = min(_single(used, term, caution).values())
-    return {FIRST_YEAR: (1 - part) * learnt + part * bound}
+    if part > 0 and not found.is_falling and FIRST_YEAR not in caution.without:
+        bound = min(_single(used, term, caution).values())
+        name, share = FIRST_YEAR, (1 - part) * share + part * bound / newest
+    if RECORD not in caution.without:
+        share **= belief(used, term, blind=caution.blind)
+    return {name: newest * share}
 
 
 def _single(used: Series, term: Term, caution: Caution) -> dict[str, float]:

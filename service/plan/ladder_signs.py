@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.domain.hours import DAY_HOURS, WEEK_HOURS
 from service.forecast.level import Drift, Series, log_levels, median_slope, quantile, recent_drift
@@ -22,6 +23,8 @@ _AHEAD = (8, 13, 26, 39, 52)
 _GROWTHS = (4, 13, 26)
 _LEAST_OVERLAP = 8
 _NEWEST = 4
+OLDEST_WEEKS = 3 * YEAR_WEEKS
+"""Weeks that signs look back upon, and no more."""
 _SMOOTH = 5
 _LOWEST, _HIGHEST = -1.5, 1.0
 _PRIOR_DRIFT, _INFLATION = 0.01, 2.0
@@ -39,13 +42,23 @@ def week_levels(hourly: Series) -> Series:
     A lost day or week in between is no fall: a week without any use counts as the one before it
     once use has come back. Weeks at the end that are empty stay 0.
     """
+    return held(*week_means(hourly))
+
+
+def week_means(hourly: Series) -> tuple[Series, NDArray[np.int64]]:
+    """Each whole week's mean over its days with use, and how many days those are."""
     weeks = hourly.size // WEEK_HOURS
     days = hourly[hourly.size - weeks * WEEK_HOURS :].reshape(weeks, 7, DAY_HOURS).mean(axis=2)
     used = (days > 0).sum(axis=1)
-    levels = days.sum(axis=1) / np.maximum(used, 1)
+    return days.sum(axis=1) / np.maximum(used, 1), used
+
+
+def held(means: Series, used: NDArray[np.int64]) -> Series:
+    """``means`` of weeks, those without a day of use as the one before once use has come back."""
     last = int(np.max(np.flatnonzero(used), initial=-1))
-    held = np.maximum.accumulate(np.where(used > 0, np.arange(weeks), 0))
-    levels[: last + 1] = levels[held[: last + 1]]
+    before = np.maximum.accumulate(np.where(used > 0, np.arange(used.size), 0))
+    levels = means.copy()
+    levels[: last + 1] = means[before[: last + 1]]
     return np.asarray(levels)
 
 
@@ -54,7 +67,7 @@ def signs(weekly: Series) -> dict[str, float]:
 
     A sign that too short a history cannot show is 0; ``weeks_…`` say how long it is.
     """
-    logs = log_levels(weekly[-3 * YEAR_WEEKS :])
+    logs = log_levels(weekly[-OLDEST_WEEKS:])
     here = float(logs[-_NEWEST:].mean())
     found = {"newest": float(logs[-1]) - here, "before": float(logs[-2:][0]) - here}
     for near, far in pairwise(_BLOCKS):

@@ -9,6 +9,8 @@ from service.backtest.learn.population import KINDS, case
 from service.backtest.learn.search import (
     HOURS_KEPT,
     TERM_WEEKS,
+    Lessons,
+    halves,
     lessons,
     savings,
     search,
@@ -74,6 +76,28 @@ def test_slopes_are_those_of_the_bill_in_every_weeks_level() -> None:
         assert slope == pytest.approx(found[place], abs=0.05)
         moved += abs(slope) > 1
     assert moved > 3
+
+
+def test_two_halves_are_all_cases_of_every_kind() -> None:
+    kinds = ("drop", "flat") * 4
+    hours = np.random.default_rng(0).random((8, 5, HOURS_KEPT)).astype(np.float32)
+    flat, table = np.ones((8, 5)), np.zeros((8, 5, 1), dtype=np.float32)
+    given = Lessons(("age",), hours, flat, flat, table, np.arange(1.0, 9.0), kinds)
+    one, other = halves(given, 2), halves(given, 3)
+    assert sorted(one.kinds) == sorted(other.kinds) == ["drop", "drop", "flat", "flat"]
+    both = np.concatenate([one.hours, other.hours])
+    assert sorted(both.sum(axis=(1, 2))) == pytest.approx(sorted(given.hours.sum(axis=(1, 2))))
+    assert one.weights.sum() + other.weights.sum() == pytest.approx(2 * given.weights.sum())
+
+
+def test_means_of_sorted_hours_bill_as_all_hours_do() -> None:
+    demand = wavy(90, growth=0.003, seed=4)
+    given = lessons([("grow", demand)], {"grow": 1.0})
+    owned = np.full(given.counted.shape, float(np.quantile(demand, 0.3)))
+    saved, _ = savings(given.hours, given.counted, owned)
+    weeks = np.sort(demand[Walk().warmup_hours :].reshape(1, -1, WEEK), axis=2).astype(np.float32)
+    every, _ = savings(weeks, np.full(weeks.shape[:2], float(WEEK)), owned)
+    assert saved.sum() * WEEK / HOURS_KEPT == pytest.approx(every.sum(), rel=2e-3)
 
 
 def test_searching_saves_more_than_the_start() -> None:

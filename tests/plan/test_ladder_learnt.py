@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from service.domain.errors import InvariantError
 from service.plan.ladder import tranche
-from service.plan.ladder_bounds import FIRST_YEAR, LEARNT, Caution, bounds
+from service.plan.ladder_bounds import FIRST_YEAR, LEARNT, RECORD, Caution, bounds
 from service.plan.ladder_learnt import (
     HIGHEST,
     LOWEST,
     WEIGHTS,
     as_text,
     from_text,
-    learnt_share,
+    judged,
 )
 from service.plan.ladder_signs import newest_level, signs, week_levels
 from service.plan.ladder_terms import PoolState, Series, Term
@@ -40,7 +40,7 @@ def _hourly(weekly: Series) -> Series:
 
 
 def _share(hourly: Series, *, blind: tuple[str, ...] = ()) -> float:
-    return learnt_share(signs(week_levels(hourly)), blind=blind)
+    return judged(week_levels(hourly), blind=blind).share
 
 
 def _level(seen: Series) -> float:
@@ -83,17 +83,27 @@ def test_the_newest_level_is_the_lower_of_a_months_and_a_weeks() -> None:
 
 
 def test_the_weights_in_the_package_are_for_the_signs_of_the_code() -> None:
-    weights = from_text(files("service.plan").joinpath(WEIGHTS).read_text())
-    assert weights.names == tuple(signs(_weekly(60)))
-    assert as_text(from_text(as_text(weights))) == as_text(weights)
+    answers = from_text(files("service.plan").joinpath(WEIGHTS).read_text())
+    assert {answer.names for answer in answers} == {tuple(signs(_weekly(60)))}
+    assert as_text(from_text(as_text(answers))) == as_text(answers)
+
+
+def test_the_share_is_the_mean_of_the_answers_logarithms() -> None:
+    answers = from_text(files("service.plan").joinpath(WEIGHTS).read_text())
+    hourly = _hourly(_weekly(80, growth=-0.01))
+    logs = [answer.log_share(signs(week_levels(hourly))) for answer in answers]
+    assert len(set(logs)) > 1
+    assert _share(hourly) == pytest.approx(np.exp(np.mean(logs)))
 
 
 def test_weights_for_other_signs_are_refused() -> None:
-    weights = from_text(files("service.plan").joinpath(WEIGHTS).read_text())
+    answers = from_text(files("service.plan").joinpath(WEIGHTS).read_text())
     with pytest.raises(InvariantError, match="learnt on"):
-        replace(weights, names=("other",)).share(signs(_weekly(60)))
+        replace(answers[0], names=("other",)).log_share(signs(_weekly(60)))
     with pytest.raises(InvariantError, match="do not fit"):
-        from_text(as_text(weights) + "1.0 2.0\n")
+        from_text(as_text(answers) + "1.0 2.0\n")
+    with pytest.raises(InvariantError, match="another form"):
+        from_text(as_text(answers).split("\n", 2)[2])
 
 
 def test_a_fall_is_owned_less_of_than_a_steady_pool_and_that_less_than_growth() -> None:
@@ -151,7 +161,7 @@ def test_zeros_before_the_first_use_are_no_history() -> None:
 def _how(seen: Series, *without: str) -> tuple[str, float]:
     begin = datetime(2024, 1, 1, tzinfo=UTC)
     pool = PoolState(seen=seen, begin=begin, now=seen.size + 24, owned=np.zeros(WEEK))
-    found = bounds(pool, YEAR_TERM, Caution(without=frozenset(without)))
+    found = bounds(pool, YEAR_TERM, Caution(without=frozenset({RECORD, *without})))
     limit = min(found, key=lambda name: found[name])
     return limit, found[limit]
 

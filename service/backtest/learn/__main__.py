@@ -10,9 +10,9 @@ import numpy as np
 
 from service.backtest.demand import read_demand
 from service.backtest.learn.population import KINDS, case
-from service.backtest.learn.search import lessons, search
+from service.backtest.learn.search import halves, lessons, search
 from service.domain.hours import WEEK_HOURS
-from service.plan.ladder_learnt import as_text
+from service.plan.ladder_learnt import Weights, as_text
 
 SHARES = {
     "grow": 1.3,
@@ -34,10 +34,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="learn", description=__doc__)
     parser.add_argument("--demand", type=Path, required=True, help="regions to take courses from")
     parser.add_argument("--out", type=Path, required=True, help="file to write the weights to")
-    parser.add_argument("--seeds", type=int, default=150, help="cases of each kind")
+    parser.add_argument("--seeds", type=int, default=130, help="cases of each kind")
     parser.add_argument("--hidden", type=int, default=16, help="bends in the level's course")
-    parser.add_argument("--rounds", type=int, default=120, help="times that all cases are met")
+    parser.add_argument("--rounds", type=int, default=110, help="times that all cases are met")
+    parser.add_argument("--answers", type=int, default=12, help="searches whose mean is kept")
     asked = parser.parse_args(arguments)
+    if asked.seeds <= 1 < asked.answers:
+        parser.error("each of several answers learns on a half: --seeds must be at least 2")
     regions = []
     for pool in read_demand(asked.demand):
         weeks = pool.usd_per_hour.size // WEEK_HOURS
@@ -47,10 +50,15 @@ def main(arguments: list[str]) -> int:
     cases = [(kind, case(kind, 2 * n, regions)) for kind in KINDS for n in range(asked.seeds)]
     given = lessons(cases, SHARES)
 
-    def tell(number: int, saved: float) -> None:
-        sys.stderr.write(f"round {number + 1}: {saved / sum(SHARES.values()):.4f}\n")
+    def learn(answer: int) -> Weights:
+        def tell(number: int, saved: float) -> None:
+            mean = saved / sum(SHARES.values())
+            sys.stderr.write(f"answer {answer + 1}, round {number + 1}: {mean:.4f}\n")
 
-    found = search(given, hidden=asked.hidden, rounds=asked.rounds, seed=0, tell=tell)
+        mine = halves(given, answer)
+        return search(mine, hidden=asked.hidden, rounds=asked.rounds, seed=answer, tell=tell)
+
+    found = [learn(answer) for answer in range(asked.answers)]
     asked.out.write_text(as_text(found), encoding="utf-8")
     return 0
 

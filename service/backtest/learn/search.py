@@ -9,7 +9,7 @@ bought later. Followed back through the signs to the weights, that is all the se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,11 @@ Floats = NDArray[np.float64]
 TERM_WEEKS = DEFAULT_MENU[0].hours // WEEK_HOURS
 RATE = DEFAULT_MENU[0].rate_ratio
 HOURS_KEPT = 28
-"""Of each week's hours, sorted, so many stand for all."""
+"""So many stand for each week's hours: the means of as many equal parts of them, sorted."""
 
 _CLIP = 3.0
-_BATCH = 500
-_RATE, _DECAY = 0.002, 0.02
+_BATCH = 300
+_RATE, _DECAY = 0.003, 0.02
 _TYPICAL_SAVINGS = 0.2
 
 
@@ -37,7 +37,8 @@ class Lessons:
     """Walks to learn from; weeks beyond a walk's end have neither hours nor a level.
 
     ``hours[case, week, hour]`` sorted, ``counted[case, week]`` how many of them are real,
-    ``newest[case, week]`` today's best level, ``signs[case, week, sign]``, ``weights[case]``.
+    ``newest[case, week]`` today's best level, ``signs[case, week, sign]``, ``weights[case]``,
+    ``kinds[case]``.
     """
 
     names: tuple[str, ...]
@@ -46,6 +47,7 @@ class Lessons:
     newest: Floats
     signs: NDArray[np.float32]
     weights: Floats
+    kinds: tuple[str, ...]
 
 
 def lessons(cases: Sequence[tuple[str, Floats]], shares: Mapping[str, float]) -> Lessons:
@@ -57,13 +59,12 @@ def lessons(cases: Sequence[tuple[str, Floats]], shares: Mapping[str, float]) ->
     rows: dict[tuple[int, int], dict[str, float]] = {}
     weights = np.zeros(len(cases))
     kinds = [kind for kind, _ in cases]
-    picked = ((np.arange(HOURS_KEPT) + 0.5) * WEEK_HOURS / HOURS_KEPT).astype(int)
     for place, (kind, demand) in enumerate(cases):
         spend = float(demand[walk.warmup_hours :].mean()) * len(walk.instants(demand.size))
         weights[place] = shares[kind] / kinds.count(kind) / (_TYPICAL_SAVINGS * spend * HOURS_KEPT)
         first = int(np.argmax(demand > 0))
         for week, now in enumerate(walk.instants(demand.size)):
-            hours[place, week] = np.sort(demand[now : now + WEEK_HOURS])[picked]
+            hours[place, week] = _parts_of(demand[now : now + WEEK_HOURS])
             counted[place, week] = HOURS_KEPT
             seen = demand[first : now - walk.lag_hours] if first < now else demand[:0]
             level = newest_level(seen, 1 - RATE) if seen.size >= WEEK_HOURS else 0.0
@@ -74,7 +75,33 @@ def lessons(cases: Sequence[tuple[str, Floats]], shares: Mapping[str, float]) ->
     table = np.zeros((len(cases), weeks, len(names)), dtype=np.float32)
     for (place, week), row in rows.items():
         table[place, week] = list(row.values())
-    return Lessons(names, hours, counted, newest, table, weights)
+    return Lessons(names, hours, counted, newest, table, weights, tuple(kinds))
+
+
+def _parts_of(hours: Floats) -> Floats:
+    """Means, so that they bill as all hours do; a pick of each part stands half a place aside."""
+    return np.asarray(np.sort(hours).reshape(HOURS_KEPT, -1).mean(axis=1))
+
+
+def halves(given: Lessons, number: int) -> Lessons:
+    """A half of each kind's cases, by lot; numbers 0 and 1, 2 and 3 … are together all of them.
+
+    Answers that learnt on other cases err apart, so their mean is surer than any.
+    """
+    draw = np.random.default_rng(number // 2)
+    mine = np.zeros(given.newest.shape[0], dtype=bool)
+    for kind in dict.fromkeys(given.kinds):
+        places = draw.permutation(np.flatnonzero(np.array(given.kinds) == kind))
+        mine[places[number % 2 :: 2]] = True
+    return replace(
+        given,
+        kinds=tuple(np.array(given.kinds)[mine]),
+        hours=given.hours[mine],
+        counted=given.counted[mine],
+        newest=given.newest[mine],
+        signs=given.signs[mine],
+        weights=2 * given.weights[mine],
+    )
 
 
 def search(
