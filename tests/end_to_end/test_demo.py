@@ -16,7 +16,7 @@ def test_a_headless_demo_buys_exactly_once_and_saves(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=900,
     )
     result = json.loads(done.stdout)
     assert done.stdout.count("\n") == 1
