@@ -29,6 +29,7 @@ def problems_at_rest(
     with reading(engine) as connection:
         rows = connection.execute(select(schema.intents)).mappings().all()
         mirrored = holdings.inventory(connection, provider=cloud.provider)
+        held = holdings.list_holdings(connection, provider=cloud.provider)
         changed = alterations.list_alterations(connection)
         ledger.verify(connection)
     bought = {row["intent_id"] for row in rows if row["state"] == IntentState.BOUGHT}
@@ -52,7 +53,7 @@ def problems_at_rest(
     seen = {item.commitment.commitment: item for item in listed}
     if {k: _face(v) for k, v in seen.items()} != {k: _face(v) for k, v in mirror.items()}:
         yield "the mirror is not the cloud's inventory"
-    yield from _problems_of_bills(cloud, set(mirror))
+    yield from _problems_of_bills(cloud, {one.item.commitment.commitment for one in held})
 
 
 def _problems_of_bills(cloud: SimCloud, known: set[str]) -> Iterator[str]:

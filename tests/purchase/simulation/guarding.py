@@ -141,7 +141,6 @@ class Guard:
         return TargetEvidence(
             lines=lines,
             pools=_pools(*lines),
-            offerings={ware.offering: offering_of(self.cloud, ware)},
             data_age_hours=_NOW,
             prices_age_hours=_NOW,
             coverage_ratio_after=Decimal("0.7"),

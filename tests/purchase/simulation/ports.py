@@ -45,8 +45,10 @@ class Reading:
 
     reader: ProviderReader
     trouble: Trouble
-    priced: dict[object, Any] = field(default_factory=dict)
-    """What was read of price lists, which stay the same until somebody clears this."""
+    as_of: Callable[[], object]
+    """Names the state of the cloud: what was listed in it is not asked for again."""
+    read_before: dict[object, Any] = field(default_factory=dict)
+    """What was read of listings, and of price lists, until somebody clears this."""
 
     def identity(self) -> Identity:
         return self.reader.identity()
@@ -57,16 +59,16 @@ class Reading:
     def prices(self, keys: Sequence[SkuKey], shown: Mapping[SkuKey, ShownPrice]) -> Sequence[Sku]:
         self.trouble("prices")
         asked = ("prices", tuple(keys), tuple(sorted(shown.items())))
-        if asked not in self.priced:
-            self.priced[asked] = self.reader.prices(keys, shown)
-        read: Sequence[Sku] = self.priced[asked]
+        if asked not in self.read_before:
+            self.read_before[asked] = self.reader.prices(keys, shown)
+        read: Sequence[Sku] = self.read_before[asked]
         return read
 
     def offerings(self, keys: Sequence[SkuKey]) -> Sequence[Offering]:
         asked = ("offerings", tuple(keys))
-        if asked not in self.priced:
-            self.priced[asked] = self.reader.offerings(keys)
-        read: Sequence[Offering] = self.priced[asked]
+        if asked not in self.read_before:
+            self.read_before[asked] = self.reader.offerings(keys)
+        read: Sequence[Offering] = self.read_before[asked]
         return read
 
     def owned_offerings(
@@ -76,7 +78,11 @@ class Reading:
 
     def inventory(self) -> Sequence[InventoryItem]:
         self.trouble("inventory")
-        return self.reader.inventory()
+        asked = ("inventory", self.as_of())
+        if asked not in self.read_before:
+            self.read_before[asked] = self.reader.inventory()
+        read: Sequence[InventoryItem] = self.read_before[asked]
+        return read
 
 
 @dataclass(frozen=True)
@@ -137,15 +143,17 @@ class Finding:
 
 def troubled(
     cloud: Cloud,
+    *,
     called: dict[str, int],
     trouble: Trouble,
     sold: Callable[[PurchaseOrder], None],
-    priced: dict[object, Any],
+    as_of: Callable[[], object],
+    read_before: dict[object, Any],
 ) -> Cloud:
-    """``cloud`` with all of that between it and the service; ``priced``: price lists, as read."""
+    """``cloud`` with all of that between it and the service."""
     return replace(
         cloud,
-        reader=Reading(cloud.reader, trouble, priced),
+        reader=Reading(cloud.reader, trouble, as_of, read_before),
         buyer=Buying(cloud.buyer, called, trouble, sold),
         finder=None if cloud.finder is None else Finding(cloud.finder, trouble),
         alterer=None if cloud.alterer is None else Altering(cloud.alterer, called, trouble),

@@ -14,6 +14,9 @@ YEARS: Final = 72
 WIDE_YEARS: Final = 16
 """How many years of all clouds at once, each ceiling in turn, without a queue and with one."""
 
+WHOLE_YEARS: Final = (0, 1, 2)
+"""One of each cloud."""
+
 PARTS: Final = 3
 
 

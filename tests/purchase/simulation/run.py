@@ -1,8 +1,8 @@
 """``make simulate YEARS=N``: N seeded years over the three clouds, as fast as this machine can.
 
-Year number n is cloud ``n mod 3`` with seed n; with ``WIDE=1`` it is one of all three at once. A
-year in which a checker finds something is printed with the command that lives it again,
-identically.
+Year number n is cloud ``n mod 3`` with seed n; with ``WIDE=1`` it is one of all three at once, with
+``WHOLE=1`` one of the whole service, from billing exports to alerts. A year in which a checker
+finds something is printed with the command that lives it again, identically.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from service.observe.log import configure_logging
 from service.store import migrate
 from service.store.engine import open_engine
 from tests.purchase.simulation.aws import SimAws
@@ -28,6 +29,7 @@ from tests.purchase.simulation.azure import SimAzure
 from tests.purchase.simulation.clouds import SimCloud
 from tests.purchase.simulation.gcp import SimGcp
 from tests.purchase.simulation.life import DAYS, Life
+from tests.purchase.simulation.whole import WEEKS, WholeLife, whole_life
 from tests.purchase.simulation.wide import WideLife
 
 CHUNK = 10
@@ -77,6 +79,27 @@ def lived_wide(year: int, databases: Databases, kind: type[WideLife] = WideLife)
     """One year of all clouds on a fresh database."""
     life = live_wide(year, databases.fresh(), kind)
     return _told(year, f"all clouds, {life.ceiling.name}", life, life.clouds)
+
+
+def live_whole(
+    year: int, databases: Databases, kind: type[WholeLife] = WholeLife, weeks: int = WEEKS
+) -> WholeLife:
+    """One year of the whole service, or the first ``weeks`` of it."""
+    with tempfile.TemporaryDirectory(dir=scratch()) as name:
+        with whole_life(year, databases.fresh(), Path(name), kind) as life:
+            life.live(weeks)
+        return life
+
+
+def lived_whole(
+    year: int, databases: Databases, kind: type[WholeLife] = WholeLife, weeks: int = WEEKS
+) -> Lived:
+    """The same, told."""
+    life = live_whole(year, databases, kind, weeks)
+    sim = life.cloud.sim
+    called = sum(sim.called.values())
+    name = f"{sim.provider}, the whole service, stopped {life.stops} times"
+    return Lived(year, name, life.purchases, called, life.refused, tuple(life.problems))
 
 
 def _told(year: int, name: str, life: Life, clouds: Sequence[SimCloud]) -> Lived:
@@ -138,6 +161,20 @@ def _work_wide(years: list[int]) -> list[Lived]:
         return [lived_wide(year, databases) for year in years]
 
 
+def _work_whole(years: list[int]) -> list[Lived]:
+    configure_logging("CRITICAL")
+    with opened() as databases:
+        return [lived_whole(year, databases) for year in years]
+
+
+WORK: dict[str, tuple[Callable[[list[int]], list[Lived]], int]] = {
+    "": (_work, CHUNK),
+    "wide": (_work_wide, CHUNK),
+    "whole": (_work_whole, 1),
+}
+"""By kind: how years are lived, and how many at a time."""
+
+
 def main() -> int:
     """Run the years; exit status 1 when a checker found something."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -145,16 +182,18 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first year's number, its seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--wide", type=int, default=0, help="1: years of all clouds at once")
+    parser.add_argument("--whole", type=int, default=0, help="1: years of the whole service")
     options = parser.parse_args()
     began = time.monotonic()
     years = range(options.first, options.first + options.years)
-    chunks = [list(years[first : first + CHUNK]) for first in range(0, len(years), CHUNK)]
+    kind = "whole" if options.whole else "wide" if options.wide else ""
+    work, chunk = WORK[kind]
+    chunks = [list(years[first : first + chunk]) for first in range(0, len(years), chunk)]
     done: list[Lived] = []
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
-        work = _work_wide if options.wide else _work
         for some in pool.imap_unordered(work, chunks):
             done += some
-            _tell_problems(some, wide=bool(options.wide))
+            _tell_problems(some, kind)
     bad = sum(bool(one.problems) for one in done)
     sys.stdout.write(f"{told(done)}, {bad} years with problems, {time.monotonic() - began:.0f} s\n")
     return 1 if bad else 0
@@ -169,10 +208,10 @@ def told(done: Sequence[Lived]) -> str:
     )
 
 
-def _tell_problems(done: Sequence[Lived], *, wide: bool) -> None:
+def _tell_problems(done: Sequence[Lived], kind: str) -> None:
     for one in done:
         for problem in one.problems:
-            again = f"make simulate YEARS=1 FIRST={one.year}{' WIDE=1' * wide}"
+            again = f"make simulate YEARS=1 FIRST={one.year}{f' {kind.upper()}=1' * bool(kind)}"
             sys.stdout.write(f"{one.cloud}, year {one.year}: {problem} (again: {again})\n")
             sys.stdout.flush()
 

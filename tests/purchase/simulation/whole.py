@@ -11,7 +11,8 @@ move. Then the faults end, the service rests, and independent checkers look.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -23,6 +24,7 @@ from sqlalchemy import Engine, event, select
 from service.clouds import clouds_of
 from service.domain.alterations import AlterationState
 from service.domain.purchases import IntentState, ProposalState, PurchaseOrder
+from service.observe.events import LineRefused
 from service.operate.daemon import executor_of
 from service.purchase.propose import approve, reject
 from service.purchase.written_alterations import approve_alteration
@@ -36,7 +38,7 @@ from service.store.states import RunState
 from service.store.usage_days import UsageDays
 from service.wiring import Parts
 from tests.purchase.simulation.checking import problems_at_rest
-from tests.purchase.simulation.estates import SmallCloud
+from tests.purchase.simulation.estates import SMALL, SmallCloud
 from tests.purchase.simulation.life import ProcessStopped
 from tests.purchase.simulation.person import settle_held
 from tests.purchase.simulation.ports import throttled, troubled
@@ -74,9 +76,10 @@ class WholeLife:
         self.engine, self.cloud = engine, cloud
         self.faulty = True
         self.problems: list[str] = []
-        self.stops = self.holders = self.purchases = 0
-        self.cap_usd = Decimal(40)
-        self.priced: dict[object, object] = {}
+        self.outlined: list[tuple[object, ...]] = []
+        self.stops = self.holders = self.purchases = self.refused = 0
+        self.cap_usd, self.sign_off_usd = Decimal(40), Decimal(3)
+        self.read_before: dict[object, object] = {}
         self.policy_file = cloud.folder.parent / "policy.yaml"
         self.books = Books(cloud.sim, self.problem)
         self.write_policy()
@@ -102,7 +105,14 @@ class WholeLife:
         (cloud,) = clouds_of(settings, self.cloud.sim.clock)
         cloud = self.cloud.behind_the_port(cloud)
         self.cloud.sim.listing = cloud.reader.inventory
-        cloud = troubled(cloud, self.cloud.sim.called, self.trouble, self.sold, self.priced)
+        cloud = troubled(
+            cloud,
+            called=self.cloud.sim.called,
+            trouble=self.trouble,
+            sold=self.sold,
+            as_of=self.as_of,
+            read_before=self.read_before,
+        )
         return Parts(
             settings=settings,
             engine=self.engine,
@@ -128,6 +138,10 @@ class WholeLife:
     def new_key(self) -> str:
         bits = f"{self.random.getrandbits(128):032x}"
         return f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-8{bits[17:20]}-{bits[20:]}"
+
+    def as_of(self) -> object:
+        """Names the state of the cloud: time, and all that was ever asked of it."""
+        return self.cloud.sim.now(), sum(self.cloud.sim.called.values()), self.books.strangers
 
     # What goes wrong.
 
@@ -198,16 +212,17 @@ class WholeLife:
 
     def change_policy(self) -> None:
         self.cap_usd = Decimal(self.random.choice([10, 25, 40, 60]))
+        self.sign_off_usd = Decimal(self.random.choice([1, 3, 50]))
         self.write_policy()
 
     def write_policy(self) -> None:
-        sign_off_usd = Decimal(self.random.choice([1, 3, 50]))
-        text = policy_text(self.cloud.provider, self.cloud.sim.account, self.cap_usd, sign_off_usd)
+        account = self.cloud.sim.account
+        text = policy_text(self.cloud.provider, account, self.cap_usd, self.sign_off_usd)
         self.policy_file.write_text(text, "utf-8")
         self.books.cap_usd = self.cap_usd
 
     def change_price(self) -> None:
-        self.priced.clear()
+        self.read_before.clear()
         self.cloud.raise_price(Decimal(self.random.choice(["1.1", "0.95", "1.02"])))
 
     def at_console(self) -> None:
@@ -264,6 +279,7 @@ class WholeLife:
         finally:
             event.remove(self.engine, "begin", self.on_transaction)
         self.check()
+        self.outlined = self.outline()
 
     def week(self) -> None:
         """Monday's decisions, what people say to them, and perhaps another look."""
@@ -339,7 +355,9 @@ class WholeLife:
                 .where(schema.job_runs.c.schedule.in_([job.name for job in self.executor.jobs]))
                 .order_by(schema.job_runs.c.due_at)
             ).all()
+            events = ledger.read(connection, after=0, limit=100_000)
         self.purchases = len(bought)
+        self.refused = sum(one.kind == LineRefused.name for one in events)
         self.problems += problems_at_rest(self.engine, sim, sim.inventory())
         last = {run.partition("@")[0]: (run, state, detail) for run, state, detail in runs}
         for run, state, detail in last.values():
@@ -357,6 +375,14 @@ class WholeLife:
         ]
 
 
-def small_folder(folder: Path) -> Path:
-    """Where a year keeps its exports, beside its policy and usage."""
-    return folder / "exports"
+@contextmanager
+def whole_life(
+    year: int, engine: Engine, folder: Path, kind: type[WholeLife] = WholeLife
+) -> Iterator[WholeLife]:
+    """A deployment on a cloud that runs, not lived yet; ``folder`` is empty, and its own."""
+    with SMALL[year % len(SMALL)](year, DAYS, folder / "exports") as cloud:
+        life = kind(engine, cloud, year)
+        try:
+            yield life
+        finally:
+            life.parts.cloud.close()

@@ -13,7 +13,14 @@ name: a year
 mode: autopilot
 purchase_accounts: {{{provider}: "{account}"}}
 allowed:
-  kinds: [aws_compute_sp, aws_ec2_instance_sp, aws_ri_regional, azure_reservation, azure_savings_plan, gcp_resource_cud, gcp_flexible_cud]
+  kinds:
+    - aws_compute_sp
+    - aws_ec2_instance_sp
+    - aws_ri_regional
+    - azure_reservation
+    - azure_savings_plan
+    - gcp_resource_cud
+    - gcp_flexible_cud
   terms_months: [12]
   payments: [no_upfront, partial_upfront, all_upfront]
   regions: ["*"]
@@ -34,7 +41,7 @@ sign_off:
 risk: {{budget_usd_per_run: 100000, max_pool_share_per_tranche_ratio: 0.5}}
 freshness: {{max_data_age_hours: 120, max_price_age_hours: 24, max_inventory_age_hours: 12}}
 timing: {{proposal_lifetime_hours: 168, lead_time_hours: 48}}
-finance: {{cost_of_capital_annual_ratio: 0.08, solver_gap_tolerance_ratio: 0.002}}
+finance: {{cost_of_capital_annual_ratio: 0.08, solver_gap_tolerance_ratio: 0.03}}
 """
 
 
