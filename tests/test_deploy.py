@@ -96,6 +96,12 @@ def _block(page: str, beginning: str) -> list[str]:
     return found.text.splitlines()
 
 
+def test_a_pod_is_cut_off_for_nothing_that_every_replica_would_be_cut_off_for() -> None:
+    (container,) = _pod()["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz?serving=1"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
 def test_a_pod_is_not_given_the_services_own_variables() -> None:
     assert _pod()["enableServiceLinks"] is False
     with pytest.raises(InputError, match="TENOR_SERVICE_HOST"):

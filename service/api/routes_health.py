@@ -6,8 +6,9 @@ Neither route needs a token: orchestrators have none. Neither tells more than wh
 from __future__ import annotations
 
 from functools import cache
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,7 +35,15 @@ class Ready(Answer):
     checked: list[str] = Field(examples=[["database", "migrations", "scheduler", "policy"]])
 
 
-CHECKS = ("database", "migrations", "scheduler", "policy")
+SERVING = ("database", "migrations")
+CHECKS = (*SERVING, "scheduler", "policy")
+_Serving = Annotated[
+    bool,
+    Query(
+        description="only what answering pages and API takes: for probes that cut off whoever is"
+        " not ready, and must not do so to every replica for a mistake in the policy"
+    ),
+]
 
 
 async def healthz() -> Healthy:
@@ -43,21 +52,24 @@ async def healthz() -> Healthy:
     return Healthy(status="alive")
 
 
-def readyz(context: Context) -> Ready:
+def readyz(context: Context, serving: _Serving = False) -> Ready:  # noqa: FBT002 - in the URL
     """Ready: database reachable, schema not behind, executor's lease fresh, policy readable."""
-    reasons = {**_database_reasons(context), **_policy_reasons(context)}
+    reasons = _database_reasons(context, scheduler=not serving)
+    if not serving:
+        reasons |= _policy_reasons(context)
     if reasons:
         raise ProblemError(
             Kind.NOT_READY, "Not ready: " + ", ".join(reasons) + ".", reasons=reasons
         )
-    return Ready(status="ready", checked=list(CHECKS))
+    return Ready(status="ready", checked=list(SERVING if serving else CHECKS))
 
 
-def _database_reasons(context: AppContext) -> dict[str, str]:
+def _database_reasons(context: AppContext, *, scheduler: bool) -> dict[str, str]:
     try:
         with reading(context.engine) as connection:
             connection.execute(text("SELECT 1"))
-            return _schema_reasons(connection) or _scheduler_reasons(connection)
+            reasons = _schema_reasons(connection)
+            return _scheduler_reasons(connection) if scheduler and not reasons else reasons
     except SQLAlchemyError as error:
         # The message of a driver may hold the address and user; its type says enough.
         return {"database": f"unreachable ({type(error).__name__})"}
@@ -99,5 +111,7 @@ def router() -> APIRouter:
     """These routes, ready to be included."""
     routes = APIRouter(tags=["health"])
     routes.add_api_route("/healthz", healthz, responses=documented(Kind.INTERNAL))
-    routes.add_api_route("/readyz", readyz, responses=documented(Kind.NOT_READY, Kind.INTERNAL))
+    routes.add_api_route(
+        "/readyz", readyz, responses=documented(Kind.INVALID, Kind.NOT_READY, Kind.INTERNAL)
+    )
     return routes

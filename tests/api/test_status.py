@@ -263,12 +263,28 @@ def test_not_ready_with_a_policy_that_cannot_be_read(sqlite_engine: Engine, tmp_
     assert list(world.client().get("/readyz").json()["reasons"]) == ["policy"]
 
 
+def test_a_mistake_in_the_policy_or_no_lease_takes_no_replica_out_of_service(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    world = make_world(sqlite_engine, policy=tmp_path / "missing.yaml")
+    client = world.client(world.token(Role.OPERATOR))
+    assert set(client.get("/readyz").json()["reasons"]) == {"scheduler", "policy"}
+    assert client.get("/readyz?serving=1").json()["checked"] == ["database", "migrations"]
+    assert client.get("/v1/status").status_code == 200
+    assert client.post("/v1/halt", json={"reason": "look first"}).status_code == 200
+    with writing(sqlite_engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    assert list(client.get("/readyz?serving=1").json()["reasons"]) == ["migrations"]
+
+
 def test_not_ready_without_a_database_and_says_nothing_of_its_address(tmp_path: Path) -> None:
     secret = tmp_path / "no-such-folder" / "hunter2.db"
     answer = make_world(open_engine(f"sqlite:///{secret}")).client().get("/readyz")
     assert answer.status_code == 503
     assert "hunter2" not in answer.text
     assert "database" in answer.json()["reasons"]
+    serving = make_world(open_engine(f"sqlite:///{secret}")).client().get("/readyz?serving=1")
+    assert serving.status_code == 503
 
 
 def test_a_run_that_began_is_shown_before_it_ends(sqlite_engine: Engine, world: World) -> None:
