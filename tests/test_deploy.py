@@ -146,8 +146,10 @@ def test_a_pod_answers_prometheus_at_its_own_address_and_its_replicas_share_a_ke
     settings = read_settings(
         {"TENOR_ALLOWED_HOSTS": hosts, "TENOR_SESSION_KEY_FILE": str(tmp_path / "key")},
         public_url=told["public_url"],
+        trusted_proxies=told["trusted_proxies"],
     )
     access = access_from(settings, WallClock())
+    assert access.trusted_proxies, "all who come through the ingress would share one limit"
     assert {"10.1.2.3", "tenor.example.com"} <= access.hosts
     assert access.session_key == b"k" * 64
     assert access.is_tls
@@ -268,8 +270,9 @@ def test_prometheus_takes_the_rules_and_they_fire_as_their_tests_say() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
-    text = (MONITORING / "prometheus.yml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus_kubernetes.yml"])
+def test_prometheus_takes_the_scrape_configurations(tmp_path: Path, name: str) -> None:
+    text = (MONITORING / name).read_text(encoding="utf-8")
     document = yaml.safe_load(text)
     assert document["rule_files"] == ["alert_rules.yml"]
     for job in document["scrape_configs"]:
@@ -277,14 +280,16 @@ def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed: apt-get install prometheus")
-    # Debian's promtool knows nothing of Kubernetes; what stands beside it is checked all the same.
-    discovered = "kubernetes_sd_configs: [{role: pod}]"
-    assert discovered in text
-    static = text.replace(discovered, 'static_configs: [{targets: ["pod:8321"]}]')
-    (tmp_path / "prometheus.yml").write_text(static, encoding="utf-8")
+    if name == "prometheus_kubernetes.yml":
+        # Debian's promtool knows nothing of Kubernetes; what stands beside it is checked all the
+        # same.
+        discovered = "kubernetes_sd_configs: [{role: pod}]"
+        assert discovered in text
+        text = text.replace(discovered, 'static_configs: [{targets: ["pod:8321"]}]')
+    (tmp_path / name).write_text(text, encoding="utf-8")
     shutil.copyfile(MONITORING / "alert_rules.yml", tmp_path / "alert_rules.yml")
     done = subprocess.run(
-        [promtool, "check", "config", "--syntax-only", "prometheus.yml"],
+        [promtool, "check", "config", "--syntax-only", name],
         cwd=tmp_path,
         capture_output=True,
         text=True,

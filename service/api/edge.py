@@ -45,6 +45,9 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 
+TLS_ALONE = ("Strict-Transport-Security", "max-age=31536000")
+"""Where browsers come over TLS: for a year they need not be led back to it. This name only, for
+whose subdomains others may answer."""
 
 _APOLOGY = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Something went wrong - Tenor</title>
@@ -77,7 +80,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
-        exchange = _Exchange(receive, send)
+        exchange = _Exchange(receive, send, is_tls=self._access(scope).is_tls)
         began = time.perf_counter()
         with bound_contextvars(request_id=request_id):
             try:
@@ -142,7 +145,8 @@ class Edge:
 class _Exchange:
     """One request and its answer: counts what comes in, completes the headers that go out."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, *, is_tls: bool) -> None:
+        self._is_tls = is_tls
         self._receive = receive
         self._send = send
         self._body_bytes = 0
@@ -164,4 +168,6 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
+            if self._is_tls:
+                headers.setdefault(*TLS_ALONE)
         await self._send(message)

@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from service.api.app import create_app
+from service.api.context import AppContext, attach
 from service.api.edge import BODY_BYTES_MAX, SECURITY_HEADERS
 from service.api.ports import policy_file
 from service.store.states import Role
@@ -163,3 +165,24 @@ def test_each_request_is_logged_once_with_what_came_of_it(world: World, log: io.
     (line,) = [line for line in log.getvalue().splitlines() if "api.answered" in line]
     assert '"status": 200' in line
     assert '"request_id"' in line
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://tenor.example.test", "max-age=31536000"),
+        ("http://localhost:8321", None),
+        (None, None),
+    ],
+)
+def test_browsers_that_come_over_tls_are_told_to_stay_with_it(
+    world: World, url: str | None, told: str | None
+) -> None:
+    context: AppContext = world.app.state.tenor
+    attach(world.app.state, replace(context, access=replace(context.access, public_url=url)))
+    try:
+        for path in ("/login", "/v1/none", "/healthz", "/static/tenor.css"):
+            answer = world.client().get(path)
+            assert answer.headers.get("strict-transport-security") == told
+    finally:
+        attach(world.app.state, context)
