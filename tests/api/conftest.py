@@ -14,8 +14,19 @@ from service.api.context import AppContext, attach
 from service.api.identity import Identity, roles_of
 from service.api.oidc import Issuer
 from service.observe.log import configure_logging
+from tests.api.compiled import compiling_once
 from tests.api.issuer import CLIENT, ROLES, SECRET, LocalIssuer, Steps, local_issuer
 from tests.api.world import World, make_world
+
+
+@pytest.fixture
+def sqlite_engine(sqlite_engine: Engine) -> Engine:
+    return compiling_once(sqlite_engine)
+
+
+@pytest.fixture
+def engine(engine: Engine) -> Engine:
+    return compiling_once(engine)
 
 
 @pytest.fixture

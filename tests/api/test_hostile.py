@@ -29,6 +29,9 @@ NASTY = [
     "1e999",
     "9" * 40,
 ]
+FOR_DATABASES = ["\0", "a\0b", "' OR 1=1 --", "NaN", "1e999", "9" * 40]
+"""What one database takes otherwise than another; the rest is refused, or not, before either."""
+
 CURSORS = [
     encode("audit:-sequence", 10**30),
     encode("audit:-sequence", -(10**30)),
@@ -54,10 +57,11 @@ def test_hostile_text_in_a_url_is_refused_or_found_nowhere(engine: Engine) -> No
     world = make_world(engine)
     add_proposals(world)
     client = world.client(world.token(Role.VIEWER))
+    nasty = NASTY if engine.dialect.name == "sqlite" else FOR_DATABASES
     for path in READS:
         parameters = world.app.openapi()["paths"][path]["get"].get("parameters", [])
         names = [item["name"] for item in parameters if item["in"] == "query"]
-        for text in NASTY:
+        for text in nasty:
             filled = re.sub(r"{\w+}", quote(text, safe=""), path)
             for url in (filled, *(f"{filled}?{name}={quote(text, safe='')}" for name in names)):
                 joined = "&" if "?" in url else "?"

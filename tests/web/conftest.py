@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
+from sqlalchemy import Engine
 
+from tests.api.compiled import compiling_once
 from tests.web.browser import CHROMIUM, Site, chromium, running_site
 
 
@@ -22,3 +24,8 @@ def browser() -> Iterator[Browser]:
         pytest.skip("Chromium is not installed; Debian's package chromium has it")
     with chromium() as made:
         yield made
+
+
+@pytest.fixture
+def sqlite_engine(sqlite_engine: Engine) -> Engine:
+    return compiling_once(sqlite_engine)
