@@ -137,7 +137,8 @@ def _print_summary(result: dict[str, object]) -> None:
     print_table("Usage ingested", ("what", "value"), rows)
     if result["days_with_estimated_hours"]:
         sys.stderr.write(
-            "tenor: Azure tells these days whole; their hours are estimated from hourly charges.\n"
+            "tenor: Azure tells these days whole; their hours are estimated from hourly charges, "
+            "but for machines that ran all day.\n"
         )
     if result["eligible_ratio"] == 0:
         sys.stderr.write(

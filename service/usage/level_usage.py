@@ -58,8 +58,7 @@ def split_level(database: duckdb.DuckDBPyConnection, whole_day_skus: str) -> Non
         f"ELSE CAST(0 AS {QUANTITY_TYPE}) END AS proof "
         f"FROM staged LEFT JOIN whole_day_skus n ON {whole_day_skus} LEFT JOIN proven p "
         "ON p.provider = staged.provider AND p.hour = staged.hour "
-        "AND p.machine = staged.machine AND p.size = n.size "
-        "AND staged.aside IS NULL AND staged.spread IS NOT NULL"
+        "AND p.machine = staged.machine AND p.size = n.size"
     )
     uncovered = f"CASE WHEN spread = '{COVERED}' THEN spread WHEN mixed THEN '{MIXED}' "
     uncovered += f"ELSE '{STEADY}' END"
