@@ -73,7 +73,8 @@ def _problems_of_bills(cloud: SimCloud, known: set[str]) -> Iterator[str]:
 def _part_of(commitment: str, name: str) -> bool:
     """True for one stretch, or one resource, of the commitment that is listed as ``name``."""
     parts = (f"{name} before ", f"{name}/")
-    return commitment.startswith(parts) or commitment == name.replace("orders/", "order/")
+    _, is_order, order = name.rpartition("orders/")
+    return commitment.startswith(parts) or (is_order != "" and commitment == f"order/{order}")
 
 
 def _face(item: InventoryItem) -> tuple[object, ...]:
