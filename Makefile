@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 YEARS ?= 1
 FIRST ?= 0
 WIDE ?= 0
+WHOLE ?= 0
 
 .PHONY: demo test lint types fast format lock clean benchmarks simulate crashes
 
@@ -31,10 +32,11 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Seeded years of buying on the three sandbox clouds (WIDE=1: on all three at once, under one policy);
-# a year that shows a problem names its seed.
+# Seeded years of buying on the three sandbox clouds (WIDE=1: on all three at once, under one policy;
+# WHOLE=1: of the whole service, from billing exports to alerts, a minute each); a year that shows a
+# problem names its seed.
 simulate: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.purchase.simulation.run --years $(YEARS) --first $(FIRST) --wide $(WIDE)
+	$(BIN)/python -m tests.purchase.simulation.run --years $(YEARS) --first $(FIRST) --wide $(WIDE) --whole $(WHOLE)
 
 # Every kind of purchase and alteration, killed at every step under every fault: the suite's part and the rest.
 crashes: $(VENV)/.installed-dev
