@@ -123,6 +123,11 @@ OBLIGING = frozenset(
 """Alterations that may oblige to more than what they are about: see ``guard.obliging.obliges``."""
 
 
+IN_PLACE = frozenset({AlterationKind.UPGRADE_TERM, AlterationKind.SET_RENEWAL})
+"""Alterations after which the same commitment obliges to more: by its listing it is as old as ever,
+and nothing of it says when that was decided."""
+
+
 SHOWN_LATER = MAKING | {AlterationKind.SET_RENEWAL}
 """Alterations that are counted as what they did once a listing shows it, and not before."""
 

@@ -244,10 +244,8 @@ def _obliged(facts: AlterationFacts) -> Obliged:
     return Obliged(
         now=facts.now,
         sources=facts.sources,
-        others=facts.others,
         spent=facts.spent,
         holds=facts.holds,
-        run=facts.run,
         approvals=max(facts.approvals, int(facts.approved)) if facts.approved else 0,
         demoted=facts.demoted,
         evidence=facts.evidence,

@@ -14,34 +14,24 @@ from decimal import Decimal
 
 from service.domain.alterations import (
     OBLIGING,
-    Alteration,
     AlterationKind,
     AlterationOrder,
     AlterationQuote,
-    AlterationState,
     Target,
 )
 from service.domain.commitments import Offering
-from service.domain.hours import TERM_HOURS
-from service.domain.ids import LineId, OfferingId
+from service.domain.ids import LineId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import PlanLine, RuleResult, Verdict
 from service.domain.purchases import InventoryItem
 from service.guard.checks import is_sound
 from service.guard.context import GuardContext, PoolSize, Spend
-from service.guard.context import Target as Scope
 from service.guard.holds import Hold
 from service.guard.language import Policy
 from service.guard.results import flag
 from service.guard.rules import judge
 
 ZERO = Decimal(0)
-COUNTED = (
-    AlterationState.RECORDED,
-    AlterationState.CALLING,
-    AlterationState.UNKNOWN,
-    AlterationState.ALTERED,
-)
 _SAID_ALREADY = {"halt", "lease", "blackout", "inventory_age", "open_unknown", "solver_gap"}
 _OF_PURCHASES_ALONE = {"start"}
 _ADDS_UP = ("line_", "run_", "day_", "total_", "sign_off", "risk_budget", "pool_share")
@@ -52,12 +42,11 @@ class TargetEvidence:
     """What an alteration's targets are, and what they are worth on the newest evidence.
 
     ``lines``: one for each target, as if it were bought whole beside all that would be left.
-    ``offerings``: what is on sale now. Ages are hours, ratios 0-1; ``None``: not known.
+    Ages are hours, ratios 0-1; ``None``: not known.
     """
 
     lines: tuple[PlanLine, ...]
     pools: Mapping[LineId, PoolSize]
-    offerings: Mapping[OfferingId, Offering]
     data_age_hours: Decimal | None
     prices_age_hours: Decimal | None
     coverage_ratio_after: Decimal | None
@@ -70,10 +59,8 @@ class Obliged:
 
     now: datetime
     sources: tuple[InventoryItem, ...]
-    others: tuple[Alteration, ...] | None
     spent: tuple[Spend, ...] | None
     holds: tuple[Hold, ...]
-    run: str
     approvals: int
     demoted: frozenset[str]
     evidence: TargetEvidence | None
@@ -166,8 +153,6 @@ def _beyond(
 
 
 def _context(evidence: TargetEvidence, known: Obliged) -> GuardContext:
-    under_way = _under_way(evidence, known)
-    spent = None if known.spent is None or under_way is None else (*known.spent, *under_way)
     names = frozenset(one.line for one in evidence.lines)
     return GuardContext(
         now=known.now,
@@ -179,53 +164,13 @@ def _context(evidence: TargetEvidence, known: Obliged) -> GuardContext:
         gap_ratio=ZERO,
         coverage_ratio_after=evidence.coverage_ratio_after,
         utilization_ratio_after=evidence.utilization_ratio_after,
-        spent=spent,
+        spent=known.spent,
         open_unknown=(),
         pools=evidence.pools,
         signed_off=names if known.approvals else frozenset(),
         holds=known.holds,
         approvals=dict.fromkeys(names, known.approvals),
         demoted=known.demoted,
-    )
-
-
-def _under_way(evidence: TargetEvidence, known: Obliged) -> tuple[Spend, ...] | None:
-    """What alterations of this run, or of unknown outcome, oblige to; ``None``: not known.
-
-    What a renewal obliges to is in ``spent``, from when it is written down.
-    What one of this run has made is listed by now and counts a second time in the day: that errs
-    towards refusing.
-    """
-    if known.others is None:
-        return None
-    spends: list[Spend] = []
-    for one in known.others:
-        counts = one.state is not AlterationState.ALTERED or one.run == known.run
-        renewal = one.order.alteration is AlterationKind.SET_RENEWAL
-        if one.state not in COUNTED or not counts or renewal or not obliges(one.order):
-            continue
-        for target in one.order.targets:
-            sold = None if target.offering is None else evidence.offerings.get(target.offering)
-            if sold is None:
-                return None
-            spends.append(_spend(one, target, sold, known.run))
-    return tuple(spends)
-
-
-def _spend(one: Alteration, target: Target, sold: Offering, run: str) -> Spend:
-    commit = commit_usd_per_hour(sold, target.quantity)
-    account = one.order.account
-    return Spend(
-        target=Scope(
-            one.provider, account, sold.region, sold.family, sold.kind, target.term_months
-        ),
-        commit_usd_per_hour=commit,
-        upfront_usd=one.pay_usd,
-        obligation_usd=commit * TERM_HOURS.get(target.term_months, max(TERM_HOURS.values())),
-        loss_usd=ZERO,
-        at=one.recorded_at or one.asked_at,
-        live=one.state is not AlterationState.ALTERED,
-        in_run=one.run == run,
     )
 
 

@@ -79,7 +79,6 @@ def evidence_for(
             for one in lines
             if one.offering in situation.prices.offerings
         },
-        offerings=situation.prices.offerings,
         data_age_hours=age_hours(situation.now, situation.usage_through),
         prices_age_hours=age_hours(situation.now, situation.prices.taken_at),
         coverage_ratio_after=bills[-1].coverage_ratio,

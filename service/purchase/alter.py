@@ -225,10 +225,19 @@ def _write_intent(
         order,
         quote=dearest,
         sources=sources,
-        obliged=tuple(if_bought(line, at=now) for line in evidence.lines) if evidence else (),
+        obliged=_obliged(evidence, dearest, now) if evidence else (),
         fence=desk.lease.fence,
         now=now,
         held_until=now + held_for if holds else None,
+    )
+
+
+def _obliged(evidence: TargetEvidence, quote: AlterationQuote, now: datetime) -> tuple[Spend, ...]:
+    """What is made counts as if it were bought whole; the first of it for the cash that is due."""
+    whole = (if_bought(line, at=now) for line in evidence.lines)
+    return tuple(
+        one if number else replace(one, upfront_usd=max(one.upfront_usd, quote.pay_usd))
+        for number, one in enumerate(whole)
     )
 
 
@@ -291,7 +300,7 @@ def _check(
         open_scopes |= frozenset(unlisted(connection).values())
     everything = alterations.list_alterations(connection)
     now = desk.clock.now()
-    spent = _spent(connection, now)
+    spent = _spent(connection, now, run=found.run)
     facts = AlterationFacts(
         now=now,
         halted=is_halted(connection),
@@ -328,14 +337,14 @@ def _check(
     return Declined(first.rule, detail, final=bool(lasting) and not waits)
 
 
-def _spent(connection: Connection, now: datetime) -> tuple[Spend, ...] | None:
-    """With the renewals that no listing shows; the guard counts other alterations by itself."""
+def _spent(connection: Connection, now: datetime, *, run: str) -> tuple[Spend, ...] | None:
+    """With what alterations oblige to, in every account, those of ``run`` as of this run."""
     counted = intents.list_intents(connection, states=intents.COUNTED)
-    renewals = altering(connection, (AlterationKind.SET_RENEWAL,))
-    if renewals is None:
+    altered = altering(connection, run=run)
+    if altered is None:
         return None
     spent = spent_so_far(counted, holdings.owed(connection, now=now), now=now, run=None)
-    return (*spent, *renewals)
+    return (*spent, *altered)
 
 
 def _sources(

@@ -254,14 +254,18 @@ def _facts(
 
 
 def altering(
-    connection: Connection, kinds: Iterable[AlterationKind] = OBLIGING
+    connection: Connection,
+    kinds: Iterable[AlterationKind] = OBLIGING,
+    *,
+    run: str | None = None,
 ) -> tuple[Spend, ...] | None:
     """What alterations of every account count as while it is in no listing that shows it.
 
-    Beside what they give, which is listed still: that errs towards refusing. ``None``: not known.
+    Beside what they give, which is listed still: that errs towards refusing. What is listed counts
+    on in ``run``, and where it was done in place in its day. ``None``: not known.
     """
     counted: list[Spend] = []
-    for documents in unlisted.obliged(connection, kinds).values():
+    for documents in unlisted.obliged(connection, kinds, run=run).values():
         if documents is None:
             return None
         counted += [from_document(Spend, one) for one in documents]

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from service.domain.alterations import MAKING, Alteration, AlterationKind, AlterationState
+from service.domain.alterations import (
+    IN_PLACE,
+    MAKING,
+    Alteration,
+    AlterationKind,
+    AlterationState,
+)
 from service.domain.hours import Waiting, iso
 from service.domain.ids import AccountId, CommitmentId
 from service.domain.money import text
@@ -134,8 +140,7 @@ def is_listed(one: Alteration, before: Mapping[CommitmentId, str], reading: Read
     # Where the provider's answer named nothing, an exchange made as many as it asked for.
     exchanged = one.order.alteration is AlterationKind.EXCHANGE
     least = len(one.order.targets) if exchanged and not one.made else 1
-    in_place = {AlterationKind.UPGRADE_TERM, AlterationKind.SET_RENEWAL}
-    whole = len(made) >= least or one.order.alteration in in_place
+    whole = len(made) >= least or one.order.alteration in IN_PLACE
     all_made = all(name in reading.items for name in made)
     return whole and all_made and len(_changed(one, before, reading)) == len(before)
 

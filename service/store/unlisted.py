@@ -12,7 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from service.domain.alterations import OBLIGING, SHOWN_LATER, AlterationKind, AlterationState
+from service.domain.alterations import (
+    IN_PLACE,
+    OBLIGING,
+    SHOWN_LATER,
+    AlterationKind,
+    AlterationState,
+)
 from service.domain.ids import AccountId, IntentId
 from service.store.alteration_tables import alterations
 from service.store.alterations import COUNTED
@@ -40,30 +46,37 @@ def unlisted(connection: Connection) -> dict[IntentId, Scope]:
 
 
 def obliged(
-    connection: Connection, kinds: Iterable[AlterationKind] = OBLIGING
+    connection: Connection,
+    kinds: Iterable[AlterationKind] = OBLIGING,
+    *,
+    run: str | None = None,
 ) -> dict[IntentId, tuple[dict[str, Any], ...] | None]:
     """What alterations count as that are under way, or that no reading has shown.
 
-    As ``alterations.write_down`` kept it; ``None`` for one of which it was not written down. A
-    renewal that is shown counts with what it renews; here it counts on in its day alone.
+    As ``alterations.write_down`` kept it; ``None`` for one of which it was not written down. What
+    a reading has shown is owed with what is listed. Here it counts on in ``run``, where it was of
+    that, and where it was done in place in its day: what is listed is dated as of old.
     """
     query = select(
         alterations.c.alteration_id,
         alterations.c.alteration,
         alterations.c.state,
+        alterations.c.run_id,
         alterations.c.made,
     ).where(
         alterations.c.alteration.in_([one.value for one in kinds]),
         alterations.c.state.in_([one.value for one in COUNTED]),
     )
     found: dict[IntentId, tuple[dict[str, Any], ...] | None] = {}
-    for name, kind, state, kept in connection.execute(query):
-        spends = None if "obliged" not in kept else tuple(kept["obliged"])
-        if state == AlterationState.ALTERED.value and kept.get(_LISTED, False):
-            if kind != AlterationKind.SET_RENEWAL.value:
-                continue
-            spends = tuple({**one, "live": False} for one in spends or ())
-        found[IntentId(name)] = spends
+    for name, kind, state, of, kept in connection.execute(query):
+        listed = state == AlterationState.ALTERED.value and kept.get(_LISTED, False)
+        if listed and AlterationKind(kind) not in IN_PLACE and of != run:
+            continue
+        spends = kept.get("obliged", [] if listed else None)
+        marks = {"in_run": of == run} | ({"live": False} if listed else {})
+        found[IntentId(name)] = (
+            None if spends is None else tuple({**one, **marks} for one in spends)
+        )
     return found
 
 

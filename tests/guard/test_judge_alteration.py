@@ -121,7 +121,6 @@ def known(made: PlanLine, *, approvals: int = 0) -> AlterationFacts:
         evidence=TargetEvidence(
             lines=(made,),
             pools=told.pools,
-            offerings={},
             data_age_hours=told.data_age_hours,
             prices_age_hours=told.prices_age_hours,
             coverage_ratio_after=told.coverage_ratio_after,

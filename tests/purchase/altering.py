@@ -19,7 +19,7 @@ from service.domain.alterations import (
     Altered,
     Target,
 )
-from service.domain.commitments import CommitmentState, Kind, Offering, Payment
+from service.domain.commitments import CommitmentState, Kind, Payment
 from service.domain.ids import ClientToken, CommitmentId, IntentId, LineId, OfferingId
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import Decision, RuleResult, Verdict
@@ -93,6 +93,10 @@ class Alterer:
     def _effect(self, order: AlterationOrder) -> tuple[CommitmentId, ...]:
         if order.alteration is AlterationKind.SET_RENEWAL:
             self.cloud.renewing.update(order.sources)
+            return ()
+        if order.alteration is AlterationKind.UPGRADE_TERM:
+            for source, longer in zip(order.sources, order.targets, strict=True):
+                self.cloud.lengthen(source, longer.term_months)
             return ()
         gone = CommitmentState.RETURNED if order.alteration is AlterationKind.RETURN else None
         for source in order.sources:
@@ -187,27 +191,6 @@ def rules(mode: str = "autopilot", *, pay: str = "0", kinds: str = "") -> Policy
     return made.model_copy(update=changed)
 
 
-def sold(offering: str) -> Offering:
-    """An offering of plans as it is on sale."""
-    return Offering(
-        offering=OfferingId(offering),
-        provider=PROVIDER,
-        kind=Kind.AWS_COMPUTE_SP,
-        term_months=12,
-        payment=Payment.PARTIAL_UPFRONT,
-        region=None,
-        family=None,
-        platform=None,
-        tenancy=None,
-        zone=None,
-        size_flexible=True,
-        rates_usd={},
-        upfront_usd=NOTHING,
-        min_quantity=Decimal("0.001"),
-        step=Decimal("0.001"),
-    )
-
-
 def yes(order: AlterationOrder, quote: AlterationQuote, facts: AlterationFacts) -> Verdict:
     """A guard that allows everything."""
     del quote, facts
@@ -239,7 +222,6 @@ def worth(order: AlterationOrder, quote: AlterationQuote, **kept: Unpack[Bent]) 
     return TargetEvidence(
         lines=lines,
         pools=facts.pools,
-        offerings={OfferingId(one): sold(one) for one in ("compute-9", "new-0", "new-1")},
         data_age_hours=facts.data_age_hours,
         prices_age_hours=facts.prices_age_hours,
         coverage_ratio_after=facts.coverage_ratio_after,

@@ -182,6 +182,14 @@ class FileCloud:
                 (state.value, int(commitment.removeprefix("sp-"))),
             )
 
+    def lengthen(self, commitment: CommitmentId, term_months: int) -> None:
+        """Let a commitment last longer, in place: it keeps its id and its start."""
+        with self._open() as database:
+            database.execute(
+                "UPDATE sold SET term = ? WHERE commitment = ?",
+                (term_months, int(commitment.removeprefix("sp-"))),
+            )
+
     def forget(self, commitment: CommitmentId) -> None:
         """Let a commitment vanish."""
         with self._open() as database:
@@ -231,7 +239,7 @@ class FileCloud:
                 zone=None,
                 quantity=quantity,
                 start=start,
-                end=start + timedelta(days=365),
+                end=start + timedelta(days=365) * row["term"] / 12,
                 state=CommitmentState(row["state"]),
             ),
             kind=Kind(row["kind"]),

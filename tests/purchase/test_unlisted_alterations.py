@@ -15,13 +15,15 @@ from service.domain.alterations import AlterationKind, Altered
 from service.domain.commitments import CommitmentState
 from service.domain.ids import AccountId, PlanId
 from service.domain.money import CommitUsdPerHour
-from service.domain.plans import PlanLine, Verdict
-from service.domain.purchases import RENEWAL_SHOWN_WITHIN, Bought, owned_until
+from service.domain.plans import Decision, PlanLine, Verdict
+from service.domain.purchases import RENEWAL_SHOWN_WITHIN, Bought, InventoryItem, owned_until
+from service.guard.caps import used
 from service.guard.context import spent_so_far
+from service.guard.policy import Policy
 from service.guard.rules import judge
 from service.purchase.alter import AlterationDone, alter
 from service.purchase.checks import altering
-from service.purchase.desk import Declined, Executed, Execution, Facts
+from service.purchase.desk import Declined, Executed, Execution, Facts, Judge
 from service.purchase.execute import execute
 from service.store import holdings, unlisted
 from service.store.alteration_tables import alterations
@@ -38,7 +40,7 @@ from tests.purchase.altering import (
 )
 from tests.purchase.cloud import Fault, FileCloud
 from tests.purchase.shop import Shop
-from tests.purchase.world import CYCLE, PLAN, cap, make_line, open_desk, store_plan
+from tests.purchase.world import CYCLE, PLAN, cap, make_line, open_desk, store_plan, verdict
 
 ROOM = Decimal(3)
 """In USD per hour: for what is owned, twice; not for what it is exchanged for and another."""
@@ -217,6 +219,98 @@ def test_the_next_term_of_what_renews_counts_from_its_switching_on(
         (day,) = altering(connection) or ()
     # Beside what it renews it counts in its day alone.
     assert (day.live, day.commit_usd_per_hour) == (False, Decimal(1))
+
+
+def day_cap(obligation_usd: Decimal) -> Judge:
+    """A guard that holds what is newly owed within a day at or below a cap."""
+
+    def decide(line: PlanLine, facts: Facts) -> Verdict:
+        spent = spent_so_far(facts.intents, facts.holdings, now=facts.now, run=facts.plan)
+        (day,) = [
+            already
+            for name, _, already in used(
+                rules().caps, (*spent, *(facts.altering or ())), now=facts.now
+            )
+            if name == "day"
+        ]
+        assert day is not None
+        fits = day.obligation_usd + line.total_usd <= obligation_usd
+        return verdict(line, Decision.ALLOW if fits else Decision.REFUSE, "day_cap")
+
+    return decide
+
+
+def oblige_in_place(
+    shop: Shop, kind: AlterationKind, policy: Policy, *, number: int = 1, run: str = "run-1"
+) -> AlterationDone | Declined:
+    renew = True if kind is AlterationKind.SET_RENEWAL else None
+    wanted = replace(target(), term_months=12 if renew else 36)
+    order = make_order(shop.owned, kind=kind, targets=(wanted,), number=number)
+    ask_for(shop.engine, replace(order, renew=renew), now=shop.clock.now(), run=run)
+    return alter(open_bench(shop.desk, shop.alterer, policy), order.intent)
+
+
+LENGTHEN, RENEW = AlterationKind.UPGRADE_TERM, AlterationKind.SET_RENEWAL
+
+
+@pytest.mark.parametrize("kind", [LENGTHEN, RENEW])
+def test_what_was_renewed_or_lengthened_counts_on_in_its_day_once_it_is_listed(
+    shop: Shop, kind: AlterationKind
+) -> None:
+    shop.clock.pass_time(timedelta(days=30))
+    shop.read()
+    room = make_line(2).total_usd * Decimal("1.5")
+    shop.desk = replace(shop.desk, judge=day_cap(room))
+    policy = rules(kinds=kind.value)
+    assert isinstance(oblige_in_place(shop, kind, policy), AlterationDone)
+    shop.read()
+    (item,) = holdings_of(shop)
+    assert item.renews or item.term_months == 36
+    today, tomorrow = PlanId("today"), PlanId("tomorrow")
+    for plan in (today, tomorrow):
+        store_plan(shop.engine, make_line(2), plan=plan)
+    declined = execute(shop.desk, line=make_line(2), plan=today, cycle=CYCLE)
+    assert rule_of(declined) == "day_cap"
+    shop.clock.pass_time(timedelta(hours=25))
+    done = execute(shop.desk, line=make_line(2), plan=tomorrow, cycle=CYCLE)
+    assert isinstance(done, Executed)
+
+
+def holdings_of(shop: Shop) -> tuple[InventoryItem, ...]:
+    with reading(shop.engine) as connection:
+        return holdings.inventory(connection)
+
+
+@pytest.mark.parametrize(("kind", "for_one_usd"), [(LENGTHEN, 40_000), (RENEW, 13_000)])
+@pytest.mark.parametrize(
+    ("cap", "run", "rule"),
+    [
+        ("per_run", "run-1", "run_obligation"),
+        ("per_run", "run-2", None),
+        ("per_day", "run-2", "day_obligation"),
+    ],
+)
+def test_two_renewed_or_lengthened_in_place_pass_no_cap_of_a_run_or_a_day(
+    shop: Shop, kind: AlterationKind, for_one_usd: int, *, cap: str, run: str, rule: str | None
+) -> None:
+    shop.clock.pass_time(timedelta(days=30))
+    shop.read()
+    policy = rules(kinds=kind.value)
+    once = getattr(policy.caps, cap).model_copy(update={"obligation_usd": Decimal(for_one_usd)})
+    policy = policy.model_copy(
+        update={
+            "caps": policy.caps.model_copy(update={cap: once}),
+            "sign_off": policy.sign_off.model_copy(update={"above": policy.caps.in_total}),
+        }
+    )
+    shop.alterer.target_value_usd = Decimal(30_000)
+    assert isinstance(oblige_in_place(shop, kind, policy), AlterationDone)
+    shop.read()
+    done = oblige_in_place(shop, kind, policy, number=2, run=run)
+    if rule is None:
+        assert isinstance(done, AlterationDone), done
+    else:
+        assert rule_of(done) == rule
 
 
 def test_a_renewal_that_another_switched_on_counts_too(shop: Shop) -> None:
