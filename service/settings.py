@@ -12,17 +12,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from service.domain.errors import InputError
 from service.guard.yaml_lines import read_yaml
 
 AwsSource = Literal["environment", "container", "instance"]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda given: given.upper() if isinstance(given, str) else given),
+]
 PREFIX = "TENOR_"
 CONFIG_FILE = "TENOR_CONFIG_FILE"
 READ_ELSEWHERE = frozenset({"TENOR_TEST_POSTGRES_URL", CONFIG_FILE})
+
+
+def _web_address(given: str) -> str:
+    parts = urlsplit(given)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        message = "must begin with http:// or https:// and a host"
+        raise ValueError(message)
+    return given
 
 
 class Settings(BaseModel):
@@ -206,10 +227,12 @@ class Settings(BaseModel):
         default=None, description="claim that lists the accounts one is limited to"
     )
     seed: int = Field(default=0, description="seed of the forecast's scenarios")
-    traces_url: str | None = Field(
+    traces_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
         default=None, description="OpenTelemetry collector, OTLP over HTTP: http(s)://…/v1/traces"
     )
-    log_level: str = Field(default="INFO", description="least level that is logged")
+    log_level: LogLevel = Field(
+        default="INFO", description="least level that is logged: DEBUG, INFO, WARNING, ERROR"
+    )
 
     @property
     def usage_dir(self) -> Path:
@@ -276,7 +299,7 @@ def sourced(environment: Mapping[str, str], **overrides: object) -> Sourced:
         from_file = source not in {"the environment", "the command line"}
         name = field if from_file else PREFIX + field.upper()
         raise InputError(
-            f"{first['msg']} (given: {first['input']!r})",
+            f"{first['msg'].removeprefix('Value error, ')} (given: {first['input']!r})",
             file=source,
             column=name,
             remedy=f"Set {name} to a usable value or take it out.",

@@ -97,3 +97,86 @@ def test_config_check_refuses_an_offer_that_is_named_for_two_terms(
     monkeypatch.setenv("TENOR_GCP_FLEXIBLE_OFFER_36", named["FLEXIBLE_PAST_OFFERS_12"])
     assert main(["config", "check", "--json"]) == 2
     assert "two terms" in capsys.readouterr().err
+
+
+SIGNING_IN = {
+    "OIDC_ISSUER": "https://id.example.com/",
+    "OIDC_CLIENT_ID": "tenor",
+    "PUBLIC_URL": "https://tenor.example.com",
+    "ALLOWED_HOSTS": "localhost,tenor.example.com",
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"LOG_LEVEL": "debug"},
+        {"TRACES_URL": "http://collector:4318/v1/traces"},
+        {"PUBLIC_URL": "http://[::1]:8321"},
+        {"TRUSTED_PROXIES": "10.0.0.0/24", **SIGNING_IN, "OIDC_ROLES": "buyers=approver"},
+    ],
+)
+def test_config_check_accepts_what_can_run(
+    given: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"TENOR_{name}", value)
+    assert main(["config", "check"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"LOG_LEVEL": "LOUD"}, "'DEBUG', 'INFO'"),
+        ({"TRACES_URL": "collector:4318"}, "must begin with http"),
+        ({"TRUSTED_PROXIES": "*"}, "neither an address nor a network"),
+        ({"PUBLIC_URL": "tenor.example.com"}, "https address"),
+        ({"PUBLIC_URL": "https://tenor.example.com"}, "Add tenor.example.com to it"),
+        ({**SIGNING_IN, "OIDC_ISSUER": "http://id.example.com"}, "TENOR_OIDC_ISSUER"),
+        ({"OIDC_ROLES": "buyers=king"}, "'buyers=king' is not value=role"),
+        ({"SESSION_KEY_FILE": "nowhere"}, "TENOR_SESSION_KEY_FILE"),
+        ({"DATABASE_URL": "mysql://x"}, "mysql is not supported"),
+        ({"AWS_ROLE_ARN": "foo"}, "0 sources of credentials"),
+        ({"AWS_PROFILE": "nobody-made-this"}, "nobody-made-this"),
+        ({"AZURE_TENANT_ID": "t"}, "TENOR_AZURE_SUBSCRIPTION_ID"),
+        ({"GCP_BILLING_ACCOUNT": "01AB23-45CD67-89EF01"}, "set up by half"),
+    ],
+)
+def test_config_check_refuses_what_could_not_run(
+    given: dict[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"TENOR_{name}", value)
+    assert main(["config", "check"]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("webhook: https://a.example.com/in, secret_env: NO_SUCH_KEY", "NO_SUCH_KEY"),
+        ('webhook: "https://a.example.com/${NO_SUCH_PATH}", secret_env: HOOK_KEY', "NO_SUCH_PATH"),
+        ("url: slak://unguessable/", "the url of somebody"),
+        ('url: "json://${NO_SUCH_HOST}"', "NO_SUCH_HOST"),
+    ],
+)
+def test_config_check_refuses_a_receiver_that_nothing_could_be_sent_to(
+    target: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "alerts.yaml"
+    monkeypatch.setenv("HOOK_KEY", "a trial key")
+    monkeypatch.setenv("TENOR_ALERTS_FILE", str(file))
+    sound = "webhook: https://a.example.com/in, secret_env: HOOK_KEY"
+    for one, status in ((sound, 0), (target, 2)):
+        file.write_text(f"version: 1\ntargets:\n  - {{name: somebody, {one}}}\n")
+        assert main(["config", "check"]) == status
+    told = capsys.readouterr().err
+    assert said in told
+    assert "unguessable" not in told

@@ -10,6 +10,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from service.api.identity import Identity, public_address, roles_of, secret_in
 from service.api.limiting import Limiter, Rates
@@ -49,11 +50,14 @@ class Access:
 def access_from(settings: Settings, clock: Clock) -> Access:
     """What the settings say; ``InputError`` names the variable for anything unusable."""
     public = None if settings.public_url is None else public_address(settings.public_url)
+    hosts = _hosts(settings)
+    if public is not None:
+        _require_allowed(public, hosts)
     key = secrets.token_bytes(SESSION_KEY_BYTES)
     if settings.session_key_file is not None:
         key = _session_key(settings.session_key_file)
     return Access(
-        hosts=_hosts(settings),
+        hosts=hosts,
         session_key=key,
         limiter=Limiter(
             Rates(
@@ -88,6 +92,19 @@ def _hosts(settings: Settings) -> frozenset[str]:
     return frozenset(named or LOOPBACK_HOSTS)
 
 
+def _require_allowed(public: str, hosts: frozenset[str]) -> None:
+    """Browsers call this service by its public name; refused by that they would get no page."""
+    host = urlsplit(public).hostname or ""
+    name = f"[{host}]" if ":" in host else host
+    if name not in hosts:
+        raise InputError(
+            f"does not have {name}, the name in TENOR_PUBLIC_URL",
+            file="the environment",
+            column="TENOR_ALLOWED_HOSTS",
+            remedy=f"Add {name} to it, or mend TENOR_PUBLIC_URL.",
+        )
+
+
 def _session_key(path: Path) -> bytes:
     key = secret_in(path, variable="TENOR_SESSION_KEY_FILE").encode()
     if len(key) < SESSION_KEY_BYTES:
@@ -101,6 +118,7 @@ def _session_key(path: Path) -> bytes:
 
 
 def _identity(settings: Settings, clock: Clock, public: str | None) -> Identity | None:
+    roles = roles_of(settings.oidc_roles, variable="TENOR_OIDC_ROLES")
     if settings.oidc_issuer is None:
         return None
     for value, variable in (
@@ -123,7 +141,7 @@ def _identity(settings: Settings, clock: Clock, public: str | None) -> Identity 
         ),
         audience=settings.oidc_audience or settings.oidc_client_id or "",
         roles_claim=settings.oidc_roles_claim,
-        roles=roles_of(settings.oidc_roles, variable="TENOR_OIDC_ROLES"),
+        roles=roles,
         accounts_claim=settings.oidc_accounts_claim,
         public_url=public or "",
     )

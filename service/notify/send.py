@@ -14,11 +14,16 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
+from service.domain.errors import InputError
 from service.domain.hours import iso
 from service.notify.alerts import Severity
 from service.notify.config import Target, revealed
 from service.store.alerts import Raised
+
+if TYPE_CHECKING:
+    from apprise import Apprise
 
 SOURCE = "tenor"
 TIMEOUT_SECONDS = 10.0
@@ -62,6 +67,24 @@ def send(target: Target, alerts: Sequence[Raised]) -> None:
     _tell(target, alerts)
 
 
+def require_usable(target: Target) -> None:
+    """``InputError`` when nothing could be sent to ``target``, whoever listens there.
+
+    The environment lacks what it names, or its url is none that apprise knows.
+    """
+    if target.webhook is not None:
+        revealed(target.webhook)
+        revealed(f"${{{target.secret_env}}}")
+        return
+    if not _receiver().add(revealed(target.url or "")):
+        raise InputError(
+            f"the url of {target.name} is not one that apprise knows",
+            file="the alerts file",
+            column="url",
+            remedy="See docs/alerts.md; the variables in it are put in before it is read.",
+        )
+
+
 def _post(target: Target, raised: Raised) -> None:
     import httpx2  # noqa: PLC0415 - only a deployment with webhooks pays for the import
 
@@ -84,6 +107,12 @@ def _post(target: Target, raised: Raised) -> None:
         raise DeliveryError(f"answered {answer.status_code}")
 
 
+def _receiver() -> Apprise:
+    import apprise  # noqa: PLC0415 - a heavy import
+
+    return apprise.Apprise()
+
+
 def _tell(target: Target, alerts: Sequence[Raised]) -> None:
     import apprise  # noqa: PLC0415 - a heavy import
 
@@ -92,7 +121,7 @@ def _tell(target: Target, alerts: Sequence[Raised]) -> None:
         Severity.WARNING: apprise.NotifyType.WARNING,
         Severity.CRITICAL: apprise.NotifyType.FAILURE,
     }
-    receiver = apprise.Apprise()
+    receiver = _receiver()
     if not receiver.add(revealed(target.url or "")):
         raise DeliveryError("its url is not one that apprise knows")
     worst = max((Severity(raised.severity) for raised in alerts), key=lambda one: one.rank)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 SECRET_WORDS = ("secret", "password", "token")
 
@@ -20,23 +24,27 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Settings and the files that they name as they would be used; exit 2 names what is wrong."""
+    """Settings and the files that they name as they would be used; exit 2 names what is wrong.
+
+    What ``tenor run`` refuses is refused here, by the same functions; nobody is called.
+    """
     from service.guard.policy import load_policy  # noqa: PLC0415 - imports wait
     from service.notify.config import load_alerts  # noqa: PLC0415
+    from service.notify.send import require_usable  # noqa: PLC0415
+    from service.observe.log import configure_logging  # noqa: PLC0415
     from service.operate.foreseen import foreseen  # noqa: PLC0415
-    from service.providers.azure.cloud import azure_access  # noqa: PLC0415
-    from service.providers.gcp.cloud import access_of  # noqa: PLC0415
     from service.report.render import print_json, print_table  # noqa: PLC0415
     from service.settings import sourced  # noqa: PLC0415
     from service.wiring import shipped  # noqa: PLC0415
 
+    configure_logging("WARNING")
     found = sourced(os.environ)
     settings = found.settings
-    # How to reach these two is said by several settings together; nothing is asked of them here.
-    azure_access(settings)
-    access_of(settings)
+    _require_runnable(settings)
     policy = load_policy(shipped(settings.policy_file))
     alerts = load_alerts(settings.alerts_file)
+    for target in alerts.targets:
+        require_usable(target)
     known = foreseen(settings.changes_file, settings.holidays_file)
     rows = [
         (name, shown(name, getattr(settings, name)), found.sources.get(name, "default"))
@@ -60,6 +68,24 @@ def run_check(options: argparse.Namespace) -> int:
         names = ", ".join(target.name for target in alerts.targets) or "nobody"
         print(f"Policy: {policy.name}, mode {policy.mode.value}. Alerts go to: {names}.")  # noqa: T201
     return 0
+
+
+def _require_runnable(settings: Settings) -> None:
+    """``InputError`` for what would stop the daemon at its start. Nothing is connected to."""
+    from service.api.access import access_from  # noqa: PLC0415
+    from service.clouds import clouds_of  # noqa: PLC0415
+    from service.providers.azure.cloud import azure_access  # noqa: PLC0415
+    from service.providers.gcp.cloud import access_of  # noqa: PLC0415
+    from service.store.engine import open_engine  # noqa: PLC0415
+    from service.wiring import WallClock  # noqa: PLC0415
+
+    open_engine(settings.database_url).dispose()
+    access_from(settings, WallClock())
+    # A cloud that is named by half is not one of those that are built.
+    azure_access(settings)
+    access_of(settings)
+    for cloud in clouds_of(settings, WallClock()):
+        cloud.close()
 
 
 def shown(name: str, value: object) -> str:

@@ -290,6 +290,7 @@ def test_the_settings_make_an_identity(tmp_path: Path, issuer_url: str) -> None:
         oidc_client_secret_file=secret,
         oidc_roles=ROLES,
         public_url="https://tenor.example.test/",
+        allowed_hosts="tenor.example.test",
     )
     access = access_from(settings, WallClock())
     assert access.identity is not None
@@ -310,6 +311,7 @@ def test_the_settings_make_an_identity(tmp_path: Path, issuer_url: str) -> None:
         {"oidc_roles": "admins=root"},
         {"oidc_client_secret_file": Path("/nowhere/at/all")},
         {"session_key_file": Path("/nowhere/at/all")},
+        {"allowed_hosts": "localhost"},
     ],
 )
 def test_settings_that_cannot_be_trusted_stop_the_start(changed: dict[str, object]) -> None:
@@ -317,6 +319,7 @@ def test_settings_that_cannot_be_trusted_stop_the_start(changed: dict[str, objec
         "oidc_issuer": "https://issuer.example.test",
         "oidc_client_id": CLIENT,
         "public_url": "https://tenor.example.test",
+        "allowed_hosts": "localhost,tenor.example.test",
         "oidc_roles": ROLES,
     }
     assert access_from(Settings.model_validate(sound), WallClock()).identity is not None
