@@ -44,6 +44,8 @@ __all__ = ["DayOfUsage", "IngestSummary", "ObservedPrice", "UsageDay", "UsageDay
 
 ProviderDay = tuple[str, date]
 
+WEIGHTS = "hour_weights"
+
 _ASIDE = ".incoming"
 _LOCK = ".lock"
 _READ_ATTEMPTS = 3
@@ -63,6 +65,7 @@ class UsageDays:
         self._engine = engine
         self._folder = folder
         self._reach = reach
+        self._entries: dict[tuple[object, ...], UsageDay] = {}
         (folder / _ASIDE).mkdir(parents=True, exist_ok=True)
         with self._writer(wait=False) as alone:
             # Whoever is writing right now sweeps afterwards.
@@ -119,10 +122,24 @@ class UsageDays:
         )
 
     def manifest(self) -> tuple[UsageDay, ...]:
-        """Every day known, by provider and day."""
-        query = select(usage_days).order_by(usage_days.c.provider, usage_days.c.day)
+        """Every day known, by provider and day.
+
+        Asked for again and again, and a day's weights take longest to read: they are read again
+        only when a day is new or another than it was.
+        """
+        order = (usage_days.c.provider, usage_days.c.day)
+        named = select(*(one for one in usage_days.c if one.name != WEIGHTS)).order_by(*order)
         with reading(self._engine) as connection:
-            return tuple(_entry(row) for row in connection.execute(query).mappings())
+            keys = [tuple(row) for row in connection.execute(named)]
+            known = self._entries
+            if not all(key in known for key in keys):
+                whole = connection.execute(select(usage_days).order_by(*order)).mappings()
+                known = {
+                    tuple(value for name, value in row.items() if name != WEIGHTS): _entry(row)
+                    for row in whole
+                }
+                self._entries, keys = known, list(known)
+            return tuple(known[key] for key in keys)
 
     def load(
         self,

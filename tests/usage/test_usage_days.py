@@ -79,6 +79,20 @@ def test_days_are_added_then_unchanged_then_replaced(
     assert len(files_below(folder)) == 2
 
 
+def test_a_day_that_another_process_restates_is_told_at_once(
+    sqlite_engine: Engine, folder: Path, tmp_path: Path
+) -> None:
+    ours, theirs = UsageDays(sqlite_engine, folder), UsageDays(sqlite_engine, folder)
+    ingest(ours, export_of(tmp_path, "first.csv", hours_of(48)))
+    before = ours.manifest()
+    assert theirs.manifest() == before
+    charges = [*hours_of(24, Charge(quantity="3")), *hours_of(48)[24:]]
+    ingest(theirs, export_of(tmp_path, "restated.csv", charges))
+    after = ours.manifest()
+    assert after == theirs.manifest() == UsageDays(sqlite_engine, folder).manifest()
+    assert (after[0].hour_weights, after[1]) == ((Decimal("0.27"),) * 24, before[1])
+
+
 def test_usage_is_dense_over_exactly_the_hours_asked_for(
     sqlite_engine: Engine, folder: Path, tmp_path: Path
 ) -> None:
