@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.domain.errors import InputError, ProviderError, RefusedError, TenorError
 from service.observe.events import UsageIngested, UsageRefused
+from service.providers.bringing import kept_in
 from service.store import ledger
 from service.store.engine import writing
 from service.usage.day_shapes import DISAGREE
@@ -32,7 +33,8 @@ def ingest(parts: Parts, *, provider: str | None = None) -> str:
         try:
             if one.cloud.exports is not None:
                 source = source / one.cloud.provider
-                cost_usd += one.cloud.exports.fetch(source).cost_usd
+                with kept_in(source, named_by="TENOR_EXPORTS"):
+                    cost_usd += one.cloud.exports.fetch(source).cost_usd
             elif len(parts.clouds) > 1 and (source / one.cloud.provider).is_dir():
                 source = source / one.cloud.provider
             done = _ingest_from(one, source)

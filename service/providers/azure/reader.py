@@ -20,6 +20,7 @@ from service.providers.azure.price_sheet import NO_SHEET, PriceSheet, load_price
 from service.providers.azure.prices import priced, retail
 from service.providers.azure.reservations import ReservationTerms, offering_of
 from service.providers.azure.words import account_of
+from service.providers.bringing import kept_in
 from service.providers.port import Identity, ShownPrice
 from service.usage.azure_sku import describe_sku
 
@@ -104,7 +105,8 @@ class AzureReader:
             return load_price_sheet(access.price_sheet, self._clock.now())
         # A folder of its own: a price sheet is all that lies in it.
         folder = access.price_sheet / "fetched"
-        AzureExports(self._clients, prefix=access.price_sheet_prefix).fetch(folder)
+        with kept_in(folder, named_by="TENOR_AZURE_PRICE_SHEET"):
+            AzureExports(self._clients, prefix=access.price_sheet_prefix).fetch(folder)
         return load_price_sheet(folder, self._clock.now())
 
     def _catalog(self, keys: Sequence[SkuKey]) -> Catalog:
