@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,7 @@ from service.guard.rules import reasons
 from service.guard.starts import start_now
 from service.observe.events import LineRefused
 from service.observe.tracing import traced
+from service.operate.demoting import may_act_alone
 from service.operate.guarding import FreshJudge, Planned
 from service.operate.reconciling import reconcile
 from service.operate.situation import Situation, with_fresh_prices
@@ -58,6 +60,7 @@ def desk_of(parts: Parts, situation: Situation, lease: Lease, *, plans: Sequence
         new_key=parts.new_key,
         policy_halts=lambda: parts.policy().policy.halt,
         start_at=lambda line, now: start_now(parts.policy().policy, line, now),
+        acts_alone=partial(may_act_alone, parts),
     )
 
 

@@ -92,6 +92,10 @@ def _new_key() -> str:
     return str(uuid4())
 
 
+def _it_may() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """One provider's till. ``price_tolerance_ratio`` is how far a quote may lie above the plan.
@@ -99,6 +103,7 @@ class Desk:
     ``policy_digest`` names the policy in force, which must still be so when the intent is
     written; ``policy_halts``: it says ``halt: true`` now. ``new_key`` mints intent ids and
     tokens, unique for ever. ``start_at``: when a line starts that is bought now, ``None`` at once.
+    ``acts_alone``: autopilot acts in the provider, or may as far as is known.
     ``reached`` is told of each step; logs and tests listen to it.
     """
 
@@ -114,6 +119,7 @@ class Desk:
     policy_halts: Callable[[], bool] = _no_halt
     new_key: Callable[[], str] = _new_key
     start_at: Callable[[PlanLine, datetime], datetime | None] = _as_planned
+    acts_alone: Callable[[], bool] = _it_may
     reached: Callable[[Step], None] = _pass
 
 

@@ -59,6 +59,7 @@ INTENT_MOVES: tuple[Move[IntentState], ...] = (
     Move(IntentState.UNKNOWN, IntentState.BOUGHT, Word.PERSON, "a person has seen it"),
     Move(IntentState.UNKNOWN, IntentState.REFUSED, Word.PERSON, "a person rules it out"),
     Move(IntentState.REFUSED, IntentState.BOUGHT, Word.INVENTORY, "listed after all"),
+    Move(IntentState.REFUSED, IntentState.BOUGHT, Word.PROVIDER, "a yes that came late"),
     Move(IntentState.BOUGHT, IntentState.BOUGHT, Word.PERSON, "never listed but as another"),
     Move(IntentState.BOUGHT, IntentState.REFUSED, Word.PERSON, "never listed, ruled out"),
 )

@@ -12,6 +12,7 @@ from typing import assert_never
 from sqlalchemy import Connection
 
 from service.domain.errors import InvariantError
+from service.domain.ids import CommitmentId
 from service.domain.plans import Decision, RuleResult, Verdict
 from service.domain.purchases import (
     Bought,
@@ -44,6 +45,7 @@ from service.purchase.checks import (
 from service.purchase.desk import Declined, Desk, Executed, Execution, Request
 from service.purchase.last_look import why_halted
 from service.purchase.lifecycle import INTENT_START, Word
+from service.reconcile.stopping import stop_at_late_yes
 from service.store import intents, ledger, proposals, records
 from service.store.states import VerdictStage
 
@@ -217,12 +219,42 @@ def record_outcome(
     """Write the answer to a call, or (``word`` tenor) that it was not made after all.
 
     An answer that comes after a new holder made the intent unknown moves nothing; a commitment
-    id in it is kept as evidence for reconciliation.
+    id in it is kept as evidence for reconciliation. A yes to what was written off since is money
+    that nobody counts: it is bought, and buying halts.
     """
     ledger.lock(connection)
+    now = desk.clock.now()
     if isinstance(outcome, Bought):
         outcome = _unclaimed(connection, intent, outcome)
-    return _answer(connection, intent, outcome, word=word, now=desk.clock.now())
+        if isinstance(outcome, Bought) and _bought_late(connection, desk, intent, outcome, now=now):
+            return Executed(intent.order.intent, outcome)
+    return _answer(connection, intent, outcome, word=word, now=now)
+
+
+def _bought_late(
+    connection: Connection, desk: Desk, intent: Intent, bought: Bought, *, now: datetime
+) -> bool:
+    """Whether ``intent`` was refused when the provider's yes came, and is bought by it now."""
+    identity, commitment = intent.order.intent, bought.commitment
+    moved = intents.move(
+        connection,
+        identity,
+        source=IntentState.REFUSED,
+        target=IntentState.BOUGHT,
+        word=Word.PROVIDER,
+        now=now,
+        detail=_late(commitment),
+        commitment=commitment,
+    )
+    if moved:
+        ledger.append(connection, _event_of(intent, bought), now=now)
+        provider, alone = intent.line.provider, desk.acts_alone()
+        stop_at_late_yes(connection, provider, identity, commitment, autopilot=alone, now=now)
+    return moved
+
+
+def _late(commitment: CommitmentId) -> str:
+    return f"the provider answered late with {commitment}"
 
 
 def _answer(
@@ -245,8 +277,7 @@ def _answer(
         ledger.append(connection, _event_of(intent, outcome), now=now)
         return Executed(identity, outcome)
     if commitment is not None:
-        late = f"the provider answered late with {commitment}"
-        intents.note(connection, identity, commitment=commitment, detail=late)
+        intents.note(connection, identity, commitment=commitment, detail=_late(commitment))
     return _standing_now(connection, intent)
 
 

@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import Engine, update
 
 from service.domain.ids import ClientToken
-from service.domain.purchases import IntentState
-from service.purchase.desk import Desk
+from service.domain.purchases import Bought, IntentState
+from service.purchase.desk import Desk, Executed, Step
 from service.purchase.execute import execute
+from service.purchase.resume import resume
 from service.reconcile.settle import reconcile
-from service.store import demotion, intents, ledger, schema
+from service.store import demotion, holdings, intents, ledger, schema
 from service.store.engine import reading, writing
 from service.store.halt import read_halt
 from tests.purchase.cloud import PROVIDER, FileCloud
@@ -23,8 +24,10 @@ from tests.purchase.world import (
     CYCLE,
     PLAN,
     HandClock,
+    let_lease_run_out,
     make_line,
     open_desk,
+    states,
     store_plan,
     take_lease,
 )
@@ -39,6 +42,44 @@ def desk(sqlite_engine: Engine, tmp_path: Path) -> Desk:
     execute(made, line=make_line(1), plan=PLAN, cycle=CYCLE)
     read(made)
     return made
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_yes_that_comes_after_its_purchase_was_written_off_is_counted_and_halts(
+    sqlite_engine: Engine, tmp_path: Path, *, alone: bool
+) -> None:
+    clock = HandClock()
+    cloud = FileCloud(tmp_path / "cloud.db", clock, lag=timedelta(hours=9))
+    store_plan(sqlite_engine, make_line(1))
+    desk = open_desk(sqlite_engine, cloud, take_lease(sqlite_engine, "a"), clock)
+
+    def wait_long(step: Step) -> None:
+        """Its process stands still, and another one settles what it left."""
+        if step is Step.ANSWERED:
+            let_lease_run_out(sqlite_engine)
+            later = replace(desk, lease=take_lease(sqlite_engine, "b"))
+            resume(later)
+            clock.pass_time(timedelta(hours=2))
+            read(later)
+            assert states(sqlite_engine) == [IntentState.REFUSED]
+
+    slow = replace(desk, reached=wait_long, acts_alone=lambda: alone)
+    done = execute(slow, line=make_line(1), plan=PLAN, cycle=CYCLE)
+    [sale] = cloud.sales()
+    assert isinstance(done, Executed)
+    assert done.outcome == Bought(sale.commitment)
+    with reading(sqlite_engine) as connection:
+        [found] = intents.list_intents(connection, states=intents.COUNTED)
+        halt = read_halt(connection)
+        told = [one.payload["finding"] for one in ledger.read(connection, kind="reconcile.drift")]
+        in_flight = holdings.in_flight(connection)
+        given_up = demotion.demoted(connection)
+    assert (found.state, found.commitment) == (IntentState.BOUGHT, sale.commitment)
+    assert len(in_flight) == 1
+    assert (halt.halted, halt.changed_by) == (True, "tenor")
+    assert "was refused and is bought all the same" in halt.reason
+    assert told == ["written_off"]
+    assert given_up == ({PROVIDER} if alone else set())
 
 
 def read(desk: Desk, *, autopilot: bool = True) -> None:
