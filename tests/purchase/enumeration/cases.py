@@ -14,24 +14,35 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from service.domain.alterations import AlterationOrder
+from service.domain.alterations import AlterationKind, AlterationOrder
 from service.domain.plans import PlanLine
 from service.domain.purchases import IntentState, InventoryItem
 from service.purchase.alter import DECIDED, Bench, alter, resume_alterations
 from service.purchase.desk import Desk, Step
 from service.purchase.execute import execute
 from service.purchase.resume import resume
+from service.purchase.written_alterations import approve_alteration
 from service.reconcile.settle import Reconciliation, reconcile
 from service.sandbox.faults import FaultKind
 from service.store import intents
 from service.store.alterations import find
-from service.store.engine import open_engine, reading
+from service.store.engine import open_engine, reading, writing
 from service.store.lease import Lease
-from tests.purchase.altering import ask_for_in, yes
-from tests.purchase.enumeration.judging import judge_change, judge_purchase
+from tests.purchase.altering import ask_for_in
+from tests.purchase.enumeration.guarding import ceiling_of
+from tests.purchase.enumeration.judging import judge_ceiling, judge_change, judge_purchase
 from tests.purchase.enumeration.kinds import kind_of
 from tests.purchase.enumeration.sites import Change, Purchase, Site
-from tests.purchase.enumeration.victims import GRACE, Breeder, Errand, InCall, InSettling, Way
+from tests.purchase.enumeration.victims import (
+    GRACE,
+    HANGS_SECONDS,
+    Breeder,
+    Errand,
+    InCall,
+    InFlight,
+    InSettling,
+    Way,
+)
 from tests.purchase.simulation.run import scratch
 from tests.purchase.world import CYCLE, PLAN, cap, let_lease_run_out, store_plan, take_lease
 
@@ -52,11 +63,15 @@ FAULTS: tuple[FaultKind | None, ...] = (
 
 @dataclass(frozen=True)
 class Case:
-    """Where the process dies, and what the cloud does to the call."""
+    """Where the process dies, and what the cloud does to the call.
+
+    ``room``: how much of what an alteration adds the ceiling has room for.
+    """
 
     what: Purchase | Change
-    step: Step | InCall | InSettling
+    step: Step | InCall | InFlight | InSettling
     fault: FaultKind | None
+    room: Decimal = Decimal(1)
 
     @property
     def name(self) -> str:
@@ -190,21 +205,31 @@ class Run:
     def kill(self, errand: Errand) -> None:
         """Run the errand in a process of its own, to its death; ``died``: there was such a step.
 
-        Every purchase and alteration comes to every ``Step``. How many requests a call takes, and
-        how many transactions settling, the adapter and the store know.
+        Every purchase and alteration comes to every ``Step``, and into flight. How many requests
+        a call takes, and how many transactions settling, the adapter and the store know.
         """
-        status = self.ground.yard.breeder.kill(errand)
+        breeder, before = self.ground.yard.breeder, self.site.calls(self.case.what.operation)
+        if isinstance(errand.die_at, InFlight):
+            status = breeder.kill_once(errand, lambda: self._is_in_flight(before))
+        else:
+            status = breeder.kill(errand)
         self.died = status == -signal.SIGKILL
-        may_end = not isinstance(errand.die_at, Step) and status == 0
+        may_end = not isinstance(errand.die_at, Step | InFlight) and status == 0
         assert self.died or may_end, (self.case.name, status)
 
-    def befall(self, line: PlanLine) -> None:
-        """Buy ``line`` in a process that dies; or let one die that settles what that one left."""
-        errand = replace(self.errand(line), line=line)
+    def _is_in_flight(self, before: int) -> bool:
+        """True once the call has been asked, and has had its effect where it is to have one."""
+        if self.site.calls(self.case.what.operation) == before:
+            return False
+        with self.site.cloud.world.lock:  # a call is counted and takes effect under one lock
+            return True
+
+    def befall(self, errand: Errand) -> None:
+        """Do the errand in a process that dies; or let one die that settles what that one left."""
         if isinstance(self.case.step, InSettling):
             self.kill(replace(errand, die_at=Step.ANSWERED))
             let_lease_run_out(self.engine)
-            errand = replace(errand, line=None, settles=True)
+            errand = replace(errand, line=None, order=None, settles=True)
         self.kill(errand)
 
     def desk(self, line: PlanLine) -> Desk:
@@ -238,6 +263,22 @@ class Run:
                 line for line in lines if intents.find_for_line(connection, PLAN, line.line) is None
             ]
 
+    def owed_again(self) -> Decimal:
+        """What counts for its next term too, because it renews."""
+        owned = [one for one in self.read.inventory if is_owed(one) and one.renews]
+        return sum((one.commit_usd_per_hour for one in owned), Decimal(0))
+
+    def say_yes(self, order: AlterationOrder) -> None:
+        """A person's yes: what is altered was bought by somebody else, as the ledger knows."""
+        with writing(self.engine) as connection:
+            asked = find(connection, order.intent)
+            assert asked is not None
+            version, now = asked.version, self.site.clock.now()
+            refused = approve_alteration(
+                connection, order.intent, version=version, by="ana", comment="yes", now=now
+            )
+        assert refused is None, refused
+
     def has_bought(self) -> bool:
         with reading(self.engine) as connection:
             return bool(intents.list_intents(connection, states=(IntentState.BOUGHT,)))
@@ -249,39 +290,6 @@ class Run:
 
     def settle(self, desk: Desk) -> Reconciliation:
         return settle(self.site, self.engine, desk.lease)
-
-
-def problems_at(ground: Ground, step: Step) -> list[str]:
-    """Everything that is wrong once the cases of a step have come to rest, one of each fault."""
-    what = kind_of(ground.site.provider, ground.kind)
-    found = []
-    for fault in faults_at(what, step):
-        case = Case(what, step, fault)
-        _, problems = run_case(ground, case)
-        found += problems
-    return found
-
-
-MANY = 60
-"""More requests, or transactions, than any call or settlement takes."""
-
-
-def problems_inside(ground: Ground, inside: type[InCall | InSettling], least: int) -> list[str]:
-    """The same, killed at each request of the call or each transaction of settling, to the last.
-
-    ``least``: in so many places at least it dies, or there is nothing proven.
-    """
-    what = kind_of(ground.site.provider, ground.kind)
-    found: list[str] = []
-    # The settlement that is killed has something to settle: an answer that was lost.
-    fault = FaultKind.TIMEOUT_AFTER if inside is InSettling else None
-    for number in range(1, MANY):
-        died, problems = run_case(ground, Case(what, inside(number), fault))
-        found += problems
-        if not died:
-            break
-    deaths = number - 1
-    return found if least <= deaths < MANY - 2 else [*found, f"died in {deaths} places"]
 
 
 def run_case(ground: Ground, case: Case) -> tuple[bool, list[str]]:
@@ -302,7 +310,7 @@ def _of_purchase(ground: Ground, case: Case) -> tuple[bool, list[str]]:
     let_lease_run_out(one.engine)
     before, calls = site.paid(), site.calls(case.what.operation)
     site.arm(case.what.operation, case.fault)
-    one.befall(lines[0])
+    one.befall(replace(one.errand(lines[0]), line=lines[0]))
     desk = one.desk(lines[0])
     for number in range(ROUNDS):
         resume(desk)
@@ -338,16 +346,30 @@ def _of_change(ground: Ground, case: Case) -> tuple[bool, list[str]]:
     before = {item.commitment.commitment: item for item in one.read.inventory}
     order = site.alteration(change, site.ready(change, before))
     calls = site.calls(change.operation)
+    guard = ceiling_of(
+        site,
+        change,
+        order,
+        [before[name] for name in order.sources],
+        owed_usd_per_hour=one.owed + one.owed_again(),
+        room=case.room,
+    )
     ask_for_in(one.engine, order, site.provider, now=site.clock.now())
-    site.arm(change.operation, case.fault)
+    one.say_yes(order)
+    is_held = isinstance(case.step, InFlight)
+    site.arm(change.operation, case.fault, holds_seconds=HANGS_SECONDS if is_held else 0)
     let_lease_run_out(one.engine)
-    one.kill(replace(one.errand(line), order=order))
-    desk = one.desk(line)
-    bench = Bench(desk, site.reached.alterer, yes, site.clock.now())
+    one.befall(replace(one.errand(line), order=order, guard=guard))
+    site.cloud.world.faults.clear()
+    desk = replace(one.desk(line), judge=cap(guard.ceiling_usd_per_hour))
+    bench = Bench(desk, site.reached.alterer, guard.judge, site.clock.now(), evidence=guard.value)
     for _ in range(change.rounds):
         resume_alterations(bench)
         if one.is_decided(order):
             alter(bench, order.intent)
+        if change.kind is AlterationKind.EXCHANGE:
+            # Under the same ceiling, with no room for both.
+            execute(desk, line=line, plan=PLAN, cycle=CYCLE)
         one.settle(desk)
         site.advance(change.round_hours)
     after = {item.commitment.commitment: item for item in one.settle(desk).inventory}
@@ -356,5 +378,6 @@ def _of_change(ground: Ground, case: Case) -> tuple[bool, list[str]]:
     found = judge_change(
         one.engine, site, order, (before, after), calls=calls, uncalled=case.step in UNCALLED
     )
-    site.advance(change.source.pause_hours)
+    found += judge_ceiling(after, guard.ceiling_usd_per_hour)
+    site.advance(change.source.pause_hours * (2 if change.kind is AlterationKind.EXCHANGE else 1))
     return one.died, found

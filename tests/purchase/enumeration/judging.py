@@ -71,13 +71,27 @@ def judge_change(
     return found
 
 
+def judge_ceiling(after: Listed, ceiling_usd_per_hour: Decimal) -> list[str]:
+    """What is wrong when all that a cloud lists as owned comes to more than was allowed."""
+    owned = sum(
+        (one.commit_usd_per_hour for one in after.values() if one.commitment.state.is_owned),
+        Decimal(0),
+    )
+    fits = owned <= ceiling_usd_per_hour
+    return [] if fits else [f"{owned} USD/h owned, {ceiling_usd_per_hour} allowed"]
+
+
 def judge_exchange(
     site: Site, order: AlterationOrder, listed: tuple[Listed, Listed], *, pay_usd: Decimal
 ) -> list[str]:
     """What an exchange made: no more than was asked for, worth no less, at no more than written."""
     before, after = listed
     now = site.clock.now()
-    made = {name: item for name, item in after.items() if name not in before}
+    made = {
+        name: item
+        for name, item in after.items()
+        if name not in before and item.intent in {None, order.intent}
+    }
     wanted = sum((one.quantity for one in order.targets), Decimal(0))
     got = sum((one.commitment.quantity for one in made.values()), Decimal(0))
     given = sum((_left_usd(before[name], now) for name in order.sources), Decimal(0))

@@ -11,7 +11,14 @@ from typing import Any
 from service.domain.alterations import AlterationKind, AlterationOrder, Altered, Target
 from service.domain.commitments import Offering
 from service.domain.hours import TERM_HOURS, Clock
-from service.domain.ids import AccountId, ClientToken, CommitmentId, IntentId, LineId
+from service.domain.ids import (
+    AccountId,
+    ClientToken,
+    CommitmentId,
+    IntentId,
+    LineId,
+    OfferingId,
+)
 from service.domain.money import CommitUsdPerHour
 from service.domain.plans import Companion, PlanLine
 from service.domain.purchases import Bought, InventoryItem, PurchaseOrder
@@ -133,6 +140,7 @@ class Site:
     changes: Sequence[Change]
     payer: AccountId
     offerings: Mapping[str, Offering] = field(default_factory=dict)
+    on_sale: Mapping[OfferingId, Offering] = field(default_factory=dict)
     besides: Mapping[str, Offering] = field(default_factory=dict)
     """What is sold only with an offering, by the name of whoever wants that one."""
     lines: dict[tuple[str, int], PlanLine] = field(default_factory=dict)
@@ -152,13 +160,20 @@ class Site:
     def advance(self, hours: float) -> None:
         self.cloud.advance(hours)
 
-    def arm(self, operation: str, fault: FaultKind | None) -> None:
+    def arm(self, operation: str, fault: FaultKind | None, *, holds_seconds: float = 0) -> None:
         """The next call of ``operation`` goes wrong, and no other."""
         self.cloud.world.faults.clear()
         if fault is None:
             return
         self.cloud.world.faults.add(
-            Fault(operation, fault, code=self.refusal, lag_hours=0.5, lag_reads=0)
+            Fault(
+                operation,
+                fault,
+                code=self.refusal,
+                lag_hours=0.5,
+                lag_reads=0,
+                hold_seconds=holds_seconds,
+            )
         )
 
     def calls(self, operation: str) -> int:
@@ -183,6 +198,7 @@ class Site:
             else:
                 keys = keys[:40]
             on_sale = self.reached.reader.offerings(keys)
+            self.on_sale = {one.offering: one for one in on_sale}
             found = {
                 one.name: next(filter(one.fits, on_sale), None)
                 for one in (*self.purchases, *(change.source for change in self.changes))

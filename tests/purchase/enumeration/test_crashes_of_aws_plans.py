@@ -10,8 +10,9 @@ from __future__ import annotations
 import pytest
 
 from service.purchase.desk import Step
-from tests.purchase.enumeration.cases import Ground, problems_at
+from tests.purchase.enumeration.cases import Ground
 from tests.purchase.enumeration.kinds import names_of
+from tests.purchase.enumeration.problems import problems_at
 
 PROVIDER = "aws"
 

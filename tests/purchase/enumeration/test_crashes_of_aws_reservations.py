@@ -10,8 +10,13 @@ from __future__ import annotations
 import pytest
 
 from service.purchase.desk import Step
-from tests.purchase.enumeration.cases import EVERY_CASE, Ground, problems_at, problems_inside
-from tests.purchase.enumeration.kinds import names_inside, names_of
+from tests.purchase.enumeration.cases import EVERY_CASE, Ground
+from tests.purchase.enumeration.kinds import names_in_flight, names_inside, names_of
+from tests.purchase.enumeration.problems import (
+    problems_at,
+    problems_in_flight,
+    problems_inside,
+)
 from tests.purchase.enumeration.victims import InCall, InSettling
 
 PROVIDER = "aws"
@@ -31,3 +36,10 @@ def test_what_is_killed_inside_a_call_or_a_settlement_happens_once(
 ) -> None:
     assert problems_inside(ground, InCall, least) == []
     assert problems_inside(ground, InSettling, least) == []
+
+
+@pytest.mark.parametrize("ground", names_in_flight(PROVIDER, every=EVERY_CASE), indirect=True)
+def test_what_is_killed_while_its_call_is_on_the_wire_happens_once_or_not_at_all(
+    ground: Ground,
+) -> None:
+    assert problems_in_flight(ground) == []

@@ -18,10 +18,13 @@ from tests.purchase.enumeration.cases import (
     Case,
     Ground,
     Run,
+)
+from tests.purchase.enumeration.kinds import kind_of, names_in_flight, names_inside, names_of
+from tests.purchase.enumeration.problems import (
     problems_at,
+    problems_in_flight,
     problems_inside,
 )
-from tests.purchase.enumeration.kinds import kind_of, names_inside, names_of
 from tests.purchase.enumeration.sites import Purchase
 from tests.purchase.enumeration.victims import InCall, InSettling
 from tests.purchase.world import let_lease_run_out, store_plan
@@ -43,6 +46,13 @@ def test_what_is_killed_inside_a_call_or_a_settlement_happens_once(
 ) -> None:
     assert problems_inside(ground, InCall, least) == []
     assert problems_inside(ground, InSettling, least) == []
+
+
+@pytest.mark.parametrize("ground", names_in_flight(PROVIDER, every=EVERY_CASE), indirect=True)
+def test_what_is_killed_while_its_call_is_on_the_wire_happens_once_or_not_at_all(
+    ground: Ground,
+) -> None:
+    assert problems_in_flight(ground) == []
 
 
 @pytest.mark.parametrize("ground", ["resource commitment"], indirect=True)

@@ -15,7 +15,7 @@ from service.domain.ids import ClientToken, CommitmentId, IntentId
 from service.domain.money import CommitUsdPerHour
 from service.domain.purchases import InventoryItem
 from tests.purchase.cloud import ACCOUNT
-from tests.purchase.enumeration.judging import judge_exchange
+from tests.purchase.enumeration.judging import judge_ceiling, judge_exchange
 from tests.purchase.enumeration.sites import Site
 from tests.purchase.world import START, HandClock
 from tests.reconcile.listing import listed
@@ -84,3 +84,12 @@ def test_what_is_wrong_with_an_exchange_is_seen(
     """Negative control."""
     (found,) = judged(made, charged=charged, written=written)
     assert word in found
+
+
+@pytest.mark.parametrize(("ceiling", "problems"), [("1.5", 1), ("2", 0)])
+def test_more_than_was_allowed_is_seen(ceiling: str, problems: int) -> None:
+    owned = {
+        name: commitment(usd_per_hour=usd)
+        for name, usd in ((CommitmentId("one"), "0.5"), (CommitmentId("two"), "1.5"))
+    }
+    assert len(judge_ceiling(owned, Decimal(ceiling))) == problems

@@ -9,7 +9,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,18 +23,20 @@ from sqlalchemy import Engine, event
 from service.domain.alterations import AlterationOrder
 from service.domain.plans import PlanLine
 from service.domain.purchases import PurchaseOrder
-from service.purchase.alter import Bench, alter
+from service.purchase.alter import Bench, alter, resume_alterations
 from service.purchase.desk import Desk, Step
 from service.purchase.execute import execute
 from service.purchase.resume import resume
 from service.reconcile.settle import reconcile
 from service.store.engine import open_engine
-from tests.purchase.altering import ask_for, make_order, open_bench, yes
+from tests.purchase.altering import ask_for, make_order, open_bench
+from tests.purchase.enumeration.guarding import Ceiling
 from tests.purchase.enumeration.sites import Reach, reach
 from tests.purchase.shop import Shop
 from tests.purchase.world import CYCLE, PLAN, HandClock, cap, take_lease
 
 HANGS_SECONDS = 300
+LOOKS_EVERY_SECONDS = 0.01
 GRACE = timedelta(hours=1)
 PROCESSES = multiprocessing.get_context("spawn")
 
@@ -64,6 +68,13 @@ class InCall:
 
 
 @dataclass(frozen=True)
+class InFlight:
+    """While the call is on the wire: asked, and not answered. Whoever sees it there kills."""
+
+    value = "in flight"
+
+
+@dataclass(frozen=True)
 class InSettling:
     """When the n-th transaction that settles and may write is about to be committed."""
 
@@ -78,14 +89,15 @@ class InSettling:
 class Errand:
     """What the process does, and where it dies. Everything in it can cross to a process.
 
-    ``settles``: it takes up what others left, and reconciles.
+    ``settles``: it takes up what others left, and reconciles. ``guard`` judges ``order``.
     """
 
     now: datetime
-    die_at: Step | InCall | InSettling
+    die_at: Step | InCall | InFlight | InSettling
     cap_usd_per_hour: Decimal
     line: PlanLine | None = None
     order: AlterationOrder | None = None
+    guard: Ceiling | None = None
     settles: bool = False
 
 
@@ -111,13 +123,17 @@ def run(errand: Errand, provider: str, engine: Engine, reached: Reach, clock: Ha
     )
     if errand.line is not None:
         execute(desk, line=errand.line, plan=PLAN, cycle=CYCLE)
-    if errand.order is not None:
-        bench = Bench(desk, reached.alterer, yes, errand.now)
-        alter(bench, errand.order.intent)
+    if errand.guard is not None:
+        guard = errand.guard
+        bench = Bench(desk, reached.alterer, guard.judge, errand.now, evidence=guard.value)
+        if errand.order is not None:
+            alter(bench, errand.order.intent)
     if errand.settles:
         if isinstance(errand.die_at, InSettling):
             _die_in_transaction(engine, errand.die_at.number)
         resume(desk)
+        if errand.guard is not None:
+            resume_alterations(bench)
         reconcile(
             provider=provider,
             engine=engine,
@@ -190,6 +206,8 @@ def breed(provider: str, database_url: str, folder: Path, errands: Connection) -
             finally:
                 traceback.print_exc() if status else None
                 os._exit(status)
+        if isinstance(errand.die_at, InFlight):
+            errands.send(child)
         _, status = os.waitpid(child, 0)
         errands.send(os.waitstatus_to_exitcode(status))
 
@@ -234,8 +252,23 @@ class Breeder:
         """The exit status of a victim: -9 when it died at its step, 0 when it never got there."""
         return self._ask(errand)
 
+    def kill_once(self, errand: Errand, is_in_flight: Callable[[], bool]) -> int:
+        """The same, of a victim that is killed from here, when its call is seen to be asked."""
+        victim = self._ask(errand)
+        ends = time.monotonic() + HANGS_SECONDS
+        while not is_in_flight():
+            # Where it ended by itself there is nothing to kill, and its exit status says so.
+            if self._errands.poll(LOOKS_EVERY_SECONDS):
+                return self._answer()
+            assert time.monotonic() < ends, "the call never came"
+        os.kill(victim, signal.SIGKILL)
+        return self._answer()
+
     def _ask(self, what: Errand | Way) -> int:
         self._errands.send(what)
+        return self._answer()
+
+    def _answer(self) -> int:
         assert self._errands.poll(HANGS_SECONDS), "the victim hangs"
         return int(self._errands.recv())
 
