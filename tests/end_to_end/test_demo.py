@@ -11,7 +11,7 @@ from pathlib import Path
 
 def test_a_headless_demo_buys_exactly_once_and_saves(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "service.cli", "demo", "--once", "--days", "5", "--json"],
+        [sys.executable, "-m", "service.cli", "demo", "--once", "--days", "3", "--json"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
