@@ -217,10 +217,9 @@ class FreshJudge:
         self._plans = plans
         self._policy = policy
         dataset = situation.dataset(REPLAY_HOURS)
-        offerings = dataset.offerings
-        if situation.estimated_days:
-            offerings = on_level(offerings, situation.on_sale)
-        self._market: Market = compile_market(dataset.usage, dataset.skus, offerings)
+        proven = situation.on_sale if situation.estimated_days else ()
+        sold = on_level(dataset.offerings, proven)
+        self._market: Market = compile_market(dataset.usage, dataset.skus, sold)
 
     def __call__(self, line: PlanLine, facts: Facts) -> Verdict:
         """The verdict on ``line`` at its fresh price, valued again on the newest usage."""
@@ -280,12 +279,10 @@ class FreshJudge:
                     "unpriced_commitment", wanted="none", actual=one.commitment, passed=False
                 )
         days = self._situation.estimated_days
-        proven = any(label.level for label in self._situation.usage.lines)
-        if days and not line.kind.is_spend and not proven:
-            # As in planning: what was decided on hours that were told is not bought on others.
-            yield flag(
-                ESTIMATED_HOURS, wanted="level usage", actual=f"none in {days} days", passed=False
-            )
+        proven = line.kind.is_spend or any(one.level for one in self._situation.usage.lines)
+        if days and not proven:  # as in planning
+            actual = f"none in {days} days"
+            yield flag(ESTIMATED_HOURS, wanted="level usage", actual=actual, passed=False)
         plan = self._plans.get(facts.plan)
         for name, _ in line.contents:
             yield from self._moved(name, None if plan is None else plan.offerings.get(name))

@@ -297,10 +297,7 @@ def _names_groups(parts: Parts) -> bool:
 
 
 def read_usage(parts: Parts, policy: Policy, *, resource_groups: bool = False) -> Usage:
-    """The newest usage that is fit for a decision, its level part apart.
-
-    ``resource_groups`` tells Azure's apart.
-    """
+    """The newest usage fit for a decision, level apart; ``resource_groups``: Azure's too."""
     window = decision_window(
         parts.usage.manifest(),
         now=parts.clock.now(),
@@ -310,9 +307,8 @@ def read_usage(parts: Parts, policy: Policy, *, resource_groups: bool = False) -
         age_hours_max=int(policy.freshness.max_data_age_hours),
         provider=parts.cloud.provider,
     )
-    return parts.usage.load(
-        window, provider=parts.cloud.provider, resource_groups=resource_groups, level=True
-    )
+    provider = parts.cloud.provider
+    return parts.usage.load(window, provider=provider, resource_groups=resource_groups, level=True)
 
 
 def read_prices(parts: Parts, usage: Usage) -> PriceSnapshot:
