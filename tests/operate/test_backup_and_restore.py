@@ -5,6 +5,7 @@ The commands are those of docs/runbooks/backup-and-restore.md, run by a shell as
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,8 +38,9 @@ from service.store.engine import open_engine, reading, writing
 from service.store.halt import set_halt
 from service.store.lease import Lease
 from service.store.schema import SCHEMA
-from service.store.states import Origin
+from service.store.states import Origin, Role
 from service.wiring import Parts, build
+from tests.api.world import World, csrf_in, make_world
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
 RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "runbooks" / "backup-and-restore.md"
@@ -46,7 +48,7 @@ RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "runbooks" / "backup-an
 
 def documented(beginning: str) -> str:
     """The runbook's command that begins so, on a line of its own or between backticks."""
-    shown = rf"(?:^|`)({re.escape(beginning)}[^`\n]*)"
+    shown = rf"(?:^ *|`)({re.escape(beginning)}[^`\n]*)"
     found = re.search(shown, RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
     assert found, beginning
     return found.group(1)
@@ -263,3 +265,45 @@ def test_what_was_bought_after_the_backup_is_owned_drift_and_not_bought_again(
 def halt(parts: Parts, *, halted: bool) -> None:
     with writing(parts.engine) as connection:
         set_halt(connection, halted=halted, by="ops", reason="x", now=parts.clock.now())
+
+
+def test_what_a_restored_backup_opens_again_is_closed_as_the_runbook_says(
+    sqlite_engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = make_world(sqlite_engine)
+    token = world.token(Role.OPERATOR)
+    browser = world.signed_in(token)
+    cookies = dict(browser.cookies)
+    copy = tmp_path / "restored.db"
+    with (
+        closing(sqlite3.connect(copy)) as target,
+        closing(sqlite3.connect(str(sqlite_engine.url.database))) as source,
+    ):
+        source.backup(target)
+    halt = browser.get("/halt").text
+    assert browser.post("/logout", data={"csrf": csrf_in(halt)}).status_code == 200
+    assert not opens(world, cookies)
+    engine = open_engine(f"sqlite:///{copy}")
+    try:
+        restored = make_world(engine)
+        assert restored.client(token).get("/v1/me").status_code == 200
+        assert opens(restored, cookies)  # signed out before the backup was restored
+        rekeyed = make_world(engine, app_key=b"n" * 32)
+        assert not opens(rekeyed, cookies)
+        where = ["--database-url", f"sqlite:///{copy}"]
+        assert main([*documented("tenor token list").split()[1:], *where, "--json"]) == 0
+        (known,) = json.loads(capsys.readouterr().out)["tokens"]
+        command = documented("tenor token revoke TOKEN").replace("TOKEN", known["token_id"])
+        assert main([*command.split()[1:], *where]) == 0
+        assert main([*documented("tenor session list").split()[1:], *where]) == 0
+        assert restored.client(token).get("/v1/me").status_code == 401
+    finally:
+        engine.dispose()
+
+
+def opens(world: World, cookies: dict[str, str]) -> bool:
+    """Whether a browser with these cookies is shown a page, not the sign-in."""
+    client = world.client(accept="text/html")
+    for name, value in cookies.items():
+        client.cookies.set(name, value)
+    return client.get("/halt", follow_redirects=False).status_code == 200
