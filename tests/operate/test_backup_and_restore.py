@@ -291,6 +291,7 @@ def test_what_a_restored_backup_opens_again_is_closed_as_the_runbook_says(
         rekeyed = make_world(engine, app_key=b"n" * 32)
         assert not opens(rekeyed, cookies)
         where = ["--database-url", f"sqlite:///{copy}"]
+        capsys.readouterr()
         assert main([*documented("tenor token list").split()[1:], *where, "--json"]) == 0
         (known,) = json.loads(capsys.readouterr().out)["tokens"]
         command = documented("tenor token revoke TOKEN").replace("TOKEN", known["token_id"])
