@@ -45,7 +45,9 @@ class SandboxCloud:
         return self
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop answering, and close the clients that were made here."""
+        if self._clients is not None:
+            self._clients.close()
         self.server.close()
 
     def __enter__(self) -> Self:

@@ -340,6 +340,7 @@ def _of_change(ground: Ground, case: Case) -> tuple[bool, list[str]]:
     site, change = ground.site, case.what
     site.cloud.world.faults.clear()
     line = site.line(change.source, 1)
+    site.forget_returned()
     site.own(change)
     one = Run(ground, case)
     store_plan(one.engine, line)

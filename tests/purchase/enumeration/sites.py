@@ -179,6 +179,15 @@ class Site:
     def calls(self, operation: str) -> int:
         return int(self.cloud.server.calls[operation])
 
+    def forget_returned(self) -> None:
+        """As if what was returned had been in another year: AWS takes ten plans back in each."""
+        if self.provider != "aws":
+            return
+        with self.cloud.world.lock:
+            plans = self.cloud.world.savings_plans.plans
+            for name in [name for name, one in plans.items() if one.returned_at is not None]:
+                del plans[name]
+
     def paid(self) -> list[str]:
         """Every purchase that costs money, or will, however it came about."""
         found = self.cloud.snapshot().paid_by_intent
