@@ -39,9 +39,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_verify(options: argparse.Namespace) -> int:
-    """Walk the chain; exit status 0 when every event is as it was written, else 1."""
+    """Walk the chain; exit status 0 when every event is as it was written, else 1.
+
+    So it is where the tables tell of a sign-off what no event tells, or the ledger was emptied.
+    """
     from service.report.render import print_json  # noqa: PLC0415
     from service.store import ledger  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from service.store.agreement import disagreement  # noqa: PLC0415
 
     with _reading(options) as connection:
         head = ledger.GENESIS
@@ -50,6 +54,7 @@ def run_verify(options: argparse.Namespace) -> int:
             newest = ledger.latest(connection, limit=1)
             head = newest[0].hash if newest else ledger.GENESIS
             problem = None if _holds(connection, options.expect) else _gone(options.expect)
+            problem = problem or disagreement(connection)
         except InvariantError as error:
             count, problem = None, str(error)
     if options.json:
@@ -139,11 +144,11 @@ def _lines(connection: Connection) -> Iterator[str]:
 @contextmanager
 def _reading(options: argparse.Namespace) -> Iterator[Connection]:
     from service.api.command import engine_of  # noqa: PLC0415
-    from service.store.engine import reading  # noqa: PLC0415
+    from service.store.engine import snapshot  # noqa: PLC0415
 
     engine = engine_of(options)
     try:
-        with reading(engine) as connection:
+        with snapshot(engine) as connection:
             yield connection
     finally:
         engine.dispose()

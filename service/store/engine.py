@@ -85,6 +85,19 @@ def reading(engine: Engine) -> Iterator[Connection]:
         reader.rollback()
 
 
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """As ``reading``, and all of it sees one state: for what compares tables with each other."""
+    with engine.connect() as connection:
+        options: dict[str, Any] = {_READS_ONLY: True}
+        if connection.dialect.name == "postgresql":
+            # SQLite's readers see one state anyhow; PostgreSQL's see each statement's own.
+            options["isolation_level"] = "REPEATABLE READ"
+        reader = connection.execution_options(**options)
+        yield reader
+        reader.rollback()
+
+
 def _parse(url: str) -> URL:
     remedy = "Use sqlite:///path/to/tenor.db or postgresql://user@host/database."
     if url.startswith("postgres://"):

@@ -19,8 +19,9 @@ from service.domain.errors import InvariantError
 from service.observe.events import CATALOGUE
 from service.store import alerts as kept_alerts
 from service.store import ledger
+from service.store.agreement import disagreement
 from service.store.alert_tables import DeliveryState
-from service.store.engine import reading
+from service.store.engine import reading, snapshot
 from service.store.schema import ledger_head
 from service.web.frame import Visitor, WholeVisitor
 
@@ -125,12 +126,12 @@ def chain(context: AppContext, *, is_asked: bool) -> Chain:
 
 
 def _broken(context: AppContext) -> str | None:
-    with reading(context.engine) as connection:
+    with snapshot(context.engine) as connection:
         try:
             ledger.verify(connection)
         except InvariantError as error:
             return str(error)
-    return None
+        return disagreement(connection)
 
 
 def alerts(visitor: WholeVisitor) -> HTMLResponse:

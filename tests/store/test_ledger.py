@@ -12,7 +12,7 @@ from service.domain.errors import InvariantError
 from service.domain.ids import IntentId
 from service.observe.events import HaltSet, PurchaseCalled
 from service.store import ledger
-from service.store.engine import reading, writing
+from service.store.engine import reading, snapshot, writing
 from service.store.schema import events, ledger_head
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -76,3 +76,13 @@ def test_an_empty_ledger_is_sound(engine: Engine) -> None:
     with reading(engine) as connection:
         assert ledger.verify(connection) == 0
         assert connection.execute(ledger_head.select()).all() == []
+
+
+def test_a_ledger_that_grows_while_it_is_verified_is_still_whole(engine: Engine) -> None:
+    append(engine, 1)
+    with snapshot(engine) as connection:
+        assert ledger.verify(connection) == 1
+        append(engine, 2)
+        assert ledger.verify(connection) == 1
+    with snapshot(engine) as connection:
+        assert ledger.verify(connection) == 2
