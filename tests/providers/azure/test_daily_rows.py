@@ -23,6 +23,7 @@ from service.operate import demo
 from service.operate.doctor import examine
 from service.operate.ingesting import ingest
 from service.operate.once import cycle_now
+from service.operate.replay import Replayed, replay
 from service.operate.status import status_of
 from service.providers.azure.charges import hourly_charges
 from service.sandbox.azure.access import BILLING_ACCOUNT
@@ -92,6 +93,7 @@ class Decided:
     usage_after: Usage
     cloud: AzureSandbox
     status: Mapping[str, object]
+    replayed: Replayed
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,8 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decided]:
                 plans.append(plan)
                 bought.append(told["bought"])
                 cloud.advance(weeks * WEEK_HOURS)
+            with reading(parts.engine) as connection:
+                replayed = replay(connection, parts.usage, plans[1].plan)
             days = parts.usage.manifest()
             (status,) = status_of(parts)["data"]
             usage = [
@@ -123,6 +127,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decided]:
             usage_after=usage[1],
             cloud=cloud,
             status=status,
+            replayed=replayed,
         )
 
 
@@ -174,6 +179,11 @@ def test_what_is_covered_is_proven_as_before_and_not_reserved_twice(decided: Dec
         for plan in decided.plans
     )
     assert again < first
+
+
+def test_the_decision_can_be_taken_again(decided: Decided) -> None:
+    assert decided.plans[1].lines
+    assert decided.replayed.identical, decided.replayed.differences
 
 
 def test_each_hour_costs_what_it_truly_did_before_and_after_commitments(decided: Decided) -> None:
