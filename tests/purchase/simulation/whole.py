@@ -164,7 +164,7 @@ class WholeLife:
         """What the wire does to purchases from now on."""
         faults = self.cloud.world.faults
         faults.clear()
-        if not self.faulty or self.random.random() < 0.4:
+        if not self.faulty or self.random.random() < 0.2:
             return
         kind = self.random.choice(STRIKES)
         for operation in self.cloud.losing:
@@ -173,7 +173,7 @@ class WholeLife:
                     operation,
                     kind,
                     times=100,
-                    chance=0.6,
+                    chance=0.8,
                     lag_hours=self.random.choice([0.2, 20.0]),
                 )
             )
