@@ -14,23 +14,33 @@ from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from service.billing.market import Market, compile_market
-from service.domain.alterations import AlterationKind, AlterationOrder, AlterationQuote, Target
+from service.domain.alterations import (
+    Alteration,
+    AlterationKind,
+    AlterationOrder,
+    AlterationQuote,
+    AlterationState,
+    Target,
+)
 from service.domain.commitments import Commitment, CommitmentState, Offering
 from service.domain.errors import ProviderError
 from service.domain.hours import HOUR, TERM_HOURS, iso
-from service.domain.ids import ClientToken, CommitmentId, IntentId, OfferingId
+from service.domain.ids import ClientToken, CommitmentId, IntentId
 from service.domain.plans import Decision
 from service.domain.purchases import InventoryItem
 from service.guard.alterations import mode_of_item
 from service.guard.checks import choices
 from service.guard.fields import Mode
 from service.guard.menu import target_for
-from service.operate.altering import withdraw_turned
+from service.operate.altering import TURNED, withdraw_turned
+from service.operate.pending import GIVING_AWAY, done, once_done
 from service.operate.replaying import REPLAY_HOURS, live, saving_usd_per_hour
 from service.operate.situation import Situation
 from service.providers.port import ProviderAlterer
+from service.purchase.checks import NO_FACTS
+from service.purchase.desk import Declined
 from service.purchase.written_alterations import ask
-from service.store import demotion
+from service.store import alterations, demotion
 from service.store.engine import reading, writing
 from service.wiring import Parts
 
@@ -52,42 +62,69 @@ class Move:
 
 
 def ask_for_exchanges(parts: Parts, situation: Situation) -> int:
-    """Ask for every exchange that pays, where the policy allows exchanges; how many."""
+    """Ask for every exchange that pays, where the policy allows exchanges; how many.
+
+    The best first, each judged as if all that was asked for before it were done.
+    """
     alterer = parts.cloud.alterer
     if alterer is None or AlterationKind.EXCHANGE not in situation.policy.alterations.allowed:
         withdraw_turned(parts, REASON, lambda _: False)
         return 0
     with reading(parts.engine) as connection:
         given_up = demotion.demoted(connection)
+        waiting = alterations.list_alterations(
+            connection, states=(AlterationState.WAITING,), provider=parts.cloud.provider
+        )
+    turned = {one.order.intent for one in waiting if standing(parts, situation, one) is TURNED}
+    withdraw_turned(parts, REASON, lambda one: one.order.intent not in turned)
+    facts = once_done(parts, situation, GIVING_AWAY)
     now = parts.clock.now()
-    found = {
-        item.commitment.commitment: (item, moves(situation, item))
-        for item in situation.inventory
+    found = [
+        (possible, item)
+        for item in facts.inventory
         if mode_of_item(item, situation.policy, given_up) is not Mode.OBSERVE
         and AlterationKind.EXCHANGE in alterer.ways(item, now)
-    }
-    good = {
-        (name, move.target.offering) for name, (_, possible) in found.items() for move in possible
-    }
-    withdraw_turned(parts, REASON, lambda one: _still_pays(one.order, good))
-    return sum(
-        _ask_for_best(parts, situation, item, possible, alterer)
-        for item, possible in found.values()
-    )
+        and (possible := moves(facts, item))
+    ]
+    asked = 0
+    for possible, item in sorted(found, key=lambda one: -one[0][0].saves_usd_per_hour):
+        # What loses beside another one need not once that is exchanged.
+        left = moves(facts, item) if asked else possible
+        order = _ask_for_best(parts, facts, item, left, alterer)
+        if order is not None:
+            asked += 1
+            facts = done(facts, order)
+    return asked
 
 
-def _still_pays(order: AlterationOrder, good: set[tuple[CommitmentId, OfferingId]]) -> bool:
-    pairs = ((source, one.offering) for source in order.sources for one in order.targets)
-    return any((source, name) in good for source, name in pairs if name is not None)
+def standing(parts: Parts, situation: Situation, one: Alteration) -> Declined | None:
+    """Whether an exchange that was asked for here would be asked for now; ``None``: it would.
+
+    As if what was asked for before it were done. While its source cannot be judged it waits.
+    """
+    if not one.reason.startswith(REASON):
+        return None
+    facts = once_done(parts, situation, GIVING_AWAY, asked=one)
+    items = [item for item in facts.inventory if item.commitment.commitment in one.order.sources]
+    if len(items) != len(one.order.sources):
+        return TURNED
+    if not all(_can_be_judged(facts, item) for item in items):
+        return Declined(NO_FACTS, "it could not be judged again", final=False)
+    wanted = {target.offering for target in one.order.targets}
+    good = {move.target.offering for item in items for move in moves(facts, item)}
+    return None if wanted & good else TURNED
+
+
+def _can_be_judged(situation: Situation, item: InventoryItem) -> bool:
+    """On estimates it is not known which size ran in which hour: see service.plan.estimated."""
+    return item.commitment.commitment in situation.owned and not situation.estimated_days
 
 
 def moves(situation: Situation, item: InventoryItem) -> list[Move]:
     """Every exchange of ``item`` that would save more than the margin, the best first."""
     name = item.commitment.commitment
-    if name not in situation.owned:
+    if not _can_be_judged(situation, item):
         return []
-    if situation.estimated_days:
-        return []  # which size ran in which hour is not known: see service.plan.estimated
     commit = Decimal(item.commit_usd_per_hour)
     margin = commit * situation.policy.alterations.churn_margin_ratio
     if saving_usd_per_hour(situation, name) >= -margin:
@@ -178,7 +215,7 @@ def _ask_for_best(
     item: InventoryItem,
     possible: Sequence[Move],
     alterer: ProviderAlterer,
-) -> int:
+) -> AlterationOrder | None:
     for move in possible[:QUOTED_AT_MOST]:
         order = _order(parts, item, move)
         try:
@@ -188,8 +225,8 @@ def _ask_for_best(
         if _pays(situation, item, move, quote):
             # Whoever says yes sees how many the provider gives, and gets no more.
             seen = replace(order, most_to_pay_usd=quote.pay_usd, targets=quote.targets)
-            return _ask(parts, situation, seen, move)
-    return 0
+            return seen if _ask(parts, situation, seen, move) else None
+    return None
 
 
 def _pays(situation: Situation, item: InventoryItem, move: Move, quote: AlterationQuote) -> bool:
@@ -227,7 +264,7 @@ def _order(parts: Parts, item: InventoryItem, move: Move) -> AlterationOrder:
     )
 
 
-def _ask(parts: Parts, situation: Situation, order: AlterationOrder, move: Move) -> int:
+def _ask(parts: Parts, situation: Situation, order: AlterationOrder, move: Move) -> bool:
     now = parts.clock.now()
     lifetime = timedelta(hours=int(situation.policy.timing.proposal_lifetime_hours))
     reason = (
@@ -244,4 +281,4 @@ def _ask(parts: Parts, situation: Situation, order: AlterationOrder, move: Move)
             expires_at=now + lifetime,
             now=now,
         )
-    return 0 if asked is None else 1
+    return asked is not None

@@ -9,7 +9,7 @@ would be bought again next week is churn, and quotas for returns are small.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -28,9 +28,11 @@ from service.domain.purchases import InventoryItem
 from service.guard.alterations import mode_of_item
 from service.guard.fields import Mode
 from service.observe.events import UndoNotJudged
+from service.operate import exchanging
 from service.operate.altering import TURNED, Standing, do_decided, said, withdraw_turned
 from service.operate.deciding import forecast_and_plan
 from service.operate.exchanging import ask_for_exchanges
+from service.operate.pending import EXCHANGES, once_done, without
 from service.operate.reconciling import reconcile
 from service.operate.replaying import REPLAY_HOURS, as_proven, saving_usd_per_hour
 from service.operate.situation import Situation, read_situation
@@ -90,7 +92,8 @@ def give_back(parts: Parts, situation: Situation, *, lease: Lease) -> str:
     """Give back, or ask a person to give back, what ``situation`` says should not be owned."""
     ways = _ways_back(parts, situation)
     unjudged: set[CommitmentId] = set()
-    regrets = _regrets(parts, situation, ways, unjudged)
+    exchanged = once_done(parts, situation, EXCHANGES)
+    regrets = find_regrets(parts, exchanged, ways, unjudged)
     regretted = {one.item.commitment.commitment for one in regrets}
     withdraw_turned(parts, REASON, lambda one: _stands(one, regretted, unjudged) is not TURNED)
     asked = sum(_ask(parts, situation, one, ways) for one in regrets)
@@ -98,7 +101,9 @@ def give_back(parts: Parts, situation: Situation, *, lease: Lease) -> str:
         parts,
         lease=lease,
         inventory_read_at=situation.inventory_read_at,
-        stands=lambda one: _stands(one, regretted, unjudged),
+        stands=lambda one: (
+            _stands(one, regretted, unjudged) or exchanging.standing(parts, situation, one)
+        ),
     )
     if acted:
         reconcile(parts, lease=lease)
@@ -113,19 +118,21 @@ def standing(parts: Parts, *, inventory_read_at: datetime) -> Standing:
     The facts are read when the first that a person approved is to be done. While they cannot be
     had it waits. What autopilot may do by itself is judged, and done, once a day.
     """
+    read: list[Situation] = []
     judged: list[tuple[set[CommitmentId], set[CommitmentId]]] = []
 
     def stands(one: Alteration) -> Declined | None:
-        if not one.reason.startswith(REASON):
+        if not one.reason.startswith((REASON, exchanging.REASON)):
             return None
         if one.state is not AlterationState.APPROVED:
             return Declined("evidence", "it is judged again once a day", final=False)
         try:
+            if not read:
+                read.append(read_situation(parts, inventory_read_at=inventory_read_at))
+            if one.reason.startswith(exchanging.REASON):
+                return exchanging.standing(parts, read[0], one)
             if not judged:
-                situation = read_situation(parts, inventory_read_at=inventory_read_at)
-                unjudged: set[CommitmentId] = set()
-                regrets = _regrets(parts, situation, _ways_back(parts, situation), unjudged)
-                judged.append(({regret.item.commitment.commitment for regret in regrets}, unjudged))
+                judged.append(_judged(parts, read[0]))
         except LeaseLostError:
             raise
         except TenorError as error:
@@ -133,6 +140,14 @@ def standing(parts: Parts, *, inventory_read_at: datetime) -> Standing:
         return _stands(one, *judged[0])
 
     return stands
+
+
+def _judged(parts: Parts, situation: Situation) -> tuple[set[CommitmentId], set[CommitmentId]]:
+    """What is regretted, and what cannot be judged."""
+    unjudged: set[CommitmentId] = set()
+    ways = _ways_back(parts, situation)
+    regrets = find_regrets(parts, once_done(parts, situation, EXCHANGES), ways, unjudged)
+    return {one.item.commitment.commitment for one in regrets}, unjudged
 
 
 def _stands(
@@ -184,7 +199,7 @@ def _is_recent(one: Holding, situation: Situation, now: datetime) -> bool:
     return now - bought_at <= timedelta(days=days)
 
 
-def _regrets(
+def find_regrets(
     parts: Parts,
     situation: Situation,
     ways: Mapping[CommitmentId, AlterationKind],
@@ -257,17 +272,6 @@ def _regret(
     if again >= Decimal(item.commit_usd_per_hour) * BOUGHT_AGAIN_RATIO:
         return None
     return Regret(item, loses, again)
-
-
-def without(situation: Situation, name: CommitmentId) -> Situation:
-    """The same facts as if ``name`` had never been bought."""
-    return replace(
-        situation,
-        commitments=tuple(one for one in situation.commitments if one.commitment != name),
-        inventory=tuple(item for item in situation.inventory if item.commitment.commitment != name),
-        owned={key: one for key, one in situation.owned.items() if key != name},
-        set_aside=situation.set_aside | {name},
-    )
 
 
 def bought_again_usd_per_hour(plan: Plan, item: InventoryItem) -> Decimal:

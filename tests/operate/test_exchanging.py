@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -18,31 +19,36 @@ from service.domain.alterations import (
 from service.domain.commitments import Kind, Payment
 from service.domain.ids import AccountId, ClientToken, IntentId
 from service.domain.purchases import Bought, PurchaseOrder
+from service.operate.altering import TURNED
 from service.operate.demo import Demo
-from service.operate.exchanging import ask_for_exchanges, moves
+from service.operate.exchanging import ask_for_exchanges, moves, standing
 from service.operate.obliging import evidence_for
+from service.operate.pending import once_done, without
 from service.operate.reconciling import reconcile
 from service.operate.replaying import saving_usd_per_hour
 from service.operate.risking import risks
+from service.operate.settling import tie_loose_ends
 from service.operate.situation import Situation, read_situation
+from service.operate.undoing import find_regrets
 from service.providers.aws.reservation_terms import ReservationTerms
 from service.providers.port import always_wanted
+from service.purchase.written_alterations import approve_alteration, ask
 from service.store import alterations, demotion
-from service.store.engine import reading
+from service.store.engine import reading, writing
 from service.store.lease import Lease
 
 FAMILY = "m5"
 
 
-def own_convertible(demo: Demo, lease: Lease) -> None:
+def own_convertible(demo: Demo, lease: Lease, name: str = "somebody") -> None:
     """Two large machines of the family, reserved as convertible, and adopted."""
     terms = ReservationTerms(
         "us-east-1", f"{FAMILY}.large", "Linux/UNIX", "default", "convertible", 12,
         Payment.NO_UPFRONT, None,
     )  # fmt: skip
     order = PurchaseOrder(
-        intent=IntentId("somebody"),
-        token=ClientToken("somebody"),
+        intent=IntentId(name),
+        token=ClientToken(name),
         account=AccountId(demo.cloud.world.payer),
         offering=terms.offering,
         kind=terms.kind,
@@ -163,3 +169,100 @@ def test_the_shipped_policy_asks_for_no_exchange(demo: Demo, lease: Lease) -> No
     fallen = facts(demo, lease, without_family=True)
     shipped = replace(fallen, policy=demo.parts.policy().policy)
     assert ask_for_exchanges(demo.parts, shipped) == 0
+
+
+def two_for_the_usage_of_one(demo: Demo, lease: Lease) -> Situation:
+    """Two alike, and of their family only what one of them covers is used."""
+    own_convertible(demo, lease, "one")
+    own_convertible(demo, lease, "two")
+    known = facts(demo, lease, without_family=True)
+    quantity = known.usage.quantity.copy()
+    covered = next(
+        number
+        for number, line in enumerate(known.usage.lines)
+        if f":{FAMILY}.xlarge" in str(line.sku) and line.region == "us-east-1"
+    )
+    quantity[:, covered] = 1
+    allowed = known.policy.allowed.model_copy(update={"kinds": (Kind.AWS_RI_REGIONAL,)})
+    return replace(
+        known,
+        usage=replace(known.usage, quantity=quantity),
+        policy=known.policy.model_copy(update={"allowed": allowed}),
+    )
+
+
+def test_of_two_that_lose_only_beside_each_other_one_is_exchanged_and_the_other_stays(
+    demo: Demo, lease: Lease
+) -> None:
+    known = two_for_the_usage_of_one(demo, lease)
+    first, second = [item for item in known.inventory if item.exchangeable]
+    assert moves(known, first)
+    assert moves(known, second)
+    assert ask_for_exchanges(demo.parts, known) == 1
+    with reading(demo.parts.engine) as connection:
+        [asked] = alterations.list_alterations(connection)
+    [other] = {item.commitment.commitment for item in (first, second)} - set(asked.order.sources)
+    assert saving_usd_per_hour(known, other) < 0
+    exchanged = once_done(demo.parts, known, {AlterationKind.EXCHANGE})
+    assert saving_usd_per_hour(exchanged, other) > 0
+    # The next day it is the same: the one waits on, and the other is not asked for beside it.
+    assert ask_for_exchanges(demo.parts, known) == 0
+    assert waiting(demo) == [asked.order.intent]
+
+    # Nor does the check of recent purchases regret the other one, or take what is asked for so.
+    ways = dict.fromkeys((*asked.order.sources, other), AlterationKind.RETURN)
+    assert find_regrets(demo.parts, exchanged, ways, set()) == []
+    assert [one.item.commitment.commitment for one in find_regrets(demo.parts, known, ways, set())]
+
+    # Should the other go after all, the exchange would not be asked for now: it is not done.
+    assert standing(demo.parts, known, asked) is None
+    turned = without(known, other)
+    assert standing(demo.parts, turned, asked) is TURNED
+    waits = standing(demo.parts, replace(known, owned={}), asked)
+    assert waits is not None
+    assert not waits.final
+    assert ask_for_exchanges(demo.parts, turned) == 0
+    assert waiting(demo) == []
+
+
+def test_beside_a_return_that_is_asked_for_nothing_is_exchanged(demo: Demo, lease: Lease) -> None:
+    known = two_for_the_usage_of_one(demo, lease)
+    item, _ = [one for one in known.inventory if one.exchangeable]
+    order = AlterationOrder(
+        intent=IntentId("return"),
+        token=ClientToken("return"),
+        alteration=AlterationKind.RETURN,
+        account=item.commitment.account,
+        kind=item.kind,
+        sources=(item.commitment.commitment,),
+        targets=(),
+        most_to_pay_usd=Decimal(0),
+    )
+    now = demo.parts.clock.now()
+    with writing(demo.parts.engine) as connection:
+        ask(
+            connection,
+            order,
+            provider="aws",
+            run="run",
+            reason="by a person",
+            expires_at=now + timedelta(days=1),
+            now=now,
+        )
+    assert ask_for_exchanges(demo.parts, known) == 0
+
+
+def test_an_approved_exchange_is_judged_again_before_it_is_done(demo: Demo, lease: Lease) -> None:
+    own_convertible(demo, lease)
+    assert ask_for_exchanges(demo.parts, facts(demo, lease, without_family=True)) == 1
+    [intent] = waiting(demo)
+    with writing(demo.parts.engine) as connection:
+        obstacle = approve_alteration(
+            connection, intent, version=1, by="ana", comment="", now=demo.parts.clock.now()
+        )
+    assert obstacle is None
+    told = tie_loose_ends(demo.parts, lease=lease)  # of the family as much is used as ever
+    assert "0 of 1 alterations done" in told
+    with reading(demo.parts.engine) as connection:
+        [one] = alterations.list_alterations(connection)
+    assert (one.state, one.detail.split(":")[0]) == (AlterationState.WITHDRAWN, TURNED.rule)

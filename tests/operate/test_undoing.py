@@ -11,11 +11,12 @@ from service.domain.ids import IntentId, PlanId
 from service.observe.events import UndoNotJudged
 from service.operate.demo import Demo
 from service.operate.guarding import context_of
+from service.operate.pending import without
 from service.operate.reconciling import reconcile
 from service.operate.replaying import saving_usd_per_hour
 from service.operate.settling import tie_loose_ends
 from service.operate.situation import Situation, read_situation
-from service.operate.undoing import give_back, undo, without
+from service.operate.undoing import give_back, undo
 from service.pipeline import run_cycle
 from service.purchase.written_alterations import approve_alteration
 from service.store import alterations, demotion, holdings, intents, ledger
