@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.errors import LeaseLostError, TenorError
@@ -36,11 +36,24 @@ SUPERSEDED = "superseded: a newer instant of the schedule was due as well"
 
 
 @dataclass(frozen=True, slots=True)
+class Errand:
+    """Work of a job at instants that somebody asked for, beside those that it recurs at.
+
+    ``asked`` lists them, oldest first; the newest is done under ``schedule`` and stands for all.
+    """
+
+    schedule: str
+    asked: Callable[[Connection, Lease, datetime], Sequence[datetime]]
+    work: Callable[[due.Run, Lease], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Work that recurs every ``every`` (from 1970 plus ``offset``) on the service's clock.
 
     ``work`` does it under the lease and returns a sentence for the record. ``waits`` tells why
-    the job cannot usefully run yet, or ``None``; a job that waits stays due.
+    the job cannot usefully run yet, or ``None``; a job that waits stays due. What is asked of its
+    ``errand`` does not wait: who asked is told why not.
     """
 
     name: str
@@ -48,6 +61,7 @@ class Job:
     offset: timedelta
     work: Callable[[due.Run, Lease], str]
     waits: Callable[[], str | None] = lambda: None
+    errand: Errand | None = None
 
 
 class Executor:
@@ -113,7 +127,7 @@ class Executor:
                 if lease is None:
                     return 0
                 self._prepare(lease)
-                done = self._run_due(job, lease)
+                done = self._run_asked(job, lease) + self._run_due(job, lease)
                 self._on_rung()
             except LeaseLostError as error:
                 self._lease = None
@@ -153,6 +167,18 @@ class Executor:
             self._on_acquired(lease)
             self._prepared_fence = lease.fence
 
+    def _run_asked(self, job: Job, lease: Lease) -> int:
+        errand = job.errand
+        if errand is None:
+            return 0
+        with reading(self._engine) as connection:
+            instants = errand.asked(connection, lease, self._clock.now())
+        if not instants:
+            return 0
+        return self._run_newest(
+            replace(job, name=errand.schedule, work=errand.work), instants, lease
+        )
+
     def _run_due(self, job: Job, lease: Lease) -> int:
         now = self._clock.now()
         with reading(self._engine) as connection:
@@ -173,6 +199,9 @@ class Executor:
             self._waiting[job.name] = reason
             return 0
         self._waiting.pop(job.name, None)
+        return self._run_newest(job, instants, lease)
+
+    def _run_newest(self, job: Job, instants: Sequence[datetime], lease: Lease) -> int:
         *older, newest = instants
         if older:
             self._supersede(job, older, lease)

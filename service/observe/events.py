@@ -50,6 +50,7 @@ from service.observe.events_buying import (
 from service.observe.events_running import (
     AutopilotDemoted,
     AutopilotRestored,
+    CycleAsked,
     CycleFailed,
     CycleFinished,
     CycleStarted,
@@ -86,6 +87,7 @@ __all__ = [
     "AutopilotDemoted",
     "AutopilotRestored",
     "CommitmentChanged",
+    "CycleAsked",
     "CycleFailed",
     "CycleFinished",
     "CycleStarted",
@@ -132,6 +134,7 @@ Event = (
     UsageIngested
     | UsageRefused
     | PricesRecorded
+    | CycleAsked
     | CycleStarted
     | CycleFinished
     | CycleFailed

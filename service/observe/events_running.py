@@ -43,6 +43,16 @@ class PricesRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class CycleAsked:
+    """Somebody asked the running executor to decide ``provider``'s cycle now; the actor is who."""
+
+    name: ClassVar[str] = "cycle.asked"
+    cycle: CycleId
+    provider: str
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class CycleStarted:
     """A decision cycle began; ``due_at`` is its scheduled instant, which is in its id."""
 

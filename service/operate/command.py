@@ -38,10 +38,19 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     daemon.add_argument("--bell-seconds", type=float, default=15.0, help=argparse.SUPPRESS)
     daemon.set_defaults(run=run_daemon)
 
-    cycle = commands.add_parser("cycle", help="run one decision cycle now")
+    cycle = commands.add_parser(
+        "cycle", help="one decision cycle now, here or by the daemon that runs"
+    )
     cycle.add_argument(
         "--provider", default=None, help="decide for this cloud only (aws, azure, gcp; default all)"
     )
+    cycle.add_argument(
+        "--wait-seconds",
+        type=float,
+        default=600.0,
+        help="how long to wait for a running daemon that was asked (600)",
+    )
+    cycle.add_argument("--no-wait", action="store_true", help="ask it, and do not wait")
     cycle.add_argument("--json", action="store_true", help="print one JSON object")
     cycle.set_defaults(run=run_cycle)
 
@@ -133,10 +142,18 @@ def run_daemon(options: argparse.Namespace) -> int:
 
 
 def run_cycle(options: argparse.Namespace) -> int:
-    """Reconcile, decide, act and report once, now, under the executor's lease."""
+    """Ingest, reconcile, decide, act and report once, now.
+
+    Under the executor's lease; while a daemon holds it, that one is asked to.
+    """
+    from service.operate.asking import executor_now  # noqa: PLC0415
     from service.operate.once import cycle_now  # noqa: PLC0415
     from service.report.render import print_json, print_table  # noqa: PLC0415
 
+    with _grounded(options) as ground:
+        holder = executor_now(ground)
+        if holder is not None:
+            return _ask_for_cycle(options, ground, holder)
     with _opened() as parts:
         chosen = parts.each() if options.provider is None else (parts.about(options.provider),)
         at = parts.clock.now()
@@ -147,6 +164,33 @@ def run_cycle(options: argparse.Namespace) -> int:
         for result in results:
             print_table("Cycle", ("what", "value"), list(result.items()))
     return 4 if any(result["unknown"] for result in results) else 0
+
+
+def _ask_for_cycle(options: argparse.Namespace, ground: Ground, holder: str) -> int:
+    """Have the daemon decide, and tell what came of it."""
+    from service.api.shell import at_the_shell  # noqa: PLC0415
+    from service.clouds import providers_named, require_named  # noqa: PLC0415
+    from service.operate.asking import ask, awaited, leaves_unknown  # noqa: PLC0415
+    from service.report.render import print_json, print_table  # noqa: PLC0415
+
+    providers = providers_named(ground.settings)
+    if options.provider is not None:
+        require_named(ground.settings, options.provider)
+        providers = (options.provider,)
+    requests = ask(ground, providers, actor=at_the_shell().actor)
+    if not options.no_wait:
+        sys.stderr.write(
+            f"tenor: {holder} is the executor and has been asked; waiting up to "
+            f"{options.wait_seconds:g} s (--no-wait does not)\n"
+        )
+        requests = awaited(ground, requests, within_seconds=options.wait_seconds)
+    if options.json:
+        print_json({"asked": holder, "cycles": [one.as_row() for one in requests]})
+    else:
+        rows = [(one.provider, one.cycle, one.state, one.detail) for one in requests]
+        columns = ("provider", "cycle", "state", "what it said")
+        print_table(f"Asked of {holder}", columns, rows)
+    return 4 if not options.no_wait and leaves_unknown(ground, providers) else 0
 
 
 def run_switch(options: argparse.Namespace, *, halted: bool) -> int:

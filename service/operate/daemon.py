@@ -16,13 +16,14 @@ from service.operate.billed_usage import BilledUsage
 from service.operate.demoting import demote_on_stale_data
 from service.operate.event_log import EventLog
 from service.operate.ingesting import ingest
+from service.operate.once import look_first
 from service.operate.settling import expire, tie_loose_ends
 from service.operate.situation import LEAST_HISTORY_HOURS
 from service.operate.timetable import EXPIRING, TELLING
 from service.operate.undoing import undo
 from service.pipeline import Cycle, run_cycle
-from service.scheduler import Bell, Executor, Job
-from service.store import due
+from service.scheduler import Bell, Errand, Executor, Job
+from service.store import asked, due
 from service.store.lease import Lease
 from service.usage.quality import decision_window
 from service.wiring import Parts, WallClock
@@ -64,7 +65,17 @@ def _undo_job(parts: Parts) -> Job:
 
 def _cycle_job(parts: Parts) -> Job:
     slot = timetable.deciding(parts.settings, parts.cloud.provider)
-    return Job(*slot, lambda run, lease: decide(parts, run, lease), lambda: waits(parts))
+    provider = parts.cloud.provider
+    errand = Errand(
+        asked.schedule_of(provider),
+        lambda connection, lease, now: asked.open_requests(
+            connection, provider, lease=lease, now=now
+        ),
+        lambda run, lease: decide_asked(parts, run, lease),
+    )
+    return Job(
+        *slot, lambda run, lease: decide(parts, run, lease), lambda: waits(parts), errand=errand
+    )
 
 
 def decide(parts: Parts, run: due.Run, lease: Lease) -> str:
@@ -76,6 +87,12 @@ def decide(parts: Parts, run: due.Run, lease: Lease) -> str:
         f"{len(result.plan.lines)} lines: {acted.bought} bought, {acted.proposed} proposed, "
         f"{acted.refused} refused, {acted.declined} declined, {acted.unknown} unknown"
     )
+
+
+def decide_asked(parts: Parts, run: due.Run, lease: Lease) -> str:
+    """The cycle that somebody asked for, on what usage and inventory say now."""
+    look_first(parts, lease=lease)
+    return decide(parts, run, lease)
 
 
 def not_ready(parts: Parts) -> str | None:

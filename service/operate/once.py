@@ -20,14 +20,12 @@ from service.operate.settling import tie_loose_ends
 from service.pipeline import Cycle, CycleResult, run_cycle
 from service.store import due
 from service.store import lease as leases
+from service.store.asked import schedule_of
 from service.store.engine import reading, writing
 from service.store.states import RunState
 from service.wiring import Parts
 
 log = get_logger(__name__)
-
-ON_DEMAND = "manual"
-"""The schedule of cycles that somebody asked for; each is named by the instant of asking."""
 
 
 def cycle_now(parts: Parts, *, at: datetime) -> dict[str, object]:
@@ -67,12 +65,17 @@ def cycle_now(parts: Parts, *, at: datetime) -> dict[str, object]:
     }
 
 
-def _run(parts: Parts, lease: leases.Lease, at: datetime) -> tuple[Cycle, CycleResult]:
+def look_first(parts: Parts, *, lease: leases.Lease) -> None:
+    """Bring usage and inventory up to date, as a cycle that does not wait for its hour needs."""
     if parts.cloud.exports is not None or parts.settings.exports.exists():
         ingest(parts, provider=parts.cloud.provider)
     tie_loose_ends(parts, lease=lease)
+
+
+def _run(parts: Parts, lease: leases.Lease, at: datetime) -> tuple[Cycle, CycleResult]:
+    look_first(parts, lease=lease)
     with writing(parts.engine) as connection:
-        schedule = f"{ON_DEMAND}-{parts.cloud.provider}"
+        schedule = schedule_of(parts.cloud.provider)
         now = parts.clock.now()
         run = due.claim(connection, schedule=schedule, due_at=at, lease=lease, now=now)
     if run is None:

@@ -110,6 +110,14 @@ def test_the_daemon_answers_and_ends_on_sigterm_within_ten_seconds(
             urllib.request.urlopen(url + "/v1/halt", data=b"{}", timeout=5)  # noqa: S310
         assert refused.value.code == 401
         refused.value.close()
+        # By the wall's clock the sandbox's usage is stale: the daemon, asked to decide, says so.
+        cycle = [sys.executable, "-m", "service.cli", "cycle"]
+        told = subprocess.run(
+            cycle, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        )
+        assert told.returncode == 3
+        assert "has been asked" in told.stderr
+        assert "RefusedError: refused by data_age" in told.stderr
         asked = time.monotonic()
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(STOP_SECONDS_MAX + 5) == 0
