@@ -30,7 +30,7 @@ FLOORS = {
     "drop": 0.93,
     "surge": 0.96,
     "seasonal": 0.955,
-    "pooled": 0.975,
+    "pooled": 0.98,
     "types": 0.49,
 }
 
