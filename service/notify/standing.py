@@ -6,7 +6,7 @@ Amounts in the texts are rounded for people; ``data`` has them exactly.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -67,7 +67,10 @@ class CapUsed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand. ``data_age_hours`` is by provider; ``utilization_ratio`` the newest."""
+    """How things stand. ``data_age_hours`` is by provider; ``utilization_ratio`` the newest.
+
+    ``awaited_hours``: how long usage has been looked for, by provider that none ever arrived of.
+    """
 
     now: datetime
     waiting: tuple[Waiting, ...]
@@ -77,6 +80,7 @@ class Standing:
     utilization_ratio: Decimal | None
     reported_through: datetime | None
     changes: tuple[WaitingChange, ...] = ()
+    awaited_hours: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +220,15 @@ def _of_caps(standing: Standing, limits: Thresholds) -> Iterator[Alert]:
 
 
 def _of_data(standing: Standing, limits: Thresholds) -> Iterator[Alert]:
-    for provider, age in sorted(standing.data_age_hours.items()):
+    old = {
+        provider: (age, f"The newest usage of {provider_name(provider)} is {age:.0f} hours old")
+        for provider, age in standing.data_age_hours.items()
+    }
+    missing = {
+        provider: (hours, f"No usage of {provider_name(provider)} ever came in {hours:.0f} hours")
+        for provider, hours in standing.awaited_hours.items()
+    }
+    for provider, (age, words) in sorted((missing | old).items()):
         if age <= limits.data_age_hours:
             continue
         yield Alert(
@@ -224,8 +236,8 @@ def _of_data(standing: Standing, limits: Thresholds) -> Iterator[Alert]:
             kind=AlertKind.DATA_LATE,
             severity=Severity.WARNING,
             title="Usage is late",
-            body=f"The newest usage of {provider_name(provider)} is {age:.0f} hours old; more than "
-            f"{limits.data_age_hours:f} is told. Nothing is decided on stale data.",
+            body=f"{words}; more than {limits.data_age_hours:f} is told. Nothing is decided on "
+            f"{'stale' if provider in old else 'missing'} data.",
             at=standing.now,
             data={"provider": provider, "age_hours": format(round(age, 1), "f")},
         )

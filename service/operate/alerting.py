@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -37,12 +37,14 @@ from service.notify.standing import (
 )
 from service.notify.timing import due_at, next_attempt_at, wants
 from service.observe.log import get_logger
+from service.operate import timetable
 from service.operate.alert_facts import Facts
 from service.operate.reporting import WHOLE_ESTATE
 from service.operate.watching_policy import watch_policy
 from service.store import alerts as store
 from service.store import alterations, holdings, intents, ledger, proposals, reported
 from service.store.engine import reading, writing
+from service.store.schema import job_runs
 from service.store.usage_tables import usage_days
 from service.wiring import Parts
 
@@ -200,11 +202,7 @@ def _standing(parts: Parts, connection: Connection, now: datetime) -> Standing:
     owed = holdings.owed(connection, now=now)
     report = reported.newest(connection, WHOLE_ESTATE)
     ratio = None if report is None else report.document.get("utilization_ratio")
-    ages = connection.execute(
-        select(usage_days.c.provider, func.max(usage_days.c.last_hour)).group_by(
-            usage_days.c.provider
-        )
-    )
+    ages = _usage_ages(connection, now)
     return Standing(
         now=now,
         waiting=tuple(
@@ -228,10 +226,8 @@ def _standing(parts: Parts, connection: Connection, now: datetime) -> Standing:
             if item.commitment.state.is_owned
         ),
         caps=_caps(parts, connection, now),
-        data_age_hours={
-            provider: Decimal(round((now - last - HOUR).total_seconds())) / 3600
-            for provider, last in ages
-        },
+        data_age_hours=ages,
+        awaited_hours=_awaited(parts, connection, now, ages.keys()),
         utilization_ratio=None if ratio is None else Decimal(str(ratio)),
         reported_through=None if report is None else report.period_end,
         changes=tuple(
@@ -245,6 +241,34 @@ def _standing(parts: Parts, connection: Connection, now: datetime) -> Standing:
             for one in alterations.list_alterations(connection, states=(AlterationState.WAITING,))
         ),
     )
+
+
+def _usage_ages(connection: Connection, now: datetime) -> dict[str, Decimal]:
+    """How old the newest usage is in hours, by provider that any has arrived of."""
+    table = usage_days.c
+    query = select(table.provider, func.max(table.last_hour)).group_by(table.provider)
+    return {provider: _hours(now - last - HOUR) for provider, last in connection.execute(query)}
+
+
+def _awaited(
+    parts: Parts, connection: Connection, now: datetime, arrived: Collection[str]
+) -> dict[str, Decimal]:
+    """How long exports have been read, in hours, by provider that no usage has arrived of."""
+    names = {
+        timetable.ingesting(parts.settings, cloud.provider).name: cloud.provider
+        for cloud in parts.clouds
+        if cloud.provider not in arrived
+    }
+    query = (
+        select(job_runs.c.schedule, func.min(job_runs.c.started_at))
+        .where(job_runs.c.schedule.in_(sorted(names)))
+        .group_by(job_runs.c.schedule)
+    )
+    return {names[schedule]: _hours(now - first) for schedule, first in connection.execute(query)}
+
+
+def _hours(span: timedelta) -> Decimal:
+    return Decimal(round(span.total_seconds())) / 3600
 
 
 def _caps(parts: Parts, connection: Connection, now: datetime) -> tuple[CapUsed, ...]:

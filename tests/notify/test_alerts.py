@@ -167,6 +167,11 @@ def test_a_calm_service_tells_nothing() -> None:
             "data:gcp:2026-03-02",
         ),
         (
+            replace(CALM, awaited_hours={"azure": Decimal(73)}),
+            AlertKind.DATA_LATE,
+            "data:azure:2026-03-02",
+        ),
+        (
             replace(CALM, utilization_ratio=Decimal("0.89")),
             AlertKind.UTILIZATION_LOW,
             "utilization:2026-03-02",

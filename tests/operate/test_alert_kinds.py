@@ -7,7 +7,7 @@ limit is tested beside the rules.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from service.operate.reconciling import reconcile
 from service.pipeline import run_cycle
 from service.purchase.written_alterations import approve_alteration, ask
 from service.sandbox.faults import Fault, FaultKind
-from service.store import alerts, holdings
+from service.store import alerts, due, holdings
 from service.store.engine import reading, writing
 from service.store.halt import set_halt
 from service.store.lease import Lease
@@ -209,3 +209,33 @@ def test_a_purchase_whose_answer_is_lost_is_told_at_once(demo: Demo, lease: Leas
     demo.cloud.world.faults.add(Fault(CREATE, FaultKind.ERROR_AFTER))
     run_cycle(demo.parts, a_cycle(2), lease=lease)
     assert kinds(demo).count(AlertKind.PURCHASE_UNKNOWN) == 1
+
+
+class At:
+    """A clock that stands."""
+
+    def __init__(self, instant: datetime) -> None:
+        self._instant = instant
+
+    def now(self) -> datetime:
+        return self._instant
+
+
+def test_usage_that_never_arrived_is_late_once_it_was_looked_for_long_enough(
+    demo: Demo, lease: Lease
+) -> None:
+    began, cloud = demo.parts.clock.now(), demo.parts.cloud
+    parts = replace(demo.parts, clouds=(cloud, replace(cloud, provider="azure")))
+    with writing(parts.engine) as connection:
+        assert due.claim(connection, schedule="ingest-azure", due_at=began, lease=lease, now=began)
+
+    def late(hours: int) -> list[str]:
+        collect(replace(parts, clock=At(began + timedelta(hours=hours))), CONFIG)
+        with reading(parts.engine) as connection:
+            raised = alerts.list_alerts(connection, limit=1_000)
+        late = [one for one in raised if one.kind == AlertKind.DATA_LATE.value]
+        return [one.body for one in late if one.data["provider"] == "azure"]
+
+    assert late(200) == []
+    (told,) = late(201)
+    assert told.startswith("No usage of Azure ever came in 201 hours;")
