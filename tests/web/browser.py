@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from service.api.serve import RunningServer
 from service.api.tokens import mint
@@ -30,6 +37,9 @@ FLAGS = (
     "--disable-sync",
 )
 DESK: ViewportSize = {"width": 1200, "height": 900}
+PATIENCE_MS = 30_000
+"""How long is waited for what has to happen, on a machine with much else to do."""
+
 PHONE: ViewportSize = {"width": 360, "height": 740}
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 
@@ -82,6 +92,7 @@ def running_site(
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A headless browser."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, headless=True, args=list(FLAGS)
@@ -114,7 +125,7 @@ def looking(
         java_script_enabled=scripts,
         locale="en-GB",
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     elsewhere: list[str] = []
     wrong: list[str] = []

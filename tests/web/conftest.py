@@ -14,7 +14,7 @@ from tests.web.browser import CHROMIUM, Site, chromium, running_site
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running_site(tmp_path_factory.mktemp("web") / "demo", history_days=45) as made:
+    with running_site(tmp_path_factory.mktemp("web") / "demo", history_days=38) as made:
         yield made
 
 

@@ -33,7 +33,17 @@ class Watched:
         self.refreshes += request.headers.get("hx-request") == "true"
         self.lines += "/live?" in request.url
 
-    def open(self, path: str) -> None:
+    def open(self, path: str, *, every: str = "60m") -> None:
+        """Open ``path``, which asks by itself only so often: what it asks else, it was told to."""
+
+        def rarely(route: Route) -> None:
+            answer = route.fetch()
+            assert "every 15s" in answer.text()
+            route.fulfill(
+                response=answer, body=answer.text().replace("every 15s", f"every {every}")
+            )
+
+        self.page.route(f"**{path}", rarely, times=1)
         with self.page.expect_response("**/live?since=*"):
             self.page.goto(path)
         self.page.evaluate(HEARD)
@@ -57,25 +67,25 @@ class Watched:
 
 
 @pytest.fixture
-def watched(browser: Browser, site: Site) -> Iterator[Watched]:
-    with looking(browser, site) as page:
-        yield from _watching(page, site)
+def moving(site: Site) -> Iterator[Site]:
+    """A site where things happen; it may buy again once nobody looks any more."""
+    yield site
+    now = site.demo.parts.clock.now()
+    with writing(site.demo.parts.engine) as connection:
+        set_halt(connection, halted=False, by="test", reason="over", now=now)
 
 
 @pytest.fixture
-def loud(browser: Browser, site: Site) -> Iterator[Watched]:
-    """A page whose server cannot be reached for a while, which browsers write down."""
-    with looking(browser, site, may_complain=True) as page:
-        yield from _watching(page, site)
+def watched(browser: Browser, moving: Site) -> Iterator[Watched]:
+    with looking(browser, moving) as page:
+        yield Watched(page, moving)
 
 
-def _watching(page: Page, site: Site) -> Iterator[Watched]:
-    try:
-        yield Watched(page, site)
-    finally:
-        now = site.demo.parts.clock.now()
-        with writing(site.demo.parts.engine) as connection:
-            set_halt(connection, halted=False, by="test", reason="over", now=now)
+@pytest.fixture
+def loud(browser: Browser, moving: Site) -> Iterator[Watched]:
+    """A page that does not reach its server, or is left while it asks: browsers write that down."""
+    with looking(browser, moving, may_complain=True) as page:
+        yield Watched(page, moving)
 
 
 def test_a_page_is_told_asks_once_and_changes_only_what_differs(watched: Watched) -> None:
@@ -90,6 +100,13 @@ def test_a_page_is_told_asks_once_and_changes_only_what_differs(watched: Watched
     expect(scrolled).to_be_focused()
     assert (watched.refreshes, watched.lines) == (3, 1)
     expect(page.locator("footer time")).to_have_count(1)
+
+
+def test_a_page_asks_every_so_often_though_nothing_happened(loud: Watched) -> None:
+    loud.open("/commitments", every="100ms")
+    for _ in range(2):
+        with loud.page.expect_response("**/commitments"):
+            pass
 
 
 def test_a_page_that_was_made_before_something_happened_hears_of_it(watched: Watched) -> None:
@@ -186,7 +203,8 @@ def test_a_page_says_when_it_is_stale_and_when_it_no_longer_is(loud: Watched) ->
 def attacked(browser: Browser, site: Site, html: str) -> None:
     with looking(browser, site) as page:
         page.goto("/login")
-        page.evaluate("html => document.body.insertAdjacentHTML('beforeend', html)", html)
+        with page.expect_console_message():
+            page.evaluate("html => document.body.insertAdjacentHTML('beforeend', html)", html)
 
 
 @pytest.mark.parametrize(

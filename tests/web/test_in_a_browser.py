@@ -22,8 +22,6 @@ from service.store.engine import reading, writing
 from service.store.states import Role
 from tests.web.browser import AXE, DESK, PHONE, Site, looking, sign_in
 
-PATIENCE_MS = 30_000
-
 
 @pytest.fixture(scope="session")
 def token(site: Site) -> str:
@@ -145,7 +143,7 @@ def test_a_reader_signs_in_reads_a_proposal_approves_it_and_sees_the_purchase_ar
     # Nobody loads the page again: it is told.
     site.pass_time()
     arrived = main.locator(".notice.good")
-    expect(arrived).to_contain_text("Purchase bought", timeout=PATIENCE_MS)
+    expect(arrived).to_contain_text("Purchase bought")
     commitment = arrived.locator("code").inner_text()
     page.goto("/commitments")
     expect(page.get_by_role("group", name="Commitments")).to_contain_text(commitment)

@@ -12,6 +12,7 @@ from service.store.engine import writing
 from service.store.halt import set_halt
 from tests.web.browser import DESK, PHONE, Site, looking
 
+PATIENCE = 600
 AMOUNT = re.compile(r"\$\d+\.\d\d")
 
 
@@ -93,6 +94,10 @@ def test_a_chart_is_as_wide_as_there_is_room_and_takes_the_colours_of_the_page(
     }"""
     light = chart.evaluate(pixel)
     proposal.emulate_media(color_scheme="dark")
+    for _ in range(PATIENCE):
+        if chart.evaluate(pixel) != light:
+            break
+        proposal.wait_for_timeout(50)
     assert chart.evaluate(pixel) != light
     proposal.set_viewport_size(PHONE)
     assert wide is not None

@@ -78,7 +78,9 @@
       steered = null;
     });
     plot.classList.add("drawn");
-    new ResizeObserver(() => chart.setSize({ width: width(), height })).observe(plot);
+    new ResizeObserver((_, observer) =>
+      root.isConnected ? chart.setSize({ width: width(), height }) : observer.disconnect()
+    ).observe(plot);
     drawn.push(chart);
   };
 
