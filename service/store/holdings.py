@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, and_, insert, select, update
 
@@ -225,17 +225,19 @@ def owed(
 
 
 def _read_at(
-    connection: Connection, found: Iterable[Holding], providers: Collection[str], now: datetime
+    connection: Connection, found: Sequence[Holding], providers: Collection[str], now: datetime
 ) -> dict[str, datetime]:
-    """When each of ``providers`` was read last, whether or not it listed anything then."""
-    seen: dict[str, datetime] = {}
+    """When each of ``providers`` was read last, empty or not; dates after ``now`` say nothing."""
+    seen = dict.fromkeys((one.provider for one in found), datetime.min.replace(tzinfo=UTC))
     for one in found:
-        seen[one.provider] = max(one.last_seen_at, seen.get(one.provider, one.last_seen_at))
+        if one.last_seen_at <= now:
+            seen[one.provider] = max(one.last_seen_at, seen[one.provider])
     if not providers:
         return seen
-    read = readings.read_at(connection, providers, now=now)
+    told = readings.read_at(connection, providers, now=now)
+    read = {provider: at for provider, at in told.items() if at is not None and at <= now}
     return {
-        provider: max(at, read.get(provider) or at)  # its events may have been cut off
+        provider: max(at, read.get(provider, at))  # its events may have been cut off
         for provider, at in seen.items()
     }
 
@@ -269,7 +271,7 @@ def _next_terms(
     """Those of ``ended`` whose next term is among ``found``, with that one.
 
     The next term is of the same offering, account, scope and quantity, begins where the term ends,
-    and is no other purchase of ours. One stands for one: of two alike, each needs its own.
+    and is nothing else of ours, bought or made by an alteration. One stands for one.
     """
     lasted = [one for one in ended if _lasted(one)]
     following: dict[object, list[Holding]] = {_likeness(one): [] for one in lasted}
@@ -303,7 +305,7 @@ def _is_next(one: Holding, old: Holding, now: datetime) -> bool:
     return (
         after.end > now
         and abs(after.start - before.end) <= _RENEWED_WITHIN
-        and one.item.intent in {None, old.item.intent}
+        and (one.origin is Origin.EXTERNAL or one.item.intent == (old.item.intent or ""))
     )
 
 

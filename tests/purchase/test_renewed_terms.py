@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import Engine
 
 from service.domain.commitments import CommitmentState
-from service.domain.ids import AccountId, CommitmentId, OfferingId
+from service.domain.ids import AccountId, CommitmentId, IntentId, OfferingId
 from service.domain.purchases import RENEWAL_SHOWN_WITHIN, InventoryItem, owned_until
-from service.store import holdings
+from service.observe.events import ReconcileMatched
+from service.store import holdings, ledger
 from service.store.engine import reading, writing
 from tests.api.world import add_purchase, listed, make_world
 from tests.purchase.shop import Shop
@@ -96,6 +97,29 @@ def test_another_purchase_of_ours_is_not_its_next_term(engine: Engine) -> None:
     world.clock.instant = ENDED
     add_purchase(world, 7)
     assert owned(engine, old()) == {"old", "sp-00000007"}
+
+
+def test_what_an_exchange_of_ours_made_is_not_its_next_term(engine: Engine) -> None:
+    made = following("made")
+    with writing(engine) as connection:
+        holdings.keep(connection, "aws", made, now=NOW)
+        holdings.tie(connection, "aws", [made.commitment.commitment], to=IntentId("exchange"))
+    assert owned(engine, old()) == {"old", "made"}
+
+
+def test_a_reading_dated_by_a_clock_that_was_ahead_ends_no_term(engine: Engine) -> None:
+    gone, ahead = term("gone", ENDED - 2 * TERM), NOW + RENEWAL_SHOWN_WITHIN
+    with writing(engine) as connection:
+        holdings.keep(connection, "aws", gone, now=ahead)
+        event = ReconcileMatched("aws", 0, 0, gone.commitment.account, ahead, 1)
+        ledger.append(connection, event, now=ahead)
+    assert owned(engine, old()) == {"old"}
+    with writing(engine) as connection:
+        assert "old" not in {
+            str(one.commitment.commitment)
+            for one in holdings.owed(connection, now=ahead)
+            if one.commitment.state.is_owned
+        }
 
 
 @pytest.fixture
