@@ -54,6 +54,20 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     cycle.add_argument("--json", action="store_true", help="print one JSON object")
     cycle.set_defaults(run=run_cycle)
 
+    _register_switches(commands)
+
+    status = commands.add_parser("status", help="what Tenor did, is about to do, and may do")
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    status.set_defaults(run=run_status)
+
+    doctor = commands.add_parser(
+        "doctor", help="check credentials, permissions, data age and clock, with the mend for each"
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.set_defaults(run=run_doctor)
+
+
+def _register_switches(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     halt = commands.add_parser("halt", help="stop all buying at once, everywhere")
     halt.add_argument("--reason", required=True, help="kept in the audit trail")
     halt.set_defaults(run=lambda options: run_switch(options, halted=True))
@@ -72,16 +86,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         )
         switch.add_argument("--database-url", default=None, help="instead of TENOR_DATABASE_URL")
         switch.add_argument("--json", action="store_true", help="print one JSON object")
-
-    status = commands.add_parser("status", help="what Tenor did, is about to do, and may do")
-    status.add_argument("--json", action="store_true", help="print one JSON object")
-    status.set_defaults(run=run_status)
-
-    doctor = commands.add_parser(
-        "doctor", help="check credentials, permissions, data age and clock, with the mend for each"
-    )
-    doctor.add_argument("--json", action="store_true", help="print one JSON object")
-    doctor.set_defaults(run=run_doctor)
 
 
 def run_demo(options: argparse.Namespace) -> int:
