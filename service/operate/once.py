@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.domain.errors import LeaseLostError, RefusedError
+from service.domain.errors import LeaseLostError, RefusedError, TenorError
 from service.domain.hours import iso
 from service.domain.ids import CycleId
 from service.observe.log import get_logger
@@ -47,6 +47,10 @@ def cycle_now(parts: Parts, *, at: datetime) -> dict[str, object]:
     try:
         with kept_alive(parts, lease):
             cycle, result = _run(parts, lease, at)
+    except Exception:
+        _tell_of_failure(parts)
+        raise
+    else:
         tell(parts)
     finally:
         told.tell()
@@ -63,6 +67,14 @@ def cycle_now(parts: Parts, *, at: datetime) -> dict[str, object]:
         "declined": acted.declined,
         "unknown": acted.unknown,
     }
+
+
+def _tell_of_failure(parts: Parts) -> None:
+    """Raise and send what is due; what keeps it from that hides nothing of why the cycle failed."""
+    try:
+        tell(parts)
+    except (TenorError, SQLAlchemyError) as error:
+        log.warning("alerts.not_told", error=type(error).__name__, detail=str(error))
 
 
 def look_first(parts: Parts, *, lease: leases.Lease) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from service.domain.ids import CycleId
 from service.domain.plans import Decision
 from service.domain.purchases import IntentState, ProposalState, Quote
 from service.domain.purchases import PurchaseOrder as Order
+from service.notify.alerts import AlertKind
 from service.operate.deciding import forecast_and_plan
 from service.operate.demo import Demo
 from service.operate.once import cycle_now
@@ -24,7 +26,7 @@ from service.pipeline import Cycle, run_cycle
 from service.providers.port import ProviderBuyer
 from service.purchase.propose import approve
 from service.sandbox.faults import Fault, FaultKind
-from service.store import holdings, intents, ledger, proposals, records
+from service.store import alerts, holdings, intents, ledger, proposals, records
 from service.store import lease as leases
 from service.store.engine import reading, writing
 from service.store.halt import set_halt
@@ -228,6 +230,19 @@ def test_a_cycle_on_demand_waits_for_nobody_and_yields_to_the_executor(demo: Dem
         leases.acquire(connection, holder="daemon", lifetime=demo.parts.lease_lifetime)
     with pytest.raises(RefusedError, match="daemon is the executor"):
         cycle_now(other, at=other.clock.now())
+
+
+def test_a_cycle_on_demand_that_fails_is_told_like_any_other(demo: Demo) -> None:
+    demo.cloud.world.advance(24 * 10)
+    broken = demo.parts.settings.model_copy(update={"exports": Path("nowhere")})
+    clouds = tuple(replace(cloud, exports=None) for cloud in demo.parts.clouds)
+    parts = replace(demo.parts, settings=broken, clouds=clouds, cloud=clouds[0])
+    with pytest.raises(RefusedError, match="data_age"):
+        cycle_now(parts, at=parts.clock.now())
+    with reading(parts.engine) as connection:
+        told = {one.kind for one in alerts.list_alerts(connection, limit=100)}
+        assert leases.current(connection) is None
+    assert AlertKind.CYCLE_FAILED.value in told
 
 
 def test_the_same_facts_give_the_identical_plan(demo: Demo) -> None:
