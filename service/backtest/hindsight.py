@@ -69,6 +69,8 @@ def hindsight(demand: Series, *, menu: tuple[Term, ...], walk: Walk) -> Hindsigh
             [np.zeros(count + rows.size), np.concatenate([np.full(count, np.inf), widths])]
         ),
         method="highs-ds",
+        # a slice per hour and a row per week leave presolving nothing to find but its own time
+        options={"presolve": False},
     )
     if answer.status != 0:
         msg = f"hindsight was not solved: {answer.message}"
