@@ -25,6 +25,7 @@ from service.guard.alterations import judge_alteration, mode_of_item
 from service.guard.fields import Mode
 from service.guard.obliging import TargetEvidence
 from service.observe.log import get_logger
+from service.operate.demoting import may_act_alone
 from service.operate.guarding import too_old
 from service.operate.obliging import evidence_for
 from service.operate.reconciling import read_elsewhere
@@ -61,6 +62,7 @@ def bench_of(parts: Parts, lease: Lease, *, inventory_read_at: datetime) -> Benc
         lease=lease,
         judge=_buys_nothing,
         policy_halts=lambda: parts.policy().policy.halt,
+        acts_alone=partial(may_act_alone, parts),
     )
     return Bench(
         desk=desk,

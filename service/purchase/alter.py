@@ -155,7 +155,7 @@ def resume_alterations(
             if one.fence == desk.lease.fence and now - one.updated_at < abandoned_after:
                 continue
             if one.state is AlterationState.CALLING:
-                outcome: AlterationOutcome = abandon(connection, one, now=now)
+                outcome: AlterationOutcome = abandon(connection, desk, one)
             else:
                 outcome = Refused("abandoned", "the process died before it called")
                 refuse_recorded(connection, one, outcome, now=now)
@@ -378,7 +378,7 @@ def _complete(bench: Bench, written: Alteration) -> AlterationDone:
         with writing(desk.engine) as connection:
             return AlterationDone(
                 identity,
-                record_outcome(connection, calling, halted, word=Word.TENOR, now=desk.clock.now()),
+                record_outcome(connection, desk, calling, halted, word=Word.TENOR),
             )
     desk.reached(Step.ABOUT_TO_CALL)
     outcome: AlterationOutcome = Unknown("the call ended without an answer")
@@ -390,6 +390,6 @@ def _complete(bench: Bench, written: Alteration) -> AlterationDone:
         # An adapter that raises has broken its contract; what it did is not known all the same.
         with writing(desk.engine) as connection:
             word = Word.TENOR if outcome is wanted.refused else Word.PROVIDER
-            recorded = record_outcome(connection, calling, outcome, word=word, now=desk.clock.now())
+            recorded = record_outcome(connection, desk, calling, outcome, word=word)
     desk.reached(Step.OUTCOME_COMMITTED)
     return AlterationDone(identity, recorded)

@@ -104,6 +104,7 @@ ALTERATION_MOVES: tuple[Move[AlterationState], ...] = (
     Move(AlterationState.UNKNOWN, AlterationState.ALTERED, Word.PERSON, "a person has seen it"),
     Move(AlterationState.UNKNOWN, AlterationState.REFUSED, Word.PERSON, "a person rules it out"),
     Move(AlterationState.REFUSED, AlterationState.ALTERED, Word.INVENTORY, "listed after all"),
+    Move(AlterationState.REFUSED, AlterationState.ALTERED, Word.PROVIDER, "a yes that came late"),
 )
 """Every legal move of an alteration. What was called is never called again."""
 

@@ -5,6 +5,7 @@ Every function works in the caller's transaction, with the ledger's lock taken f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -39,7 +40,7 @@ from service.purchase.lifecycle import ALTERATION_START, Word
 from service.purchase.people import identity_of, may_have_altered
 from service.purchase.propose import NotDecided, Obstacle
 from service.reconcile.altered import fingerprint
-from service.store import alterations, holdings, ledger
+from service.store import alterations, demotion, holdings, ledger
 from service.store.codec import to_document
 
 
@@ -292,24 +293,27 @@ def refuse_recorded(
         ledger.append(connection, event, now=now)
 
 
-def abandon(connection: Connection, calling: Alteration, *, now: datetime) -> Unknown:
+def abandon(connection: Connection, desk: Desk, calling: Alteration) -> Unknown:
     """Make a call that nobody is waiting for any more unknown."""
     outcome = Unknown("the process died, or lost its lease, while it was calling")
-    record_outcome(connection, calling, outcome, word=Word.PROVIDER, now=now)
+    record_outcome(connection, desk, calling, outcome, word=Word.PROVIDER)
     return outcome
 
 
 def record_outcome(
     connection: Connection,
+    desk: Desk,
     calling: Alteration,
     outcome: AlterationOutcome,
     *,
     word: Word,
-    now: datetime,
 ) -> AlterationOutcome:
-    """Write the answer to a call. One that comes late moves nothing; what it named is kept."""
+    """Write the answer to a call. One that comes late moves nothing; what it named is kept.
+
+    But a yes to what was written off since is counted again, and ends autopilot.
+    """
     ledger.lock(connection)
-    identity = calling.order.intent
+    now, identity = desk.clock.now(), calling.order.intent
     target, detail = _as_state(outcome)
     values: dict[str, object] = {}
     if isinstance(outcome, Altered):
@@ -317,6 +321,15 @@ def record_outcome(
     moved = alterations.move(
         connection, calling, target=target, word=word, now=now, detail=detail, **values
     )
+    if not moved and isinstance(outcome, Altered):
+        refused = replace(calling, state=AlterationState.REFUSED)
+        detail = f"the provider answers that {', '.join(calling.order.sources)} was altered"
+        moved = alterations.move(
+            connection, refused, target=target, word=word, now=now, detail=detail, **values
+        )
+        if moved and desk.acts_alone():
+            detail = f"{identity} was refused; {detail}"
+            demotion.demote(connection, calling.provider, rule="drift", detail=detail, now=now)
     if isinstance(outcome, Altered):
         alterations.name_made(connection, identity, outcome.made)
         holdings.tie(connection, calling.provider, outcome.made, to=identity)

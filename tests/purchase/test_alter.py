@@ -13,6 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from service.domain.alterations import (
     AlterationKind,
+    AlterationOrder,
+    AlterationOutcome,
     AlterationState,
     Altered,
 )
@@ -20,6 +22,7 @@ from service.domain.commitments import CommitmentState
 from service.domain.errors import LeaseLostError
 from service.domain.ids import CommitmentId
 from service.domain.purchases import Refused, Unknown
+from service.providers.port import StillWanted, always_wanted
 from service.purchase.alter import AlterationDone, alter, resume_alterations
 from service.purchase.desk import Declined, Desk, Executed, Step
 from service.purchase.execute import execute
@@ -28,15 +31,18 @@ from service.purchase.written_alterations import (
     approve_alteration,
     expire_alterations,
 )
-from service.store import alterations, holdings
+from service.store import alterations, demotion, holdings
 from service.store.alteration_tables import alteration_locks
 from service.store.engine import reading, writing
 from service.store.halt import set_halt
+from service.store.unlisted import unlisted
 from tests.purchase.altering import (
+    Alterer,
     altered_states,
     ask_for,
     make_order,
     open_bench,
+    read_inventory,
     rules,
     target,
 )
@@ -203,6 +209,38 @@ def test_what_a_dead_process_left_is_refused_if_never_called_and_unknown_if_it_w
         expected = Refused if step is Step.INTENT_COMMITTED else Unknown
         assert isinstance(resumed.outcome, expected)
     assert altered_states(shop.engine) == [AlterationState.REFUSED, AlterationState.UNKNOWN]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_yes_that_comes_after_an_exchange_was_written_off_is_counted(
+    shop: Shop, *, alone: bool
+) -> None:
+    order = make_order(shop.owned, kind=AlterationKind.EXCHANGE, targets=(target(),))
+    ask_for(shop.engine, order)
+
+    class Slow(Alterer):
+        """Its process stands still in the call; another one settles what it left."""
+
+        def alter(
+            self, order: AlterationOrder, *, still_wanted: StillWanted = always_wanted
+        ) -> AlterationOutcome:
+            del still_wanted
+            let_lease_run_out(shop.engine)
+            later = replace(shop.desk, lease=take_lease(shop.engine, "later"))
+            resume_alterations(open_bench(later, self))
+            shop.clock.pass_time(timedelta(hours=2))
+            read_inventory(later, shop.cloud)
+            assert altered_states(shop.engine) == [AlterationState.REFUSED]
+            return super().alter(order)
+
+    desk = replace(shop.desk, acts_alone=lambda: alone)
+    done = alter(open_bench(desk, Slow(shop.cloud, shop.clock)), order.intent)
+    assert isinstance(done, AlterationDone)
+    assert isinstance(done.outcome, Altered)
+    assert altered_states(shop.engine) == [AlterationState.ALTERED]
+    with reading(shop.engine) as connection:
+        assert list(unlisted(connection)) == [order.intent]
+        assert demotion.demoted(connection) == ({PROVIDER} if alone else set())
 
 
 def test_copilot_waits_for_a_person_and_then_does_it(shop: Shop) -> None:
