@@ -20,12 +20,15 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import update
 
+from service.api.sessions import open_session
+from service.api.tokens import Caller
 from service.cli import main
 from service.domain.alterations import AlterationState
 from service.domain.purchases import IntentState
@@ -114,6 +117,13 @@ def make_ready(place: Place, words: Sequence[str]) -> None:
             world = place.world()
             place.words[words[3]] = [world.minted(Role.VIEWER)[1]]
             world.engine.dispose()
+        case ["session", "revoke"]:
+            world, now = place.world(), datetime.now(UTC)
+            ada = Caller(None, "Ada", Role.VIEWER, subject="https://id.example.com#u-1")
+            with writing(world.engine) as connection:
+                opened = open_session(connection, ada, now=now, expires_at=now + timedelta(hours=1))
+            world.engine.dispose()
+            place.words[words[3]] = [opened]
         case ["resume", _]:
             world = place.world()
             world.halt()
