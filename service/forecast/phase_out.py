@@ -48,12 +48,19 @@ class _Course(NamedTuple):
     replaced_weeks: int | None
 
 
+class _Region(NamedTuple):
+    """All types of a region together: hourly on-demand dollars, and the highest week's mean."""
+
+    hourly: Series
+    highest: float
+
+
 class Kindred:
     """All types of all regions, and what is worked out of them once for many pools."""
 
     def __init__(self, kin: Sequence[Kin]) -> None:
         self._kin = tuple(kin)
-        self._regions: dict[str, Series] = {}
+        self._regions: dict[str, _Region] = {}
         self._courses: dict[tuple[str, str], _Course] = {}
 
     def namesakes(self, name: str) -> list[Kin]:
@@ -71,10 +78,14 @@ class Kindred:
             self._courses[key] = _course(one, self._region(one.region))
         return self._courses[key]
 
-    def _region(self, region: str) -> Series:
+    def _region(self, region: str) -> _Region:
         if region not in self._regions:
-            of = [one.seen for one in self._kin if one.region == region]
-            self._regions[region] = np.asarray(np.sum(of, axis=0))
+            hourly = np.zeros_like(self._kin[0].seen)
+            for one in self._kin:
+                if one.region == region:
+                    hourly += one.seen
+            highest = float(np.max(_weekly(hourly), initial=0.0))
+            self._regions[region] = _Region(hourly, highest)
         return self._regions[region]
 
 
@@ -137,20 +148,20 @@ def inherited(mine: Kin, kindred: Kindred) -> Series:
     return best
 
 
-def _course(one: Kin, region: Series) -> _Course:
+def _course(one: Kin, region: _Region) -> _Course:
     weekly = _weekly(one.seen)
     if weekly.size < _BEFORE_WEEKS:
         return _Course(in_use=bool(weekly.any()), replaced_weeks=None)
     held = np.median(np.lib.stride_tricks.sliding_window_view(weekly, _LEVEL_WEEKS), axis=1)
     highest = float(held.max())
-    if highest <= _MATERIAL_RATIO * float(_weekly(region).max()):
+    if highest <= _MATERIAL_RATIO * region.highest:
         return _Course(in_use=False, replaced_weeks=None)
     if float(weekly[-_LEAST_WEEKS:].mean()) > _ENDED_RATIO * highest:
         return _Course(in_use=True, replaced_weeks=None)
     since = weekly.size - 1 - int(np.flatnonzero(weekly > highest / 2)[-1])
     handover = one.seen.size - since * WEEK_HOURS
     before, after = _around(one.seen, handover)
-    gained = _around(region - one.seen, handover)
+    gained = _around(region.hourly - one.seen, handover)
     replaced = since >= _LEAST_WEEKS and gained[1] - gained[0] >= _TAKEN_RATIO * (before - after)
     return _Course(in_use=False, replaced_weeks=since if replaced else None)
 
