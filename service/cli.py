@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import signal
+import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -36,6 +37,9 @@ COMMAND_MODULES = (
 )
 """Each registers its own sub-commands; importing one is cheap, heavy imports wait for ``run``."""
 
+PIPE_CLOSED = 141
+"""The exit status when whoever read the output went away: what shells write for SIGPIPE."""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, every sub-command registered."""
@@ -52,13 +56,26 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status; deliberate errors print one line."""
-    if hasattr(signal, "SIGPIPE"):
-        # A reader that closes the pipe early (head, jq) is no error of ours.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    """Run one command and return its exit status; deliberate errors print one line.
+
+    A reader that closes the pipe early (head, jq) ends the command quietly. SIGPIPE stays
+    ignored for it: with its default, a browser that hangs up would end a daemon that is buying.
+    """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return PIPE_CLOSED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     try:
-        status = options.run(options)
+        return int(options.run(options))
     except TenorError as error:
         # One line, whatever stood in the cell that it quotes.
         sys.stderr.write(f"tenor: {' '.join(str(error).splitlines())}\n")
@@ -66,7 +83,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("tenor: interrupted\n")
         return 1
-    return int(status)
+
+
+def _nobody_reads() -> bool:
+    """Whether the pipe that is closed is our output's; what is left in it is then let go."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno(), 0)
+    if not any(seen & select.POLLERR for _, seen in watched.poll(0)):
+        return False
+    # Python flushes once more as it ends, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 if __name__ == "__main__":

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import socket
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -43,6 +47,29 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 )
 def test_each_error_has_the_exit_status_of_the_contract(error: TenorError, status: int) -> None:
     assert error.exit_code == status
+
+
+def test_no_command_lets_a_peer_that_hangs_up_end_the_process(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours:
+        cli.main(["bill", "--data", str(tmp_path)])
+        with pytest.raises(BrokenPipeError):
+            ours.send(b"this reaches nobody")
+
+
+def test_a_reader_that_goes_away_early_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "policy", "schema"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (cli.PIPE_CLOSED, "")
 
 
 def test_bad_input_prints_one_line_and_exits_two(
