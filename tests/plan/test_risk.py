@@ -184,4 +184,4 @@ def test_each_line_carries_what_the_guard_reads() -> None:
         assert one.shortfall is not None
         assert one.shortfall.pool_usd <= Decimal(limit)
         assert one.shortfall.tail_ratio == Decimal("0.05")
-        assert f"{one.shortfall.pool_usd:.0f}" in one.reason
+        assert f"{one.shortfall.pool_usd:.2f}" in one.reason
