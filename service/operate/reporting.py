@@ -51,7 +51,8 @@ SAME_CAPACITY = frozenset(
     }
 )
 """After these the same is owned in other parcels, for as long or longer: promises go on. What is
-exchanged is something else, of which nothing was promised."""
+exchanged is something else, of which nothing was promised: its worth was a mean over the weeks
+before, without the ends that a promise is held to. The source's promise ends with the source."""
 
 
 @dataclass(frozen=True, slots=True)
