@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 
@@ -210,12 +211,12 @@ def test_an_order_for_another_account_is_refused_before_anything_is_sent(
 
 def test_buys_in_a_member_account_through_its_role(cloud: SandboxCloud) -> None:
     member = cloud.world.accounts["web"]
-    clients = AwsClients(cloud.access(account=member))
-    outcome = AwsBuyer(clients, clock=cloud.world.clock).buy(order(cloud, account=member))
+    with closing(AwsClients(cloud.access(account=member))) as clients:
+        outcome = AwsBuyer(clients, clock=cloud.world.clock).buy(order(cloud, account=member))
+        assert AwsReader(clients).identity().account == member
     assert isinstance(outcome, Bought)
     plan = cloud.world.savings_plans.plans[outcome.commitment]
     assert plan.request.account == member
-    assert AwsReader(clients).identity().account == member
 
 
 def test_a_role_that_cannot_be_assumed_buys_nothing_with_other_keys(
@@ -228,13 +229,13 @@ def test_a_role_that_cannot_be_assumed_buys_nothing_with_other_keys(
         keys=keys,
         endpoint_url=cloud.endpoint_url,
     )
-    clients = AwsClients(access)
-    outcome = AwsBuyer(clients, clock=cloud.world.clock).buy(order(cloud))
+    with closing(AwsClients(access)) as clients:
+        outcome = AwsBuyer(clients, clock=cloud.world.clock).buy(order(cloud))
+        with pytest.raises(ProviderError, match="AccessDenied"):
+            AwsReader(clients).identity()
     assert isinstance(outcome, Refused)
     assert outcome.code == "not_sent"
     assert plans_bought(cloud) == 0
-    with pytest.raises(ProviderError, match="AccessDenied"):
-        AwsReader(clients).identity()
 
 
 @pytest.mark.parametrize("quantity", ["0.0005", "1.0005", "0"])

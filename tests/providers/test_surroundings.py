@@ -6,6 +6,7 @@ Nothing here leaves the machine: what is sent goes to a server on loopback.
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,15 +126,16 @@ def test_every_client_of_azure_is_closed_to_its_surroundings(machine: Machine) -
 
 def test_azures_secrets_are_shown_to_its_own_authority_alone(machine: Machine) -> None:
     token = WorkloadToken(CLIENT, machine.folder / "token")
-    made: list[Any] = [
-        AzureClients(machine.azure(credential=one)).credential
-        for one in (ClientSecret(CLIENT, "x"), token)
-    ]
-    secret, workload = made
-    assert secret._authority == "https://login.microsoftonline.com"  # noqa: SLF001
-    assert workload._client._authority == "https://login.microsoftonline.com"  # noqa: SLF001
-    for client in (secret._client, workload._client):  # noqa: SLF001
-        _is_closed(client._pipeline._transport.session)  # noqa: SLF001
+    with (
+        closing(AzureClients(machine.azure(credential=ClientSecret(CLIENT, "x")))) as of_secret,
+        closing(AzureClients(machine.azure(credential=token))) as of_token,
+    ):
+        secret: Any = of_secret.credential
+        workload: Any = of_token.credential
+        assert secret._authority == "https://login.microsoftonline.com"  # noqa: SLF001
+        assert workload._client._authority == "https://login.microsoftonline.com"  # noqa: SLF001
+        for client in (secret._client, workload._client):  # noqa: SLF001
+            _is_closed(client._pipeline._transport.session)  # noqa: SLF001
 
 
 def test_google_is_sent_our_token_whatever_a_netrc_says(machine: Machine) -> None:

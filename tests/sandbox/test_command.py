@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,11 @@ def test_serves_the_address_that_it_prints_until_terminated(tmp_path: Path) -> N
     ) as running:
         assert running.stdout is not None
         environment = json.loads(running.stdout.readline())
-        reader = AwsReader(AwsClients(sandbox_access(environment["AWS_ENDPOINT_URL"])))
-        assert len(reader.accounts()) == 5
-        key = SkuKey("aws", "us-east-1", "USE1-BoxUsage:m5.large/RunInstances")
-        sold = {(one.kind, one.payment) for one in reader.offerings([key])}
+        with closing(AwsClients(sandbox_access(environment["AWS_ENDPOINT_URL"]))) as clients:
+            reader = AwsReader(clients)
+            assert len(reader.accounts()) == 5
+            key = SkuKey("aws", "us-east-1", "USE1-BoxUsage:m5.large/RunInstances")
+            sold = {(one.kind, one.payment) for one in reader.offerings([key])}
         running.send_signal(signal.SIGTERM)
         assert running.wait(timeout=10) == 0
     assert (Kind.AWS_COMPUTE_SP, Payment.NO_UPFRONT) in sold

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import urllib.error
 import urllib.request
+from contextlib import ExitStack, closing
 from typing import cast
 
 import pytest
@@ -58,13 +59,13 @@ def test_a_loopback_endpoint_is_never_given_the_machines_own_credentials() -> No
 
 
 def test_keys_that_are_not_the_sandboxes_are_refused() -> None:
-    with small_cloud() as cloud:
+    with small_cloud() as cloud, ExitStack() as opened:
         access = AwsAccess(
             region="us-east-1",
             keys=Keys("AKIAIOSFODNN7EXAMPLE", "secret"),
             endpoint_url=cloud.endpoint_url,
         )
-        clients = AwsClients(access)
+        clients = opened.enter_context(closing(AwsClients(access)))
         codes = {}
         for service, method in {
             "sts": "get_caller_identity",

@@ -9,6 +9,7 @@ so a practice run cannot reach a real cloud and real keys cannot reach a practic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -198,8 +199,8 @@ class AwsClients:
         asking = session_of_nothing()
 
         def ask() -> Answer:
-            client = self._make(asking, "sts", self.access.region, signed=False)
-            return of_token(client, token)
+            with closing(self._make(asking, "sts", self.access.region, signed=False)) as client:
+                return of_token(client, token)
 
         return session_renewed_by(ask)
 
@@ -207,11 +208,11 @@ class AwsClients:
         """A session that only ever uses the role's keys, renewed as they run out."""
 
         def ask() -> Answer:
-            client = self._make(self._source, "sts", self.access.region)
             arguments = {"RoleArn": role_arn, "RoleSessionName": SESSION_NAME}
             if self.access.external_id not in {None, NO_EXTERNAL_ID}:
                 arguments["ExternalId"] = self.access.external_id
-            answer = invoke(client, "assume_role", arguments, needs="Credentials")
+            with closing(self._make(self._source, "sts", self.access.region)) as client:
+                answer = invoke(client, "assume_role", arguments, needs="Credentials")
             keys: Answer = answer["Credentials"]
             return keys
 

@@ -102,7 +102,11 @@ class AzureClients:
     def credential(self) -> TokenCredential:
         """The one credential; no other is ever tried."""
         token = self.access.sandbox_token
-        return credential_of(self.access) if token is None else _SandboxCredential(token)
+        if token is not None:
+            return _SandboxCredential(token)
+        made = credential_of(self.access)
+        self._opened.append(made)
+        return made
 
     @cached_property
     def reservations(self) -> ReservationsMgmtClient:
@@ -199,7 +203,7 @@ class AzureClients:
             self._opened.pop().close()
         for name in ("reservations", "buying_reservations", "benefits", "buying_benefits"):
             self.__dict__.pop(name, None)
-        for name in ("exports", "_arm", "_public"):
+        for name in ("exports", "_arm", "_public", "credential"):
             self.__dict__.pop(name, None)
 
     @cached_property

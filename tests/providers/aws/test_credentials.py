@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,17 @@ def rich_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def key_of(access: AwsAccess) -> str:
     """The access key that a client of ``access`` would sign with."""
-    client: Any = AwsClients(access).reading("sts")
-    return str(client._request_signer._credentials.access_key)  # noqa: SLF001 - the SDK's
+    with closing(AwsClients(access)) as clients:
+        client: Any = clients.reading("sts")
+        return str(client._request_signer._credentials.access_key)  # noqa: SLF001 - the SDK's
 
 
 def test_nothing_named_asks_nothing_and_says_what_to_set() -> None:
-    with pytest.raises(InputError, match="TENOR_AWS_SOURCE") as refused:
-        AwsReader(AwsClients(access_of(Settings()))).identity()
+    with (
+        closing(AwsClients(access_of(Settings()))) as clients,
+        pytest.raises(InputError, match="TENOR_AWS_SOURCE") as refused,
+    ):
+        AwsReader(clients).identity()
     assert refused.value.exit_code == 2
 
 
@@ -299,5 +304,8 @@ def test_a_token_that_cannot_be_read_leaves_nobody_else_to_speak(tmp_path: Path)
             "TENOR_AWS_EXTERNAL_ID": "between-us",
         }
     )
-    with pytest.raises(ProviderError, match="no_token"):
-        AwsReader(AwsClients(access_of(settings))).identity()
+    with (
+        closing(AwsClients(access_of(settings))) as clients,
+        pytest.raises(ProviderError, match="no_token"),
+    ):
+        AwsReader(clients).identity()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,19 +56,21 @@ def cloud() -> Iterator[SandboxCloud]:
         yield opened
 
 
-def buyer_with(keys: ShortKeys, cloud: SandboxCloud) -> AwsBuyer:
-    clients = AwsClients(sandbox_access(cloud.endpoint_url))
-    clients._session = session_renewed_by(keys.ask)  # noqa: SLF001 - a role, without STS
-    # the SDK announces what it signs, and only then fetches the keys
-    clients._session.events.register(f"before-sign.{BUY}", keys.sign)  # noqa: SLF001
-    return AwsBuyer(clients, clock=cloud.world.clock)
+@contextmanager
+def buyer_with(keys: ShortKeys, cloud: SandboxCloud) -> Iterator[AwsBuyer]:
+    with closing(AwsClients(sandbox_access(cloud.endpoint_url))) as clients:
+        clients._session = session_renewed_by(keys.ask)  # noqa: SLF001 - a role, without STS
+        # the SDK announces what it signs, and only then fetches the keys
+        clients._session.events.register(f"before-sign.{BUY}", keys.sign)  # noqa: SLF001
+        yield AwsBuyer(clients, clock=cloud.world.clock)
 
 
 def buy(keys: ShortKeys, cloud: SandboxCloud) -> tuple[Outcome, int]:
     """What came of a purchase, and how many calls it took."""
     before = cloud.server.calls[BUY]
     order = plan_order(cloud, offer(cloud.world))
-    outcome = buyer_with(keys, cloud).buy(order, still_wanted=keys.still_wanted)
+    with buyer_with(keys, cloud) as buyer:
+        outcome = buyer.buy(order, still_wanted=keys.still_wanted)
     return outcome, cloud.server.calls[BUY] - before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -247,8 +248,8 @@ def test_a_bucket_is_asked_about_by_its_name(cloud: SandboxCloud) -> None:
 
 def test_a_roles_own_permissions_are_asked_for_in_its_session(cloud: SandboxCloud) -> None:
     member = cloud.world.accounts["web"]
-    clients = AwsClients(cloud.access(account=member))
-    found = {one.action: one for one in AwsPermissions(clients).permissions("autopilot")}
+    with closing(AwsClients(cloud.access(account=member))) as clients:
+        found = {one.action: one for one in AwsPermissions(clients).permissions("autopilot")}
     assert found["savingsplans:CreateSavingsPlan"].allowed is True
     # Only the payer may list the organisation.
     assert found["organizations:ListAccounts"].allowed is False
@@ -263,6 +264,7 @@ def test_a_profile_beside_a_sandbox_is_refused_and_a_role_is_assumed(cloud: Sand
     member = cloud.world.accounts["web"]
     role = f"arn:aws:iam::{member}:role/tenor"
     settings = Settings(aws_endpoint_url=cloud.endpoint_url, aws_role_arn=role)
-    assert AwsReader(AwsClients(access_of(settings))).identity().account == member
+    with closing(AwsClients(access_of(settings))) as clients:
+        assert AwsReader(clients).identity().account == member
     with pytest.raises(InputError, match="TENOR_AWS_PROFILE"):
         access_of(Settings(aws_endpoint_url=cloud.endpoint_url, aws_profile="work"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -35,14 +36,18 @@ def cloud(shared: SandboxCloud) -> SandboxCloud:
     return shared
 
 
-def speaking_for(cloud: SandboxCloud, name: str, external_id: str | None) -> AwsClients:
+@contextmanager
+def speaking_for(cloud: SandboxCloud, name: str, external_id: str | None) -> Iterator[AwsClients]:
     account = cloud.world.accounts[name]
-    return AwsClients(sandbox_access(cloud.endpoint_url, account=account, external_id=external_id))
+    access = sandbox_access(cloud.endpoint_url, account=account, external_id=external_id)
+    with closing(AwsClients(access)) as clients:
+        yield clients
 
 
 @pytest.mark.parametrize("name", ["web", "shop", "payer"])
 def test_each_account_is_spoken_for_by_its_own_role(cloud: SandboxCloud, name: str) -> None:
-    who = AwsReader(speaking_for(cloud, name, "between-us")).identity()
+    with speaking_for(cloud, name, "between-us") as clients:
+        who = AwsReader(clients).identity()
     assert who.account == cloud.world.accounts[name]
     assert ":assumed-role/tenor/" in who.principal
 
@@ -51,11 +56,11 @@ def test_each_account_is_spoken_for_by_its_own_role(cloud: SandboxCloud, name: s
 def test_a_wrong_external_id_opens_nothing_and_nothing_else_is_tried(
     cloud: SandboxCloud, external_id: str | None
 ) -> None:
-    clients = speaking_for(cloud, "payer", external_id)
-    with pytest.raises(ProviderError):
-        AwsReader(clients).identity()
     order = plan_order(cloud, offer(cloud.world))
-    outcome = AwsBuyer(clients, clock=cloud.world.clock).buy(order)
+    with speaking_for(cloud, "payer", external_id) as clients:
+        with pytest.raises(ProviderError):
+            AwsReader(clients).identity()
+        outcome = AwsBuyer(clients, clock=cloud.world.clock).buy(order)
     assert isinstance(outcome, Refused)
     assert outcome.code == "not_sent"
     # The source's own keys would have been good in this very account.
@@ -64,15 +69,19 @@ def test_a_wrong_external_id_opens_nothing_and_nothing_else_is_tried(
 
 def test_a_role_that_stops_to_be_granted_stops_everything(cloud: SandboxCloud) -> None:
     strike(cloud, Fault("sts.AssumeRole", FaultKind.REFUSE, code="AccessDenied", times=9))
-    with pytest.raises(ProviderError, match="AccessDenied"):
-        AwsReader(speaking_for(cloud, "web", "between-us")).inventory()
+    with (
+        speaking_for(cloud, "web", "between-us") as clients,
+        pytest.raises(ProviderError, match="AccessDenied"),
+    ):
+        AwsReader(clients).inventory()
     assert set(cloud.server.calls) == {"sts.AssumeRole"}
 
 
 def test_one_session_serves_many_questions(cloud: SandboxCloud) -> None:
-    reader = AwsReader(speaking_for(cloud, "web", "between-us"), regions=["us-east-1"])
-    for _ in range(3):
-        reader.inventory()
+    with speaking_for(cloud, "web", "between-us") as clients:
+        reader = AwsReader(clients, regions=["us-east-1"])
+        for _ in range(3):
+            reader.inventory()
     assert cloud.server.calls["sts.AssumeRole"] == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,7 +98,8 @@ def test_the_credential_is_the_one_that_is_named_and_no_chain(tmp_path: Path) ->
         WorkloadIdentityCredential: WorkloadToken(CLIENT, token_file),
     }
     for kind, credential in named.items():
-        assert type(AzureClients(access(credential=credential)).credential) is kind
+        with closing(AzureClients(access(credential=credential))) as clients:
+            assert type(clients.credential) is kind
     assert CertificateCredential.__name__ not in {kind.__name__ for kind in named}
 
 
@@ -147,8 +149,10 @@ def test_a_sandbox_named_in_the_settings_is_reached_whole() -> None:
 def test_another_token_opens_nothing() -> None:
     with small_cloud() as cloud:
         other = replace(cloud.access(), sandbox_token=OTHER)
-        clients = AzureClients(other)
-        with pytest.raises(ProviderError, match="InvalidAuthenticationToken"):
+        with (
+            closing(AzureClients(other)) as clients,
+            pytest.raises(ProviderError, match="InvalidAuthenticationToken"),
+        ):
             list(clients.get_all("Subscriptions.List", "/subscriptions", {}))
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -166,9 +167,11 @@ def test_a_part_that_does_not_come_whole_leaves_the_old_one(
     before = {name: (tmp_path / "in" / name).read_bytes() for name in visible(tmp_path / "in")}
     cloud.advance(48)
     strike(cloud, Fault(GET, kind, after_calls=2, times=99))
-    impatient = AzureExports(AzureClients(cloud.access(), blob_retries=0))
-    with pytest.raises(ProviderError):
-        impatient.fetch(tmp_path / "in")
+    with (
+        closing(AzureClients(cloud.access(), blob_retries=0)) as impatient,
+        pytest.raises(ProviderError),
+    ):
+        AzureExports(impatient).fetch(tmp_path / "in")
     after = {name: (tmp_path / "in" / name).read_bytes() for name in visible(tmp_path / "in")}
     assert after == before
     cloud.world.faults.clear()

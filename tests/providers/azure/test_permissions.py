@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -38,8 +39,9 @@ def proofs(
     cloud: AzureSandbox, mode: str, exports: str | None = None
 ) -> dict[str, PermissionProof]:
     access = replace(cloud.access(), exports_url=exports, charges_scope=BILLING_ACCOUNT)
-    there: ProviderPermissions = AzurePermissions(AzureClients(access))
-    return {one.action: one for one in there.permissions(mode)}
+    with closing(AzureClients(access)) as clients:
+        there: ProviderPermissions = AzurePermissions(clients)
+        return {one.action: one for one in there.permissions(mode)}
 
 
 def granted(mode: str) -> tuple[str, ...]:

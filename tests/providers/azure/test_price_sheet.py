@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC
 from decimal import Decimal
@@ -46,9 +47,11 @@ def sheet_row(cloud: AzureSandbox, **changes: str) -> dict[str, str]:
     } | changes
 
 
-def with_sheet(cloud: AzureSandbox, path: Path) -> AzureReader:
+@contextmanager
+def with_sheet(cloud: AzureSandbox, path: Path) -> Iterator[AzureReader]:
     access: AzureAccess = replace(cloud.access(), price_sheet=path)
-    return AzureReader(AzureClients(access), clock=cloud.world.clock)
+    with closing(AzureClients(access)) as clients:
+        yield AzureReader(clients, clock=cloud.world.clock)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -67,19 +70,26 @@ def test_a_negotiated_price_is_what_we_pay_and_the_public_one_stays_the_list_pri
         path.write_text("\n".join(lines), "utf-8")
     else:
         pq.write_table(pa.Table.from_pylist(rows), path)
-    (sku,) = with_sheet(cloud, path).prices([D4], {})
+    with with_sheet(cloud, path) as there:
+        (sku,) = there.prices([D4], {})
+        plans = [one for one in there.offerings([D4]) if one.kind.is_spend]
     assert (sku.on_demand_usd, sku.list_usd) == (Decimal("0.1536"), Decimal("0.192"))
-    plans = [one for one in with_sheet(cloud, path).offerings([D4]) if one.kind.is_spend]
     assert plans[0].rate_usd("eastus", D4.sku) == Decimal("0.11")
 
 
 def test_a_price_sheet_that_is_none_is_an_error(cloud: AzureSandbox, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no price sheet"):
-        with_sheet(cloud, tmp_path / "nowhere").prices([D4], {})
+    with (
+        with_sheet(cloud, tmp_path / "nowhere") as there,
+        pytest.raises(InputError, match="no price sheet"),
+    ):
+        there.prices([D4], {})
     path = tmp_path / "sheet.csv"
     path.write_text("MeterId,UnitPrice\nx,1\n", "utf-8")
-    with pytest.raises(InputError, match="unitofmeasure"):
-        with_sheet(cloud, path).prices([D4], {})
+    with (
+        with_sheet(cloud, path) as there,
+        pytest.raises(InputError, match="unitofmeasure"),
+    ):
+        there.prices([D4], {})
     rows = sheet_row(cloud, UnitOfMeasure="some Hours")
     path.write_text(",".join(rows) + "\n" + ",".join(rows.values()) + "\n", "utf-8")
     with pytest.raises(InputError, match="some Hours"):
@@ -101,8 +111,8 @@ def test_a_price_sheet_export_is_brought_from_the_container(
     own.mkdir()
     (own / "notes.txt").write_text("not Tenor's", "utf-8")
     access = replace(cloud.access(), price_sheet=own, price_sheet_prefix="prices")
-    there = AzureReader(AzureClients(access), clock=cloud.world.clock)
-    (sku,) = there.prices([D4], {})
+    with closing(AzureClients(access)) as clients:
+        (sku,) = AzureReader(clients, clock=cloud.world.clock).prices([D4], {})
     assert sku.on_demand_usd == Decimal("0.1536")
     assert (own / "notes.txt").is_file()
 
@@ -122,12 +132,12 @@ def test_a_negotiated_reservation_is_offered_at_its_whole_terms_price(
         sheet_row(cloud, PriceType=word, Term="P1Y", UnitPrice="876", UnitOfMeasure="1 Hour"),
         sheet_row(cloud, PriceType=word, Term="", UnitPrice="1", UnitOfMeasure="1 Hour"),
     )
-    there = with_sheet(cloud, write_sheet(tmp_path / "sheet.csv", *rows))
-    offered = {
-        (one.term_months, one.payment): next(iter(one.rates_usd.values()))
-        for one in there.offerings([D4])
-        if not one.kind.is_spend
-    }
+    with with_sheet(cloud, write_sheet(tmp_path / "sheet.csv", *rows)) as there:
+        offered = {
+            (one.term_months, one.payment): next(iter(one.rates_usd.values()))
+            for one in there.offerings([D4])
+            if not one.kind.is_spend
+        }
     public = {
         (one.term_months, one.payment): next(iter(one.rates_usd.values()))
         for one in AzureReader(cloud.clients(), clock=cloud.world.clock).offerings([D4])
@@ -143,7 +153,8 @@ def test_the_offer_for_development_is_nobody_elses_price(
     cloud: AzureSandbox, tmp_path: Path
 ) -> None:
     rows = (sheet_row(cloud), sheet_row(cloud, OfferId="MS-AZR-0148P", UnitPrice="9"))
-    (sku,) = with_sheet(cloud, write_sheet(tmp_path / "sheet.csv", *rows)).prices([D4], {})
+    with with_sheet(cloud, write_sheet(tmp_path / "sheet.csv", *rows)) as there:
+        (sku,) = there.prices([D4], {})
     assert sku.on_demand_usd == Decimal("0.1536")
 
 
@@ -188,8 +199,11 @@ def test_a_sheet_that_prices_nothing_now_is_an_error_and_no_public_price_stands_
     if holds:
         assert load_price_sheet(path, START).prices
         return
-    with pytest.raises(InputError, match="holds no price in USD for 2026-03-02"):
-        with_sheet(cloud, path).prices([D4], {})
+    with (
+        with_sheet(cloud, path) as there,
+        pytest.raises(InputError, match="holds no price in USD for 2026-03-02"),
+    ):
+        there.prices([D4], {})
 
 
 @pytest.mark.parametrize("price", ["-1", "NaN", "Infinity", "free"])

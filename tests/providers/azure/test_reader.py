@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -61,8 +62,11 @@ def test_says_whose_tenant_principal_and_subscription_it_is(cloud: AzureSandbox)
 
 def test_another_tenants_token_is_an_error(cloud: AzureSandbox) -> None:
     access = replace(cloud.access(), tenant_id="9c000000-0000-4000-8000-000000000009")
-    with pytest.raises(ProviderError, match="wrong_tenant"):
-        AzureReader(AzureClients(access), clock=cloud.world.clock).identity()
+    with (
+        closing(AzureClients(access)) as clients,
+        pytest.raises(ProviderError, match="wrong_tenant"),
+    ):
+        AzureReader(clients, clock=cloud.world.clock).identity()
 
 
 def test_lists_every_enabled_subscription_over_all_pages() -> None:
