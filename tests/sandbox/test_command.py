@@ -21,6 +21,8 @@ from service.domain.usage import SkuKey
 from service.providers.aws.clients import AwsClients
 from service.providers.aws.reader import AwsReader
 from service.sandbox.access import sandbox_access
+from service.sandbox.cloud import SandboxCloud
+from tests.sandbox.clouds import small_world
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,6 +100,17 @@ def test_a_folder_that_cannot_be_written_is_named_in_the_error(tmp_path: Path) -
     chosen = build_parser().parse_args(arguments)
     with pytest.raises(InputError, match=r"file.* cannot be written"):
         chosen.run(chosen)
+
+
+def test_a_sandbox_that_cannot_start_gives_its_port_back(tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.touch()
+    cloud = SandboxCloud(small_world(), exports=taken)
+    listener = cloud.server._http.socket  # noqa: SLF001 - what would stay open
+    assert listener.fileno() >= 0
+    with pytest.raises(OSError, match="file"):
+        cloud.start()
+    assert listener.fileno() == -1
 
 
 @contextmanager

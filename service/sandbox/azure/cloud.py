@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -44,8 +45,11 @@ class AzureSandbox:
 
     def start(self) -> Self:
         """Answer on loopback, with the billing data that is due already written."""
-        self.write_exports()
-        self.server.start()
+        with ExitStack() as unless_it_starts:  # the port is bound already
+            unless_it_starts.callback(self.close)
+            self.write_exports()
+            self.server.start()
+            unless_it_starts.pop_all()
         return self
 
     def close(self) -> None:
