@@ -282,6 +282,12 @@ class Alteration(Answer):
     targets: list[AlterationTarget] = Field(description="what it is to make; empty for a return")
     renew: bool | None = Field(description="for a change of renewal only")
     most_to_pay_usd: DecimalText
+    quoted_usd_per_hour: DecimalText | None = Field(
+        examples=["0.0625"],
+        description="what the targets cost together by the hour of their term, upfront included, "
+        "when it was asked for: a quote above it by more than the price tolerance is refused as "
+        "price_moved. Null where nothing is newly obliged to",
+    )
     pay_usd: DecimalText
     refund_usd: DecimalText
     reason: str

@@ -122,6 +122,7 @@ def shown(found: Alteration, people: People | None = None) -> models.Alteration:
         ],
         renew=order.renew,
         most_to_pay_usd=order.most_to_pay_usd,
+        quoted_usd_per_hour=found.quoted_usd_per_hour,
         pay_usd=found.pay_usd,
         refund_usd=found.refund_usd,
         reason=found.reason,

@@ -80,7 +80,9 @@ class AlterationQuote:
     ``allowed`` is the provider's word, ``detail`` its reason when it says no. ``pay_usd`` is due
     at once, ``refund_usd`` comes back. ``source_value_usd`` and ``target_value_usd`` are what is
     left to pay for on each side: an exchange may never lower it (the value ratchet).
-    ``targets`` is what the provider would give.
+    ``targets`` is what the provider would give. ``usd_per_hour``: what the targets cost together,
+    by the hour of their term, with what is paid upfront spread over it; ``None`` where nothing is
+    newly obliged to.
     """
 
     allowed: bool
@@ -92,6 +94,7 @@ class AlterationQuote:
     targets: tuple[Target, ...]
     reference: str | None
     quoted_at: datetime
+    usd_per_hour: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,8 @@ class Alteration:
     or came back. ``run``: what asked for it, a cycle or a daily check. ``made``: commitments that
     it made, as far as known. ``version`` rises with each move.
     ``approved_by``: the people who said yes, each once; ``called``: what they are called.
+    ``quoted_usd_per_hour``: what its targets cost by the hour when it was asked for, which whoever
+    says yes binds it to; ``None`` where it obliges to nothing new, or was not kept.
     """
 
     order: AlterationOrder
@@ -178,3 +183,4 @@ class Alteration:
     made: tuple[CommitmentId, ...]
     approved_by: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
+    quoted_usd_per_hour: Decimal | None = None

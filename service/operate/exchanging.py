@@ -225,7 +225,8 @@ def _ask_for_best(
         if _pays(situation, item, move, quote):
             # Whoever says yes sees how many the provider gives, and gets no more.
             seen = replace(order, most_to_pay_usd=quote.pay_usd, targets=quote.targets)
-            return seen if _ask(parts, situation, seen, move) else None
+            asked = _ask(parts, situation, seen, move, quote.usd_per_hour)
+            return seen if asked else None
     return None
 
 
@@ -236,6 +237,8 @@ def _pays(situation: Situation, item: InventoryItem, move: Move, quote: Alterati
     given = sum((target.quantity for target in quote.targets), Decimal(0))
     return (
         quote.allowed
+        # Nobody says yes to a price that is not told.
+        and quote.usd_per_hour is not None
         and quote.target_value_usd >= quote.source_value_usd
         and quote.pay_usd <= limit
         # More than was replayed is not what was found to be used.
@@ -264,7 +267,13 @@ def _order(parts: Parts, item: InventoryItem, move: Move) -> AlterationOrder:
     )
 
 
-def _ask(parts: Parts, situation: Situation, order: AlterationOrder, move: Move) -> bool:
+def _ask(
+    parts: Parts,
+    situation: Situation,
+    order: AlterationOrder,
+    move: Move,
+    usd_per_hour: Decimal | None,
+) -> bool:
     now = parts.clock.now()
     lifetime = timedelta(hours=int(situation.policy.timing.proposal_lifetime_hours))
     reason = (
@@ -280,5 +289,6 @@ def _ask(parts: Parts, situation: Situation, order: AlterationOrder, move: Move)
             reason=reason,
             expires_at=now + lifetime,
             now=now,
+            quoted_usd_per_hour=usd_per_hour,
         )
     return asked is not None

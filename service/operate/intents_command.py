@@ -143,6 +143,7 @@ def run_alterations(options: argparse.Namespace) -> int:
             "sources": ", ".join(one.order.sources),
             "pay_usd": one.pay_usd,
             "refund_usd": one.refund_usd,
+            "quoted_usd_per_hour": one.quoted_usd_per_hour,
             "version": one.version,
             "expires_at": one.expires_at,
             "reason": one.reason,
@@ -153,8 +154,17 @@ def run_alterations(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"alterations": rows})
     else:
-        keys = ("alteration", "state", "kind", "sources", "pay_usd", "reason")
-        print_table("Alterations", keys, [tuple(row[key] for key in keys) for row in rows])
+        keys = (
+            "alteration",
+            "state",
+            "kind",
+            "sources",
+            "pay_usd",
+            "quoted_usd_per_hour",
+            "reason",
+        )
+        cells = [tuple("" if row[key] is None else row[key] for key in keys) for row in rows]
+        print_table("Alterations", keys, cells)
     return 0
 
 

@@ -36,6 +36,7 @@ from service.purchase.checks import PASSING_RULES, altering
 from service.purchase.desk import Declined, Desk, Step
 from service.purchase.last_look import LastLook, look
 from service.purchase.lifecycle import Word
+from service.purchase.still_as_asked import moved
 from service.purchase.written_alterations import (
     abandon,
     ask_another,
@@ -195,7 +196,7 @@ def _write_intent(
     dearest = replace(quote, pay_usd=max(quote.pay_usd, most))
     declined = _check(connection, bench, found, dearest, sources, evidence=evidence)
     if declined is None:
-        declined = _moved(found.order, quote)
+        declined = moved(found, quote, tolerance_ratio=desk.price_tolerance_ratio)
     if declined is not None:
         if declined.rule == _FEW and found.state is AlterationState.APPROVED:
             ask_another(connection, found, detail=declined.detail, now=now)
@@ -252,31 +253,6 @@ def _most_to_pay_usd(
     if order.alteration is AlterationKind.RETURN:
         most -= quote.refund_usd * (1 - tolerance_ratio)
     return most
-
-
-def _moved(order: AlterationOrder, quote: AlterationQuote) -> Declined | None:
-    """``None`` unless more is quoted than was asked for, in money or in what would be owned."""
-    if quote.pay_usd > order.most_to_pay_usd:
-        detail = f"{quote.pay_usd} USD is due now, at most {order.most_to_pay_usd} was meant"
-        return Declined("price_moved", detail, final=True)
-    if order.alteration is AlterationKind.EXCHANGE and not _as_asked(order, quote):
-        asked = ", ".join(f"{one.quantity} of {one.offering}" for one in order.targets)
-        quoted = ", ".join(f"{one.quantity} of {one.offering}" for one in quote.targets)
-        return Declined("count_moved", f"{quoted} is quoted, {asked} was asked for", final=True)
-    return None
-
-
-def _as_asked(order: AlterationOrder, quote: AlterationQuote) -> bool:
-    """True when each quoted target is one that was asked for, and no more of it."""
-    return not quote.targets or (
-        len(quote.targets) == len(order.targets)
-        and all(
-            (given.offering, given.term_months, given.payment)
-            == (asked.offering, asked.term_months, asked.payment)
-            and given.quantity <= asked.quantity
-            for given, asked in zip(quote.targets, order.targets, strict=True)
-        )
-    )
 
 
 def _check(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import assert_never
 
 from sqlalchemy import Connection
@@ -53,10 +54,12 @@ def ask(
     reason: str,
     expires_at: datetime,
     now: datetime,
+    quoted_usd_per_hour: Decimal | None = None,
 ) -> Alteration | None:
     """Write down that something owned is to be altered; ``None`` when that is asked for already.
 
-    One alteration at a time is asked for of any commitment.
+    One alteration at a time is asked for of any commitment. ``quoted_usd_per_hour``: what its
+    targets are quoted to cost, above which it is not done.
     """
     ledger.lock(connection)
     live = alterations.list_alterations(connection, states=alterations.LIVE, provider=provider)
@@ -80,6 +83,7 @@ def ask(
         reason=reason,
         detail="",
         made=(),
+        quoted_usd_per_hour=quoted_usd_per_hour,
     )
     alterations.record(connection, asked)
     event = AlterationAsked(

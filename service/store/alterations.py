@@ -21,6 +21,7 @@ from service.domain.alterations import (
 )
 from service.domain.hours import iso
 from service.domain.ids import AccountId, CommitmentId, IntentId
+from service.domain.money import text
 from service.purchase.lifecycle import Word, require_alteration_move
 from service.store.alteration_tables import alteration_locks, alterations
 from service.store.codec import from_document, to_document
@@ -65,10 +66,16 @@ def record(connection: Connection, alteration: Alteration) -> None:
             updated_at=alteration.updated_at,
             reason=alteration.reason,
             detail=alteration.detail,
-            made={"made": []},
+            made={"made": [], **_quoted(alteration)},
             document=to_document(order),
         )
     )
+
+
+def _quoted(alteration: Alteration) -> dict[str, str]:
+    """Kept beside the order, not in it: a replica that does not know it reads past it."""
+    usd = alteration.quoted_usd_per_hour
+    return {} if usd is None else {"quoted_usd_per_hour": text(usd)}
 
 
 def move(
@@ -186,8 +193,8 @@ def given_back(
     )
     found = []
     for row in connection.execute(query).mappings():
-        text = row["made"].get("held_until")
-        until = None if text is None else datetime.fromisoformat(text)
+        held = row["made"].get("held_until")
+        until = None if held is None else datetime.fromisoformat(held)
         if until is not None and until > now:
             order = from_document(AlterationOrder, row["document"])
             found += [(source, row["provider"], until) for source in order.sources]
@@ -283,6 +290,7 @@ def list_alterations(
 
 def alteration_of(row: RowMapping) -> Alteration:
     """A whole row of the table as what it is."""
+    quoted = row["made"].get("quoted_usd_per_hour")
     return Alteration(
         order=from_document(AlterationOrder, row["document"]),
         provider=row["provider"],
@@ -303,4 +311,5 @@ def alteration_of(row: RowMapping) -> Alteration:
         made=tuple(CommitmentId(one) for one in row["made"]["made"]),
         approved_by=tuple(row["made"].get("approved_by", ())),
         called=tuple(row["made"].get("called", ())),
+        quoted_usd_per_hour=None if quoted is None else Decimal(quoted),
     )

@@ -16,7 +16,7 @@ from tests.api.world import LIFETIME, World, a_line, listed
 NUMBERS = count(1)
 
 
-def add_alteration(world: World) -> IntentId:
+def add_alteration(world: World, *, usd_per_hour: Decimal | None = None) -> IntentId:
     """A commitment, and its return that waits for a person."""
     number = next(NUMBERS)
     now = world.clock.now()
@@ -41,6 +41,7 @@ def add_alteration(world: World) -> IntentId:
             reason="the usage that it was bought for is gone",
             expires_at=now + LIFETIME,
             now=now,
+            quoted_usd_per_hour=usd_per_hour,
         )
     assert asked is not None
     return identity

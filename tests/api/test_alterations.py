@@ -51,6 +51,10 @@ def test_an_alteration_is_read_with_its_version_as_its_etag(engine: Engine) -> N
     assert found["reason"] == "the usage that it was bought for is gone"
     assert len(found["sources"]) == 1
     assert (found["approved_by"], found["decided_by"]) == ([], None)
+    assert found["quoted_usd_per_hour"] is None
+    priced = add_alteration(world, usd_per_hour=Decimal("0.0625"))
+    shown = approver(world).get(f"/v1/alterations/{priced}").json()
+    assert shown["quoted_usd_per_hour"] == "0.0625"
 
 
 def test_a_yes_binds_to_the_version_that_was_seen_and_is_in_the_audit(engine: Engine) -> None:

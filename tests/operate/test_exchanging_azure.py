@@ -107,6 +107,7 @@ def test_an_azure_exchange_is_planned_and_is_never_worth_less(demo: Demo) -> Non
     assert alterer is not None
     quote = alterer.quote_alteration(asked.order)
     assert quote.allowed
+    assert asked.quoted_usd_per_hour == quote.usd_per_hour
     assert quote.target_value_usd >= quote.source_value_usd > 0
 
     # One step fewer is worth less: Azure says no, and so does the guard, each by itself.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import Engine, select, update
@@ -138,6 +139,9 @@ def test_an_alteration_is_approved_at_the_version_that_was_seen(
     html = reader.get(path).text
     assert "the usage that it was bought for is gone" in html
     assert "One person’s yes is enough." in html
+    assert "as quoted" not in html
+    priced = add_alteration(world, usd_per_hour=Decimal("1.25"))
+    assert "$1.25/h together, upfront included" in reader.get(f"/alterations/{priced}").text
     stale = send(reader, f"{path}/approve", {"version": "7"}, page=path)
     assert stale.startswith("412")
     done = send(reader, f"{path}/approve", {"version": "1", "comment": "yes"}, page=path)

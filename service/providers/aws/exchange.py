@@ -54,10 +54,10 @@ def quote(clients: AwsClients, order: AlterationOrder, now: datetime) -> Alterat
 
 def _priced(clients: AwsClients, order: AlterationOrder, now: datetime) -> _Priced:
     target, terms = target_of(order)
-    offering = reservations.price(clients, terms).provider_offering
+    price = reservations.price(clients, terms)
     arguments = {
         "ReservedInstanceIds": list(order.sources),
-        "TargetConfigurations": [{"OfferingId": offering}],
+        "TargetConfigurations": [{"OfferingId": price.provider_offering}],
     }
     answer = invoke(
         clients.reading(reservations.SERVICE, terms.region),
@@ -81,6 +81,8 @@ def _priced(clients: AwsClients, order: AlterationOrder, now: datetime) -> _Pric
         targets=(replace(target, quantity=Decimal(count)),),
         reference=None,
         quoted_at=now,
+        # The rollup's total falls with the time that is left; the listing's price does not.
+        usd_per_hour=price.amortised_usd_per_hour * count,
     )
     return _Priced(priced, terms, arguments)
 

@@ -186,15 +186,17 @@ class AzureAlterer:
         if len(owned) != len(order.sources) or not owned:
             raise _unfit(f"{', '.join(order.sources)}: {len(owned)} of them are listed")
         now = self._clock.now()
-        left = again = _NOTHING
+        left = again = hourly = _NOTHING
         for item in owned:
             one, usd_per_hour = item.commitment, Decimal(item.commit_usd_per_hour)
             left += usd_per_hour * max((one.end - max(now, one.start)) // HOUR, 0)
             again += usd_per_hour * TERM_HOURS[item.term_months]
+            hourly += usd_per_hour
         return replace(
             self._quote(order, None),
             source_value_usd=left,
             target_value_usd=left + again if order.renew else left,
+            usd_per_hour=hourly if order.renew else None,
         )
 
     def _quote(self, order: AlterationOrder, session: Session | None) -> AlterationQuote:
@@ -212,6 +214,7 @@ class AzureAlterer:
             targets=targets,
             reference=None if session is None else session.session,
             quoted_at=self._clock.now(),
+            usd_per_hour=_usd_per_hour(order, session),
         )
 
     def _returned(self, order: AlterationOrder) -> Giving:
@@ -241,6 +244,13 @@ class AzureAlterer:
             _taking(target, order.intent, number, len(order.targets))
             for number, target in enumerate(order.targets)
         ]
+
+
+def _usd_per_hour(order: AlterationOrder, session: Session | None) -> Decimal | None:
+    """What an exchange buys, by the hour: as dear as if all of it were for the shortest term."""
+    if session is None or order.alteration is not AlterationKind.EXCHANGE or not order.targets:
+        return None
+    return session.bought_usd / min(TERM_HOURS[one.term_months] for one in order.targets)
 
 
 def _taking(target: Target, intent: IntentId, number: int, of: int) -> Taking:

@@ -138,15 +138,15 @@ class GcpAlterer:
         detail = why_not(order, sources, self._clock.now())
         prices = self._prices.fresh()
         before = sum((self._left_usd(prices, one) for one in sources), Decimal(0))
-        after = before
+        after, hourly = before, None
         if not detail and order.alteration is AlterationKind.UPGRADE_TERM:
             (one,) = sources
-            after = one.usd_per_hour(prices, _LONGEST) * TERM_HOURS[_LONGEST]
+            hourly = one.usd_per_hour(prices, _LONGEST)
+            after = hourly * TERM_HOURS[_LONGEST]
         if not detail and order.alteration is AlterationKind.SET_RENEWAL and order.renew:
-            after += sum(
-                (s.usd_per_hour(prices, s.months) * TERM_HOURS[s.months] for s in sources),
-                Decimal(0),
-            )
+            again = [(s.usd_per_hour(prices, s.months), TERM_HOURS[s.months]) for s in sources]
+            hourly = sum((usd for usd, _ in again), Decimal(0))
+            after += sum((usd * hours for usd, hours in again), Decimal(0))
         return AlterationQuote(
             allowed=not detail,
             detail=detail,
@@ -157,6 +157,7 @@ class GcpAlterer:
             targets=_targets(order, sources),
             reference=None,
             quoted_at=self._clock.now(),
+            usd_per_hour=hourly,
         )
 
     def alter(
