@@ -37,17 +37,19 @@ def once_done(
     kinds: Collection[AlterationKind],
     *,
     asked: Alteration | None = None,
+    begun: bool = False,
 ) -> Situation:
     """The facts as if alterations of ``kinds`` that are on their way were done.
 
-    From being asked for until a reading shows what they did. ``asked`` is judged itself: of the
-    others that were only asked for as well, those that came before it.
+    From being asked for until a reading shows what they did; from being called for with ``begun``.
+    ``asked`` is judged itself: of the others that were only asked for as well, those that came
+    before it.
     """
     with reading(parts.engine) as connection:
         found = alterations.list_alterations(connection, provider=parts.cloud.provider)
         unshown = unlisted(connection)
     for one in sorted(found, key=_turn):
-        live = one.state in alterations.LIVE or (
+        live = one.state in (alterations.UNDER_WAY if begun else alterations.LIVE) or (
             one.state is AlterationState.ALTERED and one.order.intent in unshown
         )
         if live and one.order.alteration in kinds and _precedes(one, asked):

@@ -92,8 +92,7 @@ def give_back(parts: Parts, situation: Situation, *, lease: Lease) -> str:
     """Give back, or ask a person to give back, what ``situation`` says should not be owned."""
     ways = _ways_back(parts, situation)
     unjudged: set[CommitmentId] = set()
-    exchanged = once_done(parts, situation, EXCHANGES)
-    regrets = find_regrets(parts, exchanged, ways, unjudged)
+    regrets = regrets_that_stand(parts, situation, ways, unjudged)
     regretted = {one.item.commitment.commitment for one in regrets}
     withdraw_turned(parts, REASON, lambda one: _stands(one, regretted, unjudged) is not TURNED)
     asked = sum(_ask(parts, situation, one, ways) for one in regrets)
@@ -146,7 +145,7 @@ def _judged(parts: Parts, situation: Situation) -> tuple[set[CommitmentId], set[
     """What is regretted, and what cannot be judged."""
     unjudged: set[CommitmentId] = set()
     ways = _ways_back(parts, situation)
-    regrets = find_regrets(parts, once_done(parts, situation, EXCHANGES), ways, unjudged)
+    regrets = regrets_that_stand(parts, situation, ways, unjudged)
     return {one.item.commitment.commitment for one in regrets}, unjudged
 
 
@@ -197,6 +196,28 @@ def _is_recent(one: Holding, situation: Situation, now: datetime) -> bool:
     bought_at = min(one.first_seen_at, one.item.commitment.start)
     days = float(situation.policy.alterations.undo_within_days)
     return now - bought_at <= timedelta(days=days)
+
+
+def regrets_that_stand(
+    parts: Parts,
+    situation: Situation,
+    ways: Mapping[CommitmentId, AlterationKind],
+    unjudged: set[CommitmentId],
+) -> list[Regret]:
+    """What should not be owned whether or not the exchanges that were asked for are done.
+
+    An exchange may be refused by a person or by the guard: nothing is given back for its sake. And
+    what loses only beside what is to be exchanged stays, or both would go.
+    """
+    now = once_done(parts, situation, EXCHANGES, begun=True)
+    then = once_done(parts, situation, EXCHANGES)
+    regrets = find_regrets(parts, now, ways, unjudged)
+    if not regrets or then.commitments == now.commitments:
+        return regrets
+    left = {one.item.commitment.commitment for one in regrets}
+    kept = {name: way for name, way in ways.items() if name in left}
+    still = {one.item.commitment.commitment for one in find_regrets(parts, then, kept, unjudged)}
+    return [one for one in regrets if one.item.commitment.commitment in still]
 
 
 def find_regrets(

@@ -40,7 +40,9 @@ from service.store.lease import Lease
 FAMILY = "m5"
 
 
-def own(demo: Demo, lease: Lease, name: str, offering: OfferingId, kind: Kind, much: str) -> None:
+def own(
+    demo: Demo, lease: Lease, name: str, offering: OfferingId, kind: Kind, *, much: str
+) -> None:
     """So much of an offering, for a year and without upfront, adopted."""
     order = PurchaseOrder(
         intent=IntentId(name),
@@ -66,7 +68,7 @@ def own_convertible(demo: Demo, lease: Lease, name: str = "somebody", machines: 
         "us-east-1", f"{FAMILY}.large", "Linux/UNIX", "default", "convertible", 12,
         Payment.NO_UPFRONT, None,
     )  # fmt: skip
-    own(demo, lease, name, terms.offering, terms.kind, machines)
+    own(demo, lease, name, terms.offering, terms.kind, much=machines)
 
 
 def facts(demo: Demo, lease: Lease, *, without_family: bool) -> Situation:
@@ -245,7 +247,7 @@ def test_nothing_is_given_back_for_an_exchange_that_was_only_asked_for(
         for one in on_sale
         if (one.kind, one.term_months, one.payment) == (Kind.AWS_COMPUTE_SP, 12, Payment.NO_UPFRONT)
     )
-    own(demo, lease, "plan", plan, Kind.AWS_COMPUTE_SP, "0.8")
+    own(demo, lease, "plan", plan, Kind.AWS_COMPUTE_SP, much="0.8")
     known = facts(demo, lease, without_family=True)
     quantity = np.zeros_like(known.usage.quantity)
     used = next(
