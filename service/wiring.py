@@ -131,9 +131,14 @@ def opened(settings: Settings, *, clock: Clock | None = None) -> Iterator[Parts]
 
 
 @contextmanager
-def grounded(settings: Settings, *, clock: Clock | None = None) -> Iterator[Ground]:
-    """The database, its clock and the policy, whatever is the matter with the clouds."""
-    ground = _ground(settings, clock)
+def grounded(
+    settings: Settings, *, clock: Clock | None = None, current: bool = True
+) -> Iterator[Ground]:
+    """The database, its clock and the policy, whatever is the matter with the clouds.
+
+    Unless it must be ``current``, a served database may not have been migrated yet.
+    """
+    ground = _ground(settings, clock, current=current)
     try:
         yield ground
     finally:
@@ -163,19 +168,26 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     )
 
 
-def _ground(settings: Settings, clock: Clock | None) -> Ground:
+def _ground(settings: Settings, clock: Clock | None, *, current: bool = True) -> Ground:
     engine = open_engine(settings.database_url)
     if engine.dialect.name == "sqlite":
         _make_folder_of(settings.database_url)
         migrate.upgrade(engine)
     else:
-        _require_reachable(engine)
+        try:
+            _require_reachable(engine, current=current)
+        except BaseException:
+            engine.dispose()
+            raise
     return Ground(settings=settings, engine=engine, clock=clock or clock_of(engine))
 
 
-def _require_reachable(engine: Engine) -> None:
+def _require_reachable(engine: Engine, *, current: bool) -> None:
     try:
-        migrate.require_current(engine)
+        if current:
+            migrate.require_current(engine)
+        else:
+            engine.connect().close()
     except OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise InputError(

@@ -210,6 +210,7 @@ def run_switch(options: argparse.Namespace, *, halted: bool) -> int:
     from service.store.halt import set_halt  # noqa: PLC0415
 
     by = at_the_shell(options.by).actor
+    # What a halt is written to is as old as Tenor: between image and migration it works as well.
     with _grounded(options, strict=not halted) as ground:
         with writing(ground.engine) as connection:
             changed = set_halt(
@@ -300,7 +301,10 @@ def _opened() -> Iterator[Parts]:
 
 @contextmanager
 def _grounded(options: argparse.Namespace, *, strict: bool = True) -> Iterator[Ground]:
-    """The database and the policy. Unless ``strict``, other settings may be unusable."""
+    """The database and the policy.
+
+    Unless ``strict``, other settings may be unusable, and the database not yet migrated.
+    """
     from service.observe.log import configure_logging  # noqa: PLC0415
     from service.settings import read_reaching  # noqa: PLC0415
     from service.wiring import grounded  # noqa: PLC0415
@@ -312,5 +316,5 @@ def _grounded(options: argparse.Namespace, *, strict: bool = True) -> Iterator[G
         raise problem
     if problem is not None:
         sys.stderr.write(f"tenor: other settings are left aside: {problem}\n")
-    with grounded(settings) as ground:
+    with grounded(settings, current=strict) as ground:
         yield ground

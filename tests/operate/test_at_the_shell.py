@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from service import cli
 from service.api.shell import AtTheShell, at_the_shell
@@ -18,7 +18,7 @@ from service.domain.errors import InputError
 from service.domain.purchases import Approval
 from service.purchase.people import has_approved, identity_of
 from service.store import ledger
-from service.store.engine import reading
+from service.store.engine import open_engine, reading, writing
 from service.store.halt import read_halt
 from service.store.states import Role
 from tests.api.world import NOW, POLICY, World, add_proposals, make_world
@@ -106,6 +106,21 @@ def test_no_other_setting_can_prevent_a_halt_of_a_database_that_is_named(
     assert cli.main(["halt", "--reason", "again"]) == 2  # which one is not guessed
     assert cli.main(["halt", "--reason", "b", "--database-url", str(sqlite_engine.url)]) == 0
     _ = environment
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("environment")
+def test_a_halt_does_not_wait_for_the_migration(postgres_database_url: str) -> None:
+    os.environ["TENOR_DATABASE_URL"] = postgres_database_url
+    engine = open_engine(postgres_database_url)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    try:
+        assert cli.main(["halt", "--reason", "stop"]) == 0
+        assert halted(engine)
+        assert cli.main(["resume"]) == 2
+    finally:
+        engine.dispose()
 
 
 @pytest.mark.usefixtures("environment")
