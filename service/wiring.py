@@ -6,7 +6,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -98,10 +98,11 @@ class Parts(Ground):
         raise not_set_up(provider, [cloud.provider for cloud in self.clouds])
 
     def close(self) -> None:
-        """Close every connection to the database and the clouds."""
-        for cloud in self.clouds:
-            cloud.close()
-        Ground.close(self)
+        """Close every connection to the database and the clouds, whichever of them fails to."""
+        with ExitStack() as closing:
+            closing.callback(Ground.close, self)
+            for cloud in self.clouds:
+                closing.callback(cloud.close)
 
 
 @cache

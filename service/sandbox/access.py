@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from service.domain.errors import InputError
-from service.providers.aws.clients import AwsAccess, AwsClients
+from service.providers.aws.clients import AwsAccess
 from service.providers.aws.credentials import Keys
 from service.sandbox.identity import ROLE_NAME, ROOT_ACCESS_KEY, ROOT_SECRET_KEY
 
@@ -46,8 +46,3 @@ def sandbox_access(
         endpoint_url=endpoint_url,
         purchase_read_timeout_seconds=purchase_read_timeout_seconds,
     )
-
-
-def sandbox_clients(endpoint_url: str) -> AwsClients:
-    """Clients that speak for the sandbox's payer."""
-    return AwsClients(sandbox_access(endpoint_url))
